@@ -1,7 +1,13 @@
 //! Holdfast: an S3 file system in which an open file holds one version of its object until it is closed.
 
 pub mod bucket;
+pub mod config;
+pub mod data;
 pub mod env;
+pub mod error;
+pub mod lock;
+pub mod op;
+pub mod state;
 #[cfg(feature = "mount")]
 pub mod real;
 #[cfg(feature = "mount")]

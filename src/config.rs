@@ -1,0 +1,178 @@
+//! Every option and limit of the core, named, with its unit.
+//!
+//! Options come from the user and are validated once, here. Limits are constants with their reason; relations between
+//! them are checked when this file compiles.
+
+use std::time::Duration;
+
+pub const KIB: u64 = 1 << 10;
+pub const MIB: u64 = 1 << 20;
+
+/// S3 keys are at most this long, in bytes of UTF-8.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Names on one page of a listing; S3 gives no more.
+pub const LIST_PAGE_KEYS: u32 = 1000;
+/// The largest read the kernel sends (fs.fuse.max_pages_limit = 256 pages).
+pub const READ_BYTES_MAX: u64 = MIB;
+/// A stream's bytes are assembled in extents of this size: large, so that few reads straddle two of them and must be
+/// joined by a copy; small beside the memory budget.
+pub const EXTENT_BYTES: u64 = 8 * MIB;
+/// How far a stream may run ahead of its reader: two extents, so that one fills while the other is read.
+pub const WINDOW_BYTES_MAX: u64 = 2 * EXTENT_BYTES;
+/// How far a stream runs ahead before its reader has shown that it reads on.
+pub const WINDOW_BYTES_MIN: u64 = MIB;
+/// Objects up to this size are fetched whole by the GET that opens them, so their hold is complete at once.
+pub const WHOLE_FETCH_BYTES: u64 = 4 * MIB;
+/// A random read fetches at least this much: below it the request costs more than the bytes.
+pub const RANDOM_FETCH_BYTES_MIN: u64 = 64 * KIB;
+/// A bounded fetch that follows a short sequential run asks for no more than this.
+pub const RANDOM_FETCH_BYTES_MAX: u64 = 4 * MIB;
+/// A reader that has read this much in a row is given an open-ended GET.
+pub const SEQUENTIAL_BYTES_MIN: u64 = 2 * MIB;
+/// A read this close to the end of a run still belongs to it: the kernel's readahead arrives out of order.
+pub const RUN_SLACK_BYTES: u64 = 4 * MIB;
+/// Runs of sequential reads that one inode keeps apart.
+pub const RUNS_MAX: usize = 8;
+/// Streams of one inode at a time; the one unused for longest makes room.
+pub const STREAMS_MAX: usize = 8;
+/// After this many reads in a row that no run explains, a reader counts as random, and its paused stream is dropped.
+pub const RANDOM_READS_MAX: u32 = 4;
+/// With `--hold=off` nothing may wait paused: a fetch asks for this much at a time.
+pub const BOUNDED_FETCH_BYTES: u64 = EXTENT_BYTES;
+/// A paused stream is read on by this much at a time, so that neither side takes it for dead.
+pub const TRICKLE_BYTES: u64 = 64 * KIB;
+/// How often. Services and proxies begin to reset idle streams after about a minute.
+pub const TRICKLE_EVERY: Duration = Duration::from_secs(10);
+/// A stream in use that brings no byte for this long is taken for broken and resumed.
+pub const STALL_MAX: Duration = Duration::from_secs(10);
+/// The lifeboat is written in pieces of this size.
+pub const LIFEBOAT_WRITE_BYTES: usize = MIB as usize;
+/// The lifeboat leaves this share of its disk free.
+pub const DISK_FREE_PERCENT_MIN: u64 = 5;
+/// A Version that `open` pinned for a name is handed to the look-up and open that follow within this time.
+pub const PIN_KEPT: Duration = Duration::from_secs(5);
+/// Answers that contradict each other because they overlapped in time are asked again so often.
+pub const CONTRADICTIONS_MAX: u32 = 3;
+/// Attributes belong to an inode and never change under it, so the kernel may keep them.
+pub const ATTR_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Names whose inodes the kernel does not know are dropped from a directory once there are more than this.
+pub const IDLE_NAMES_MIN: usize = 4096;
+
+const _: () = assert!(READ_BYTES_MAX < EXTENT_BYTES, "a read straddles at most two extents");
+const _: () = assert!(WINDOW_BYTES_MIN >= READ_BYTES_MAX, "a stream is never a read short");
+const _: () = assert!(RANDOM_FETCH_BYTES_MAX <= EXTENT_BYTES, "a bounded fetch fills one extent");
+
+/// How hard Holdfast tries to keep a replaced object's bytes within reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Sequential readers are fed from an open-ended GET, which S3 keeps delivering.
+    Auto,
+    /// Besides, every open starts one at offset 0, so the whole Version stays within reach.
+    Full,
+    /// No GET outlives the reads it serves.
+    Off,
+}
+
+/// The options of the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Keys of the mount begin with this: empty, or ending in `/`.
+    pub prefix: String,
+    /// For how long a name is taken for granted; zero asks at each look-up.
+    pub metadata_ttl: Duration,
+    /// For how long a missing name is.
+    pub negative_metadata_ttl: Duration,
+    pub hold: Hold,
+    /// Bytes of local disk that all lifeboats together may take.
+    pub hold_max: u64,
+    /// Bytes of object data kept in memory.
+    pub memory_max: u64,
+    /// An operation that S3 has not let succeed for this long fails with EIO.
+    pub deadline: Duration,
+    /// One attempt that has brought no answer for this long is given up and repeated.
+    pub attempt_timeout: Duration,
+    pub uid: u32,
+    pub gid: u32,
+    /// Permission bits of files and directories.
+    pub file_mode: u16,
+    pub dir_mode: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            metadata_ttl: Duration::from_secs(1),
+            negative_metadata_ttl: Duration::from_secs(1),
+            hold: Hold::Auto,
+            hold_max: 1024 * MIB,
+            memory_max: 256 * MIB,
+            deadline: Duration::from_secs(60),
+            attempt_timeout: Duration::from_secs(10),
+            uid: 0,
+            gid: 0,
+            file_mode: 0o644,
+            dir_mode: 0o755,
+        }
+    }
+}
+
+/// Why an option was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the prefix {0:?} is no path in a bucket: it must not start with '/' nor hold empty, '.' or '..' components")]
+    Prefix(String),
+    #[error("the memory budget of {0} bytes is below the minimum of {min}", min = 4 * WINDOW_BYTES_MAX)]
+    Memory(u64),
+    #[error("the deadline must be longer than one attempt's time-out")]
+    Deadline,
+    #[error("mode {0:o} has bits beyond 0777")]
+    Mode(u16),
+}
+
+impl Config {
+    /// Checks the options against each other and normalises the prefix.
+    pub fn validated(mut self) -> Result<Self, ConfigError> {
+        if !self.prefix.is_empty() && !self.prefix.ends_with('/') {
+            self.prefix.push('/');
+        }
+        let components = self.prefix.strip_suffix('/').unwrap_or_default();
+        let well_formed = components.split('/').all(|name| crate::op::Name::new(name).is_some());
+        if !self.prefix.is_empty() && !well_formed {
+            return Err(ConfigError::Prefix(self.prefix));
+        }
+        if self.memory_max < 4 * WINDOW_BYTES_MAX {
+            return Err(ConfigError::Memory(self.memory_max));
+        }
+        if self.deadline < self.attempt_timeout {
+            return Err(ConfigError::Deadline);
+        }
+        for mode in [self.file_mode, self.dir_mode] {
+            if mode & !0o777 != 0 {
+                return Err(ConfigError::Mode(mode));
+            }
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, ConfigError};
+
+    #[test]
+    fn a_prefix_ends_in_one_slash() {
+        for given in ["a/b", "a/b/"] {
+            let config = Config { prefix: given.into(), ..Config::default() };
+            assert_eq!(config.validated().map(|c| c.prefix), Ok("a/b/".to_string()));
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_no_path_spells_is_refused() {
+        for given in ["/a", "a//b", "a/../b", "."] {
+            let config = Config { prefix: given.into(), ..Config::default() };
+            assert!(matches!(config.validated(), Err(ConfigError::Prefix(_))), "{given}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Bytes: fetching them, holding them, giving them out.
+//!
+//! `state` decides what a name means; this module performs. One [`content::Content`] per inode holds what is at hand of
+//! its Version and runs the streams that fetch more. Policies (`retry`, `pace`, `runs`, `ranges`) are plain values with
+//! plain functions of (state, event, now).
+
+pub mod content;
+pub mod context;
+pub mod extent;
+pub mod lifeboat;
+pub mod memory;
+pub mod pace;
+pub mod patience;
+pub mod ranges;
+pub mod requests;
+pub mod retry;
+pub mod runs;
+pub mod stream;

@@ -1,0 +1,31 @@
+//! What every part of the core shares: the world, the options, the budgets.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::data::lifeboat::Lifeboats;
+use crate::data::memory::Memory;
+use crate::data::pace::Pace;
+use crate::env::Env;
+use crate::lock::Lock;
+
+pub struct Context<E: Env> {
+    pub env: E,
+    pub config: Config,
+    pub memory: Arc<Memory>,
+    pub lifeboats: Arc<Lifeboats>,
+    pub(super) pace: Lock<Pace>,
+}
+
+impl<E: Env> Context<E> {
+    /// `config` must have been validated.
+    pub fn new(env: E, config: Config) -> Arc<Self> {
+        Arc::new(Self {
+            memory: Memory::new(config.memory_max),
+            lifeboats: Lifeboats::new(config.hold_max),
+            pace: Lock::default(),
+            env,
+            config,
+        })
+    }
+}

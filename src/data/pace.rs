@@ -1,0 +1,88 @@
+//! How fast the whole mount may ask: one answer of "slow down" slows every request, and retries live on a budget.
+//!
+//! A throttled answer puts a moment before which nobody sends, and doubles the distance of the next one; each success
+//! halves it. Retries draw from a bucket of tokens that refills with time, so that a failing service sees a bounded
+//! rate of them however many readers wait; an empty bucket delays a retry, it never fails one.
+
+use std::time::Duration;
+
+use crate::env::Time;
+
+const PENALTY_FIRST: Duration = Duration::from_millis(100);
+const PENALTY_MAX: Duration = Duration::from_secs(5);
+const RETRIES_SAVED_MAX: u64 = 100;
+/// One retry token comes back in this time.
+const RETRY_EVERY: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Debug)]
+pub struct Pace {
+    not_before: Time,
+    penalty: Duration,
+    /// The moment at which the bucket, emptied one token per retry and refilled one per `RETRY_EVERY`, is full again.
+    full_at: Time,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { not_before: Time::ZERO, penalty: Duration::ZERO, full_at: Time::ZERO }
+    }
+}
+
+impl Pace {
+    /// How long a request must wait before it is sent.
+    pub fn wait(&self, now: Time) -> Duration {
+        self.not_before.since(now)
+    }
+
+    /// Takes a token for a retry; answers how long to wait for it.
+    pub fn take_retry(&mut self, now: Time) -> Duration {
+        self.full_at = self.full_at.max(now).plus(RETRY_EVERY);
+        let empty_after = RETRY_EVERY * RETRIES_SAVED_MAX as u32;
+        self.full_at.since(now).saturating_sub(empty_after)
+    }
+
+    pub fn throttled(&mut self, now: Time) {
+        self.penalty = (self.penalty * 2).clamp(PENALTY_FIRST, PENALTY_MAX);
+        self.not_before = self.not_before.max(now.plus(self.penalty));
+    }
+
+    pub fn succeeded(&mut self) {
+        self.penalty /= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Pace;
+    use crate::env::Time;
+
+    #[test]
+    fn one_throttled_answer_delays_everybody_and_success_forgives() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.wait(Time::ZERO), Duration::ZERO);
+        pace.throttled(Time::ZERO);
+        assert_eq!(pace.wait(Time::ZERO), Duration::from_millis(100));
+        pace.throttled(Time::ZERO);
+        assert_eq!(pace.wait(Time::ZERO), Duration::from_millis(200));
+        for _ in 0..64 {
+            pace.succeeded();
+        }
+        let later = Time(Duration::from_secs(1));
+        pace.throttled(later);
+        assert_eq!(pace.wait(later), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn retries_beyond_the_budget_wait_for_it_to_refill() {
+        let mut pace = Pace::default();
+        let now = Time(Duration::from_secs(9));
+        for _ in 0..100 {
+            assert_eq!(pace.take_retry(now), Duration::ZERO);
+        }
+        assert_eq!(pace.take_retry(now), Duration::from_millis(20));
+        assert_eq!(pace.take_retry(now), Duration::from_millis(40));
+        assert_eq!(pace.take_retry(now.plus(Duration::from_secs(60))), Duration::ZERO);
+    }
+}

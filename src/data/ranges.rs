@@ -1,0 +1,82 @@
+//! A set of byte offsets, kept as disjoint ranges.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Disjoint, non-touching, non-empty ranges by their start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranges(BTreeMap<u64, u64>);
+
+impl Ranges {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many separate ranges there are.
+    pub fn pieces(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Bytes in all.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(|(start, end)| end - start).sum()
+    }
+
+    pub fn insert(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        let (mut start, mut end) = (range.start, range.end);
+        if let Some((&before, &until)) = self.0.range(..=start).next_back()
+            && until >= start
+        {
+            if until >= end {
+                return;
+            }
+            start = before;
+        }
+        while let Some((&next, &until)) = self.0.range(start..=end).next() {
+            end = end.max(until);
+            self.0.remove(&next);
+        }
+        self.0.insert(start, end);
+    }
+
+    /// The end of the range that holds `offset`, if one does.
+    pub fn end_of(&self, offset: u64) -> Option<u64> {
+        let (_, &end) = self.0.range(..=offset).next_back()?;
+        (end > offset).then_some(end)
+    }
+
+    pub fn contains(&self, range: Range<u64>) -> bool {
+        range.is_empty() || self.end_of(range.start).is_some_and(|end| end >= range.end)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.0.iter().map(|(&start, &end)| start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop, proptest};
+
+    use super::Ranges;
+
+    proptest! {
+        #[test]
+        fn a_set_of_ranges_is_a_set_of_offsets(inserts in prop::collection::vec((0u64..60, 0u64..12), 0..20)) {
+            let mut ranges = Ranges::new();
+            let mut naive = [false; 80];
+            for (start, len) in inserts {
+                ranges.insert(start..start + len);
+                naive[start as usize..(start + len) as usize].fill(true);
+            }
+            for offset in 0..79u64 {
+                let run = naive[offset as usize..].iter().take_while(|held| **held).count() as u64;
+                assert_eq!(ranges.end_of(offset), (run > 0).then_some(offset + run));
+            }
+            assert_eq!(ranges.bytes(), naive.iter().filter(|held| **held).count() as u64);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Requests to the store that wait their turn, time out, are tried again, and are not believed unless they fit.
+//!
+//! Nothing that this module returns as `Ok` disagrees with what was asked: another range, another ETag, another version
+//! or keys outside the prefix are [`ErrorKind::InvalidAnswer`], and nothing of such an answer is used.
+
+use std::future::Future;
+
+use crate::config::LIST_PAGE_KEYS;
+use crate::data::context::Context;
+use crate::data::patience::or_timeout;
+use crate::data::retry::{Retry, Verdict};
+use crate::env::store::{
+    ByteRange, ErrorKind, Get, GetReply, Head, Key, List, ListPage, ObjectMeta, ReadConditions, Store, StoreError,
+};
+use crate::env::{Clock, Env, Rng};
+use crate::state::version::Version;
+
+type BodyOf<E> = <<E as Env>::Store as Store>::Body;
+
+impl<E: Env> Context<E> {
+    /// The current object at `key`.
+    pub async fn head(&self, key: &Key) -> Result<ObjectMeta, StoreError> {
+        self.persist(|| {
+            let request = Head { key: key.clone(), version_id: None, conditions: ReadConditions::none() };
+            self.env.store().head(request)
+        })
+        .await
+    }
+
+    /// One page of a listing whose keys all start with the prefix asked for.
+    pub async fn list(&self, request: List) -> Result<ListPage, StoreError> {
+        self.persist(|| async {
+            let page = self.env.store().list(request.clone()).await?;
+            check_page(&request, &page)?;
+            Ok(page)
+        })
+        .await
+    }
+
+    /// Whether any key starts with `prefix`.
+    pub async fn any_key_under(&self, prefix: &str) -> Result<bool, StoreError> {
+        let request = List { prefix: prefix.to_string(), max_keys: 1, ..List::default() };
+        let page = self.list(request).await?;
+        Ok(!page.objects.is_empty() || !page.prefixes.is_empty())
+    }
+
+    /// A page of a directory: what is directly beneath `prefix`.
+    pub async fn list_directory(&self, prefix: &str, continuation: Option<String>) -> Result<ListPage, StoreError> {
+        self.list(List {
+            prefix: prefix.to_string(),
+            delimiter: Some("/".to_string()),
+            start_after: None,
+            continuation,
+            max_keys: LIST_PAGE_KEYS,
+        })
+        .await
+    }
+
+    /// A GET of whatever is current at `key`, all of it.
+    pub async fn get_current(&self, key: &Key, range: Option<ByteRange>) -> Result<GetReply<BodyOf<E>>, StoreError> {
+        self.persist(|| async {
+            let request = Get { key: key.clone(), version_id: None, range, conditions: ReadConditions::none() };
+            let reply = self.env.store().get(request).await?;
+            check_range(range, &reply)?;
+            Ok(reply)
+        })
+        .await
+    }
+
+    /// A GET of bytes of exactly `version`. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot be
+    /// had any more.
+    pub async fn get_version(&self, version: &Version, range: Option<ByteRange>) -> Result<GetReply<BodyOf<E>>, StoreError> {
+        self.persist(|| self.ask_version(version, range)).await
+    }
+
+    /// The same, one attempt: for streams, which count their failures across the breaks of a body.
+    pub async fn get_version_once(
+        &self,
+        version: &Version,
+        range: Option<ByteRange>,
+    ) -> Result<GetReply<BodyOf<E>>, StoreError> {
+        self.attempt(self.ask_version(version, range)).await
+    }
+
+    async fn ask_version(&self, version: &Version, range: Option<ByteRange>) -> Result<GetReply<BodyOf<E>>, StoreError> {
+        let request = Get {
+            key: version.key.clone(),
+            version_id: version.version_id.clone(),
+            range,
+            conditions: ReadConditions::if_match(&version.etag),
+        };
+        let reply = self.env.store().get(request).await?;
+        check_range(range, &reply)?;
+        if reply.meta.etag != version.etag || reply.meta.size != version.size {
+            let what = format!(
+                "asked for ETag {} of {} bytes, was answered ETag {} of {} bytes",
+                version.etag, version.size, reply.meta.etag, reply.meta.size
+            );
+            return Err(StoreError::new(ErrorKind::InvalidAnswer, what));
+        }
+        Ok(reply)
+    }
+
+    /// Waits before a retry: its own back-off and whatever the whole mount owes.
+    pub async fn back_off(&self, delay: std::time::Duration) {
+        let owed = self.pace.lock().take_retry(self.env.clock().now());
+        self.env.clock().sleep(delay.max(owed)).await;
+    }
+
+    /// One attempt with its time-out, at the pace of the mount.
+    async fn attempt<T>(&self, once: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        loop {
+            let wait = self.pace.lock().wait(self.env.clock().now());
+            if wait.is_zero() {
+                break;
+            }
+            self.env.clock().sleep(wait).await;
+        }
+        let limit = self.config.attempt_timeout;
+        let outcome = match or_timeout(self.env.clock(), limit, once).await {
+            Some(outcome) => outcome,
+            None => Err(StoreError::new(ErrorKind::NoAnswer, format!("nothing came within {} s", limit.as_secs_f32()))),
+        };
+        match &outcome {
+            Ok(_) => self.pace.lock().succeeded(),
+            Err(error) if error.kind == ErrorKind::Throttled => self.pace.lock().throttled(self.env.clock().now()),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Attempts until one succeeds, fails for good, or the deadline has passed.
+    async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        mut once: impl FnMut() -> F,
+    ) -> Result<T, StoreError> {
+        let mut retry = Retry::new(self.config.deadline);
+        loop {
+            let error = match self.attempt(once()).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            match retry.failed(&error, self.env.clock().now(), self.env.rng().next_u64()) {
+                Verdict::Again(delay) => self.back_off(delay).await,
+                Verdict::GiveUp => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether a reply delivers the bytes that `asked` names, of an object as large as it says.
+fn check_range<B>(asked: Option<ByteRange>, reply: &GetReply<B>) -> Result<(), StoreError> {
+    let size = reply.meta.size;
+    let expected = match asked {
+        None => 0..size,
+        Some(ByteRange::From(start)) => start..size,
+        Some(ByteRange::Within { start, end }) => start..end.min(size),
+        Some(ByteRange::Last(n)) => size.saturating_sub(n)..size,
+    };
+    if reply.range == expected {
+        return Ok(());
+    }
+    let what = format!("asked for bytes {expected:?} of {size}, was answered {:?}", reply.range);
+    Err(StoreError::new(ErrorKind::InvalidAnswer, what))
+}
+
+fn check_page(asked: &List, page: &ListPage) -> Result<(), StoreError> {
+    let mut keys = page.objects.iter().map(|object| &object.key).chain(&page.prefixes);
+    match keys.find(|key| !key.as_str().starts_with(&asked.prefix)) {
+        None => Ok(()),
+        Some(stranger) => {
+            let what = format!("a listing of {:?} named {stranger:?}", asked.prefix);
+            Err(StoreError::new(ErrorKind::InvalidAnswer, what))
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! One GET that feeds a content, from a position to an end, and survives what can be survived.
+//!
+//! A stream waits at its limit while its reader is far behind (paused, it is an anchor), resumes a broken body at the
+//! byte where it broke under the same condition, and drains into the lifeboat once the object was replaced. It delivers
+//! bytes of its content's Version only.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use event_listener::EventListener;
+
+use crate::config::{LIFEBOAT_WRITE_BYTES, STALL_MAX, TRICKLE_BYTES, TRICKLE_EVERY, WINDOW_BYTES_MIN};
+use crate::data::content::{BodyOf, Content, Successor};
+use crate::data::extent::ExtentWriter;
+use crate::data::patience::{or_interrupted, or_timeout};
+use crate::data::retry::{Retry, Verdict};
+use crate::env::store::{Body, ByteRange, ErrorKind, StoreError};
+use crate::env::{Clock, Env, Rng};
+use crate::error::FsError;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StreamId(pub(super) u64);
+
+/// A stream as its content sees it.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) id: StreamId,
+    /// Where it began.
+    pub(super) origin: u64,
+    /// The next byte it will deliver.
+    pub(super) pos: u64,
+    pub(super) end: u64,
+    /// Reaches to the object's end, and can therefore serve as its anchor.
+    pub(super) open_ended: bool,
+    /// Stays at its offset while the Version is current.
+    pub(super) keep: bool,
+    /// The furthest byte that a reader asked for.
+    pub(super) demand: u64,
+    /// Bytes beyond `demand` that it may run ahead.
+    pub(super) window: u64,
+    /// A paused stream may read on to here all the same, so that it does not look dead.
+    pub(super) trickle_to: u64,
+    /// It waits for its limit to move.
+    pub(super) paused: bool,
+    /// Readers wait for `pos` to reach this.
+    pub(super) wake_at: u64,
+    /// The content's read count when it was last of use.
+    pub(super) used_at_read: u64,
+}
+
+impl Stream {
+    pub(super) fn new(id: StreamId, range: Range<u64>, open_ended: bool, reads: u64) -> Self {
+        Self {
+            id,
+            origin: range.start,
+            pos: range.start,
+            end: range.end,
+            open_ended,
+            keep: false,
+            demand: range.start,
+            window: WINDOW_BYTES_MIN,
+            trickle_to: 0,
+            paused: false,
+            wake_at: u64::MAX,
+            used_at_read: reads,
+        }
+    }
+}
+
+/// What a stream may do next.
+pub(super) enum Permission {
+    /// Its content has no more use for it.
+    Stop,
+    /// Wait until `go`; a kept anchor is renewed now and then, any other trickles.
+    Pause { go: EventListener, keep: bool },
+    /// Read on.
+    Run { pos: u64, end: u64, wake_at: u64, into_lifeboat: bool },
+}
+
+/// Runs until the stream is finished, failed, or no longer wanted.
+pub(super) async fn run<E: Env>(content: Arc<Content<E>>, id: StreamId, body: Option<BodyOf<E>>) {
+    // Dropped on every way out, a panic included: readers must never wait on a stream that is gone.
+    let mut ending = Ending { content: content.clone(), id, error: None, done: false };
+    let retry = Retry::new(content.context.config.deadline);
+    let mut flow = Flow { content, id, body, retry, writer: None, streamed: 0, packed: BytesMut::new() };
+    ending.error = flow.run().await.err();
+    ending.done = true;
+}
+
+struct Ending<E: Env> {
+    content: Arc<Content<E>>,
+    id: StreamId,
+    error: Option<FsError>,
+    done: bool,
+}
+
+impl<E: Env> Drop for Ending<E> {
+    fn drop(&mut self) {
+        let error = match (self.done, self.error.take()) {
+            (true, error) => error,
+            (false, _) => {
+                let cause = StoreError::new(ErrorKind::InvalidAnswer, "internal error in its stream");
+                Some(FsError::Nonsense { key: self.content.version().key.clone(), cause })
+            }
+        };
+        self.content.end_stream(self.id, error);
+    }
+}
+
+struct Flow<E: Env> {
+    content: Arc<Content<E>>,
+    id: StreamId,
+    body: Option<BodyOf<E>>,
+    retry: Retry,
+    writer: Option<ExtentWriter>,
+    /// Bytes delivered so far.
+    streamed: u64,
+    /// Bytes that wait to be written to the lifeboat, up to the stream's position plus their length.
+    packed: BytesMut,
+}
+
+impl<E: Env> Flow<E> {
+    /// `Ok`: finished, not wanted, or lost for good, which readers find out from the content.
+    async fn run(&mut self) -> Result<(), FsError> {
+        loop {
+            let (pos, end, wake_at, into_lifeboat) = match self.content.permission(self.id) {
+                Permission::Stop => return Ok(()),
+                Permission::Pause { go, keep } => {
+                    self.pause(go, keep).await;
+                    continue;
+                }
+                Permission::Run { pos, end, wake_at, into_lifeboat } => (pos, end, wake_at, into_lifeboat),
+            };
+            let at = pos + self.packed.len() as u64;
+            let pack_is_due = self.packed.len() >= LIFEBOAT_WRITE_BYTES || at >= wake_at || at == end || !into_lifeboat;
+            if !self.packed.is_empty() && pack_is_due {
+                self.unpack(pos, end).await;
+                continue;
+            }
+            if pos == end {
+                self.expect_end().await;
+                return Ok(());
+            }
+            let outcome = match self.body.take() {
+                None => Self::connect(&self.content, at, end).await.map(|body| self.body = Some(body)),
+                Some(body) => match self.next_chunk(body, end - at).await {
+                    None => continue,
+                    Some(Ok(chunk)) => {
+                        self.retry.progressed();
+                        if into_lifeboat {
+                            self.packed.extend_from_slice(&chunk);
+                        } else {
+                            self.hold(at, end, chunk);
+                        }
+                        Ok(())
+                    }
+                    Some(Err(error)) => Err(error),
+                },
+            };
+            if let Err(error) = outcome
+                && !self.recover(error, pos, end).await?
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks for the rest of the stream's range.
+    async fn connect(content: &Content<E>, at: u64, end: u64) -> Result<BodyOf<E>, StoreError> {
+        let version = content.version();
+        let range = if end == version.size { ByteRange::From(at) } else { ByteRange::Within { start: at, end } };
+        // All of an object, an empty one included, is asked for without a range.
+        let range = (at > 0 || end < version.size).then_some(range);
+        content.context.get_version_once(version, range).await.map(|reply| reply.body)
+    }
+
+    /// The next bytes of the body, which is put back; `None` when the content has news for this stream.
+    async fn next_chunk(&mut self, mut body: BodyOf<E>, left: u64) -> Option<Result<Bytes, StoreError>> {
+        let go = self.content.go.listen();
+        if matches!(self.content.permission(self.id), Permission::Stop) {
+            return None;
+        }
+        let clock = self.content.context.env.clock();
+        let patient = or_timeout(clock, STALL_MAX, or_interrupted(body.next(), go));
+        let chunk = match patient.await {
+            None => {
+                let what = format!("no byte came within {} s", STALL_MAX.as_secs());
+                return Some(Err(StoreError::new(ErrorKind::BrokenBody, what)));
+            }
+            Some(None) => {
+                self.body = Some(body);
+                return None;
+            }
+            Some(Some(chunk)) => chunk,
+        };
+        Some(match chunk {
+            None => Err(StoreError::new(ErrorKind::BrokenBody, format!("it ended {left} bytes early"))),
+            Some(Err(error)) => Err(error),
+            Some(Ok(chunk)) if chunk.len() as u64 > left => {
+                Err(StoreError::new(ErrorKind::InvalidAnswer, "the body is longer than its range"))
+            }
+            Some(Ok(chunk)) => {
+                self.body = Some(body);
+                Ok(chunk)
+            }
+        })
+    }
+
+    /// Copies the chunk into extents, skipping what is held already.
+    fn hold(&mut self, mut at: u64, end: u64, mut chunk: Bytes) {
+        while !chunk.is_empty() {
+            let n = match self.writer.as_mut().filter(|writer| writer.room_left() > 0) {
+                Some(writer) => writer.append(&chunk),
+                None => {
+                    match self.content.room_at(at, end, self.streamed) {
+                        Ok(writer) => {
+                            self.writer = Some(writer);
+                            continue;
+                        }
+                        Err(held) => {
+                            self.writer = None;
+                            (held as usize).min(chunk.len())
+                        }
+                    }
+                }
+            };
+            chunk.advance(n);
+            at += n as u64;
+            self.streamed += n as u64;
+            self.content.advance(self.id, n as u64);
+        }
+    }
+
+    /// Moves the packed bytes into the lifeboat, or into memory where it is refused.
+    async fn unpack(&mut self, pos: u64, end: u64) {
+        self.writer = None;
+        let packed = self.packed.split().freeze();
+        if let Some(boat) = self.content.lifeboat().await {
+            match boat.save(self.content.context.env.disk(), pos, packed.clone()).await {
+                Ok(()) => {
+                    self.streamed += packed.len() as u64;
+                    self.content.advance(self.id, packed.len() as u64);
+                    return;
+                }
+                Err(refused) => self.content.refuse_lifeboat(&refused),
+            }
+        }
+        self.hold(pos, end, packed);
+    }
+
+    async fn pause(&mut self, go: EventListener, keep: bool) {
+        let clock = self.content.context.env.clock();
+        if or_timeout(clock, TRICKLE_EVERY, go).await.is_some() {
+            return;
+        }
+        if !keep {
+            self.content.trickle(self.id, TRICKLE_BYTES);
+            return;
+        }
+        // Make before break: if the Version is gone, the old GET is what still has it.
+        match Self::connect(&self.content, 0, self.content.version().size).await {
+            Ok(body) => self.body = Some(body),
+            Err(error) => self.note_if_gone(&error),
+        }
+    }
+
+    /// After a failure: true to go on, false when the Version's rest is lost, the error when it is time to give up.
+    async fn recover(&mut self, error: StoreError, pos: u64, end: u64) -> Result<bool, FsError> {
+        if !self.packed.is_empty() {
+            // The connection is gone; what it brought is not.
+            self.unpack(pos, end).await;
+        }
+        self.note_if_gone(&error);
+        let version = self.content.version();
+        if self.content.is_past_fetching() {
+            tracing::warn!(
+                "{:?}: the rest of the replaced version from byte {pos} is lost ({error}); reads of it fail with ESTALE",
+                version.key
+            );
+            return Ok(false);
+        }
+        let context = &self.content.context;
+        match self.retry.failed(&error, context.env.clock().now(), context.env.rng().next_u64()) {
+            Verdict::Again(delay) => {
+                tracing::debug!("{:?}: {error} at byte {pos}; resuming in {delay:?}", version.key);
+                context.back_off(delay).await;
+                Ok(true)
+            }
+            Verdict::GiveUp => Err(FsError::from_store(&version.key, error)),
+        }
+    }
+
+    fn note_if_gone(&self, error: &StoreError) {
+        if is_gone(error) {
+            self.content.gone();
+            self.content.supersede(Successor::Unknown);
+        }
+    }
+
+    /// Reads the end of the body, so that its connection can be used again.
+    async fn expect_end(&mut self) {
+        let Some(mut body) = self.body.take() else { return };
+        let clock = self.content.context.env.clock();
+        if let Some(Some(Ok(_))) = or_timeout(clock, STALL_MAX, body.next()).await {
+            tracing::warn!("{:?}: a body went on past its range; the surplus was dropped", self.content.version().key);
+        }
+    }
+}
+
+/// Whether S3 says that this Version is no longer to be had.
+fn is_gone(error: &StoreError) -> bool {
+    matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound)
+}

@@ -1,0 +1,203 @@
+//! The vocabulary of file system requests and answers.
+//!
+//! The kernel adapter, the core, the simulator, fuzzers and traces all speak in these types. Nothing here decides.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::data::extent::ExtentSlice;
+
+/// An inode number, the kernel's nodeid: names one Version of one object, or one directory, and is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ino(pub u64);
+
+impl Ino {
+    /// The root of the mount, as FUSE fixes it.
+    pub const ROOT: Ino = Ino(1);
+}
+
+/// A file or directory handle: unique over the life of the mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fh(pub u64);
+
+/// What an inode is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    File,
+    Directory,
+    Symlink,
+}
+
+/// The attributes of an inode. They belong to its Version, so they never change while it lives; only an inode that has
+/// served no byte and is not open may be given others, and then by a LOOKUP's answer that carries them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attr {
+    pub ino: Ino,
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since 1970: the object's Last-Modified.
+    pub mtime: i64,
+    /// Permission bits, 0o7777.
+    pub perm: u16,
+    pub uid: u32,
+    pub gid: u32,
+    pub nlink: u32,
+}
+
+/// How a file is to be opened, as far as the core cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct OpenMode {
+    pub write: bool,
+    pub truncate: bool,
+}
+
+/// One request, as the kernel states it. Names are raw bytes: the kernel promises no encoding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Adds one to the inode's lookup count when it succeeds.
+    Lookup { parent: Ino, name: Vec<u8> },
+    /// Takes `count` off the lookup count.
+    Forget { ino: Ino, count: u64 },
+    Getattr { ino: Ino },
+    Readlink { ino: Ino },
+    Open { ino: Ino, mode: OpenMode },
+    /// Bytes `offset..offset + len` of the handle's Version.
+    Read { ino: Ino, fh: Fh, offset: u64, len: u32 },
+    Flush { ino: Ino, fh: Fh },
+    Fsync { ino: Ino, fh: Fh },
+    Release { ino: Ino, fh: Fh },
+    Lseek { ino: Ino, fh: Fh, offset: i64, whence: Whence },
+    Opendir { ino: Ino },
+    /// Entries after the cookie `offset` (0: from the start, afresh) that fit `max_bytes` of the kernel's format; with
+    /// `plus` each entry but `.` and `..` adds one to its inode's lookup count.
+    Readdir { ino: Ino, fh: Fh, offset: u64, max_bytes: usize, plus: bool },
+    Releasedir { ino: Ino, fh: Fh },
+    Statfs { ino: Ino },
+    /// `mask`: 4 read, 2 write, 1 execute, 0 existence, for `uid` and `gid`.
+    Access { ino: Ino, mask: u32, uid: u32, gid: u32 },
+    Getxattr { ino: Ino, name: Vec<u8> },
+    Listxattr { ino: Ino },
+    /// Any request that would change something; the word names it for the log.
+    Mutate { ino: Ino, what: &'static str },
+}
+
+/// SEEK_DATA and SEEK_HOLE of lseek(2); the kernel answers the other three by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    Data,
+    Hole,
+}
+
+/// A successful answer.
+#[derive(Debug)]
+pub enum Reply {
+    Done,
+    Entry(Entry),
+    Attr { attr: Attr, ttl: Duration },
+    Link(Vec<u8>),
+    Opened { fh: Fh },
+    Data(ReadData),
+    Offset(u64),
+    Directory(Vec<DirEntry>),
+    Statfs(Statfs),
+    /// The value of one attribute, or names each ended by NUL.
+    Xattr(Vec<u8>),
+}
+
+/// The answer to a look-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `None`: the name does not exist, and the kernel may remember that for `entry_ttl`.
+    pub attr: Option<Attr>,
+    /// How long the kernel may take the name for granted: what is left of the metadata TTL.
+    pub entry_ttl: Duration,
+    /// How long it may take the attributes for granted: they belong to the inode, so practically for ever.
+    pub attr_ttl: Duration,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Cookie of the position after this entry.
+    pub offset: u64,
+    pub ino: Ino,
+    pub kind: Kind,
+    pub name: Box<str>,
+    /// Only asked for by `plus`; `None` there: the kernel looks the name up when it needs to.
+    pub entry: Option<Entry>,
+}
+
+impl DirEntry {
+    /// Bytes that this entry takes in the kernel's buffer: `struct fuse_dirent` or `fuse_direntplus` (include/uapi/
+    /// linux/fuse.h) with its name, padded to eight.
+    pub fn wire_bytes(name: &str, plus: bool) -> usize {
+        let header = if plus { 152 } else { 24 };
+        (header + name.len()).next_multiple_of(8)
+    }
+}
+
+/// What statfs(2) answers. A bucket has no size; the figures are large and constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statfs {
+    pub blocks: u64,
+    pub files: u64,
+    pub block_bytes: u32,
+    pub name_bytes_max: u32,
+}
+
+/// Bytes for a read, contiguous: a piece of a held extent without a copy, or bytes that had to be joined.
+#[derive(Clone, Debug)]
+pub enum ReadData {
+    Extent(ExtentSlice),
+    Joined(Bytes),
+}
+
+impl ReadData {
+    pub fn empty() -> Self {
+        Self::Joined(Bytes::new())
+    }
+}
+
+impl Deref for ReadData {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Extent(slice) => slice,
+            Self::Joined(bytes) => bytes,
+        }
+    }
+}
+
+/// A name in a directory as the core keeps it: valid UTF-8, 1 to 255 bytes, no `/`, no NUL, neither `.` nor `..`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// Linux's NAME_MAX.
+    pub const BYTES_MAX: usize = 255;
+
+    /// `None` when no path component can be spelt so.
+    pub fn new(text: &str) -> Option<Self> {
+        let shown = !text.is_empty()
+            && text.len() <= Self::BYTES_MAX
+            && text != "."
+            && text != ".."
+            && !text.bytes().any(|b| b == b'/' || b == 0);
+        shown.then(|| Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,482 @@
+//! Names and inodes: which Version a path means, and for how long that may be taken for granted.
+//!
+//! Everything learnt from the bucket arrives as an *observation*: what a name was, seen by a request that began at one
+//! stamp and ended at another. Invariants:
+//! - an inode number stands for one Version (or one directory) for ever, and is never used again;
+//! - an observation never undoes one that began after it ended, and two that overlap and disagree settle nothing: the
+//!   caller asks again;
+//! - freshness counts from when a request *began*: an answer that took long is not fresh for longer;
+//! - an inode lives while the kernel knows it or a handle is open.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{ATTR_TTL, Config, IDLE_NAMES_MIN};
+use crate::data::content::Successor;
+use crate::env::Time;
+use crate::env::store::{Key, ObjectMeta};
+use crate::error::FsError;
+use crate::op::{Attr, Entry, Ino, Kind, Name};
+use crate::state::version::Version;
+
+/// What the tree must know of an inode's data.
+pub trait Holds {
+    /// The bucket is known to have moved on from this Version.
+    fn is_superseded(&self) -> bool;
+}
+
+/// When a request began, in order and in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    order: u64,
+    at: Time,
+}
+
+/// The span of the request that saw something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    began: u64,
+    ended: u64,
+    /// When it began.
+    at: Time,
+}
+
+/// What a name is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Absent,
+    Directory,
+    File(Version),
+}
+
+impl Target {
+    fn is_same(&self, other: &Target) -> bool {
+        match (self, other) {
+            (Self::Absent, Self::Absent) | (Self::Directory, Self::Directory) => true,
+            (Self::File(a), Self::File(b)) => a.is_same(b),
+            (Self::Absent | Self::Directory | Self::File(_), _) => false,
+        }
+    }
+}
+
+/// Two answers that overlapped in time disagree: neither can be called the newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contradiction;
+
+#[derive(Debug)]
+struct NameEntry {
+    target: Target,
+    /// The number the name has, or is going to have: handed out by listings before an inode exists.
+    ino: Option<Ino>,
+    seen: Seen,
+    /// `open` pinned this Version for the look-up that follows: it is good until then, whatever the TTL.
+    pinned_until: Option<Time>,
+}
+
+#[derive(Debug)]
+pub struct Directory {
+    /// Keys beneath it start with this: empty, or ending in `/`.
+    pub prefix: String,
+    names: BTreeMap<Name, NameEntry>,
+    prune_at: usize,
+}
+
+#[derive(Debug)]
+pub struct File<C> {
+    pub version: Version,
+    /// What a GET or HEAD told beyond the Version.
+    pub meta: Option<Arc<ObjectMeta>>,
+    pub content: Option<Arc<C>>,
+    /// Opens under way and open handles.
+    pub opens: u32,
+    /// When it was last seen to be the current version.
+    verified: Time,
+}
+
+#[derive(Debug)]
+pub enum Node<C> {
+    Directory(Directory),
+    File(File<C>),
+}
+
+#[derive(Debug)]
+struct Inode<C> {
+    parent: Ino,
+    name: Name,
+    /// The kernel's lookup count.
+    lookups: u64,
+    node: Node<C>,
+}
+
+pub struct Tree<C> {
+    inodes: BTreeMap<Ino, Inode<C>>,
+    next_ino: u64,
+    next_order: u64,
+    metadata_ttl: Duration,
+    negative_metadata_ttl: Duration,
+    uid: u32,
+    gid: u32,
+    file_mode: u16,
+    dir_mode: u16,
+    /// Directories have no time of their own; they show when the mount began.
+    mounted_at: i64,
+}
+
+/// A content that a new observation made obsolete.
+pub type Obsolete<C> = Option<(Arc<C>, Successor)>;
+
+impl<C: Holds> Tree<C> {
+    pub fn new(config: &Config, mounted_at: i64) -> Self {
+        let root = Inode {
+            parent: Ino::ROOT,
+            name: Name::new("root").expect("a valid name"),
+            lookups: 1,
+            node: Node::Directory(Directory::new(config.prefix.clone())),
+        };
+        Self {
+            inodes: BTreeMap::from([(Ino::ROOT, root)]),
+            next_ino: Ino::ROOT.0 + 1,
+            next_order: 1,
+            metadata_ttl: config.metadata_ttl,
+            negative_metadata_ttl: config.negative_metadata_ttl,
+            uid: config.uid,
+            gid: config.gid,
+            file_mode: config.file_mode,
+            dir_mode: config.dir_mode,
+            mounted_at,
+        }
+    }
+
+    /// To be taken before a request is sent whose answer will be observed.
+    pub fn stamp(&mut self, now: Time) -> Stamp {
+        Stamp { order: self.next_order(), at: now }
+    }
+
+    /// Inodes alive, the root included.
+    pub fn inodes(&self) -> usize {
+        self.inodes.len()
+    }
+
+    pub fn directory(&self, ino: Ino) -> Result<&Directory, FsError> {
+        match &self.inode(ino)?.node {
+            Node::Directory(directory) => Ok(directory),
+            Node::File(_) => Err(FsError::NotDirectory),
+        }
+    }
+
+    pub fn file(&self, ino: Ino) -> Result<&File<C>, FsError> {
+        match &self.inode(ino)?.node {
+            Node::File(file) => Ok(file),
+            Node::Directory(_) => Err(FsError::IsDirectory),
+        }
+    }
+
+    pub fn file_mut(&mut self, ino: Ino) -> Result<&mut File<C>, FsError> {
+        match &mut self.inodes.get_mut(&ino).ok_or(FsError::UnknownInode(ino.0))?.node {
+            Node::File(file) => Ok(file),
+            Node::Directory(_) => Err(FsError::IsDirectory),
+        }
+    }
+
+    /// Where the inode hangs: its directory and its name there.
+    pub fn place(&self, ino: Ino) -> Result<(Ino, Name), FsError> {
+        let inode = self.inode(ino)?;
+        Ok((inode.parent, inode.name.clone()))
+    }
+
+    pub fn attr(&self, ino: Ino) -> Result<Attr, FsError> {
+        Ok(self.attr_of(ino, &self.inode(ino)?.node))
+    }
+
+    /// Whether an open of this inode may take it for the current version without asking.
+    pub fn is_verified(&self, ino: Ino, now: Time) -> Result<bool, FsError> {
+        let file = self.file(ino)?;
+        Ok(file.content.as_ref().is_none_or(|content| !content.is_superseded())
+            && now < file.verified.plus(self.metadata_ttl))
+    }
+
+    /// The answer for a name that is known well enough, with one more lookup counted; `None`: the bucket must be asked.
+    pub fn known(&mut self, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
+        let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
+        let content = entry.ino.and_then(|ino| self.file(ino).ok()).and_then(|file| file.content.as_ref());
+        let obsolete = content.is_some_and(|content| content.is_superseded());
+        let pinned = entry.pinned_until.is_some_and(|until| now < until);
+        if obsolete || !(pinned || now < self.fresh_until(entry)) {
+            return Ok(None);
+        }
+        self.grant(parent, name, now).map(Some)
+    }
+
+    /// Applies what a request that began at `stamp` saw of a name.
+    pub fn observe(&mut self, parent: Ino, name: &Name, stamp: Stamp, target: Target) -> Result<Obsolete<C>, ObserveError> {
+        let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let directory = self.directory_mut(parent)?;
+        let Some(entry) = directory.names.get_mut(name) else {
+            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, pinned_until: None });
+            self.prune(parent, stamp.at);
+            return Ok(None);
+        };
+        if entry.target.is_same(&target) {
+            if seen.at >= entry.seen.at {
+                entry.seen = Seen { ended: seen.ended.max(entry.seen.ended), ..seen };
+            }
+            if let (Target::File(known), Target::File(told)) = (&mut entry.target, &target)
+                && known.version_id.is_none()
+            {
+                known.version_id = told.version_id.clone();
+            }
+            let at = entry.seen.at;
+            if let Some(ino) = entry.ino
+                && let Ok(file) = self.file_mut(ino)
+            {
+                file.verified = file.verified.max(at);
+            }
+            return Ok(None);
+        }
+        if entry.seen.ended > seen.began {
+            return Err(ObserveError::Contradiction);
+        }
+        let successor = match &target {
+            Target::File(version) => Successor::Replaced(version.etag.clone()),
+            Target::Absent | Target::Directory => Successor::Deleted,
+        };
+        let old = entry.ino;
+        *entry = NameEntry { target, ino: None, seen, pinned_until: None };
+        match old {
+            // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
+            Some(number) if !self.inodes.contains_key(&number) => {
+                self.entry_mut(parent, name)?.ino = Some(number);
+                Ok(None)
+            }
+            Some(ino) => Ok(self.file(ino).ok().and_then(|file| file.content.clone()).map(|content| (content, successor))),
+            None => Ok(None),
+        }
+    }
+
+    /// The same for a page of a directory: what contradicts a newer answer is left out.
+    pub fn observe_listed(&mut self, parent: Ino, stamp: Stamp, listed: Vec<(Name, Target)>) -> Result<Vec<(Arc<C>, Successor)>, FsError> {
+        let mut obsolete = Vec::new();
+        for (name, target) in listed {
+            match self.observe(parent, &name, stamp, target) {
+                Ok(content) => obsolete.extend(content),
+                Err(ObserveError::Contradiction) => {}
+                Err(ObserveError::Fs(error)) => return Err(error),
+            }
+        }
+        Ok(obsolete)
+    }
+
+    /// The name as it is known now, with one more lookup counted if it exists.
+    pub fn grant(&mut self, parent: Ino, name: &Name, now: Time) -> Result<Entry, FsError> {
+        let entry = self.directory(parent)?.names.get(name).ok_or(FsError::NotFound)?;
+        let pinned = entry.pinned_until.map_or(Duration::ZERO, |until| until.since(now));
+        let ttl = self.fresh_until(entry).since(now);
+        let entry_ttl = if pinned > Duration::ZERO { ttl.min(self.metadata_ttl) } else { ttl };
+        if entry.target == Target::Absent {
+            return Ok(Entry { attr: None, entry_ttl, attr_ttl: Duration::ZERO });
+        }
+        let ino = self.number(parent, name)?;
+        self.materialise(parent, name, ino)?;
+        let inode = self.inodes.get_mut(&ino).ok_or(FsError::UnknownInode(ino.0))?;
+        inode.lookups += 1;
+        let attr = self.attr(ino)?;
+        Ok(Entry { attr: Some(attr), entry_ttl, attr_ttl: ATTR_TTL })
+    }
+
+    /// The inode number that a name has or will have; listings show it before any look-up.
+    pub fn number(&mut self, parent: Ino, name: &Name) -> Result<Ino, FsError> {
+        if let Some(ino) = self.entry_mut(parent, name)?.ino {
+            return Ok(ino);
+        }
+        let ino = Ino(self.next_ino);
+        self.next_ino += 1;
+        self.entry_mut(parent, name)?.ino = Some(ino);
+        Ok(ino)
+    }
+
+    /// Whether the name stands for something, as far as is known.
+    pub fn exists(&self, parent: Ino, name: &Name) -> bool {
+        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
+        entry.is_some_and(|entry| entry.target != Target::Absent)
+    }
+
+    /// An `open` found another Version than the inode's and has its GET in hand: the name gets a fresh inode with that
+    /// content, which the next look-up is answered with until `until`. `None` if the name has moved on already.
+    pub fn pin(&mut self, parent: Ino, name: &Name, content: Arc<C>, meta: Arc<ObjectMeta>, until: Time) -> Result<Ino, FsError> {
+        let ino = self.number(parent, name)?;
+        self.materialise(parent, name, ino)?;
+        self.entry_mut(parent, name)?.pinned_until = Some(until);
+        let file = self.file_mut(ino)?;
+        file.content = Some(content);
+        file.meta = Some(meta);
+        Ok(ino)
+    }
+
+    /// The bucket must be asked for this name again.
+    pub fn distrust(&mut self, parent: Ino, name: &Name) {
+        if let Ok(entry) = self.entry_mut(parent, name) {
+            entry.seen.at = Time::ZERO;
+            entry.pinned_until = None;
+            entry.target = Target::Absent;
+            entry.ino = None;
+        }
+        if let Ok(directory) = self.directory_mut(parent) {
+            directory.names.remove(name);
+        }
+    }
+
+    /// Takes `count` off the kernel's lookup count; an inode nobody knows is dropped.
+    pub fn forget(&mut self, ino: Ino, count: u64) {
+        if let Some(inode) = self.inodes.get_mut(&ino)
+            && ino != Ino::ROOT
+        {
+            inode.lookups = inode.lookups.saturating_sub(count);
+            self.drop_if_unknown(ino);
+        }
+    }
+
+    /// Drops an inode that neither the kernel nor a handle knows.
+    pub fn drop_if_unknown(&mut self, ino: Ino) {
+        let Some(inode) = self.inodes.get(&ino) else { return };
+        let in_use = match &inode.node {
+            Node::File(file) => file.opens > 0,
+            Node::Directory(_) => ino == Ino::ROOT,
+        };
+        if inode.lookups > 0 || in_use {
+            return;
+        }
+        let (parent, name) = (inode.parent, inode.name.clone());
+        self.inodes.remove(&ino);
+        if let Ok(entry) = self.entry_mut(parent, &name)
+            && entry.ino == Some(ino)
+        {
+            entry.ino = None;
+            entry.pinned_until = None;
+        }
+    }
+
+    fn next_order(&mut self) -> u64 {
+        self.next_order += 1;
+        self.next_order
+    }
+
+    fn inode(&self, ino: Ino) -> Result<&Inode<C>, FsError> {
+        self.inodes.get(&ino).ok_or(FsError::UnknownInode(ino.0))
+    }
+
+    fn directory_mut(&mut self, ino: Ino) -> Result<&mut Directory, FsError> {
+        match &mut self.inodes.get_mut(&ino).ok_or(FsError::UnknownInode(ino.0))?.node {
+            Node::Directory(directory) => Ok(directory),
+            Node::File(_) => Err(FsError::NotDirectory),
+        }
+    }
+
+    fn entry_mut(&mut self, parent: Ino, name: &Name) -> Result<&mut NameEntry, FsError> {
+        self.directory_mut(parent)?.names.get_mut(name).ok_or(FsError::NotFound)
+    }
+
+    /// Makes sure that the name's inode exists.
+    fn materialise(&mut self, parent: Ino, name: &Name, ino: Ino) -> Result<(), FsError> {
+        if self.inodes.contains_key(&ino) {
+            return Ok(());
+        }
+        let directory = self.directory(parent)?;
+        let entry = directory.names.get(name).ok_or(FsError::NotFound)?;
+        let node = match &entry.target {
+            Target::Absent => return Err(FsError::NotFound),
+            Target::Directory => Node::Directory(Directory::new(format!("{}{}/", directory.prefix, name.as_str()))),
+            Target::File(version) => Node::File(File {
+                version: version.clone(),
+                meta: None,
+                content: None,
+                opens: 0,
+                verified: entry.seen.at,
+            }),
+        };
+        self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node });
+        Ok(())
+    }
+
+    fn fresh_until(&self, entry: &NameEntry) -> Time {
+        let ttl = match entry.target {
+            Target::Absent => self.negative_metadata_ttl,
+            Target::Directory | Target::File(_) => self.metadata_ttl,
+        };
+        entry.seen.at.plus(ttl)
+    }
+
+    /// Drops names that are out of date and that the kernel does not know, once there are many.
+    fn prune(&mut self, ino: Ino, now: Time) {
+        let (positive, negative) = (self.metadata_ttl, self.negative_metadata_ttl);
+        let Some(inode) = self.inodes.get(&ino) else { return };
+        let Node::Directory(directory) = &inode.node else { return };
+        if directory.names.len() < directory.prune_at {
+            return;
+        }
+        let idle = |entry: &NameEntry| {
+            let ttl = if entry.target == Target::Absent { negative } else { positive };
+            now >= entry.seen.at.plus(ttl) && !entry.ino.is_some_and(|ino| self.inodes.contains_key(&ino))
+        };
+        let dropped: Vec<Name> =
+            directory.names.iter().filter(|(_, entry)| idle(entry)).map(|(name, _)| name.clone()).collect();
+        let Ok(directory) = self.directory_mut(ino) else { return };
+        for name in dropped {
+            directory.names.remove(&name);
+        }
+        directory.prune_at = (2 * directory.names.len()).max(IDLE_NAMES_MIN);
+    }
+
+    fn attr_of(&self, ino: Ino, node: &Node<C>) -> Attr {
+        match node {
+            Node::Directory(_) => Attr {
+                ino,
+                kind: Kind::Directory,
+                size: 0,
+                mtime: self.mounted_at,
+                perm: self.dir_mode,
+                uid: self.uid,
+                gid: self.gid,
+                // Not the count of subdirectories: 1 tells find(1) not to rely on it.
+                nlink: 1,
+            },
+            Node::File(file) => Attr {
+                ino,
+                kind: Kind::File,
+                size: file.version.size,
+                mtime: file.version.last_modified,
+                perm: self.file_mode,
+                uid: self.uid,
+                gid: self.gid,
+                nlink: 1,
+            },
+        }
+    }
+}
+
+impl Directory {
+    fn new(prefix: String) -> Self {
+        Self { prefix, names: BTreeMap::new(), prune_at: IDLE_NAMES_MIN }
+    }
+
+    /// The key of a file of that name here.
+    pub fn key(&self, name: &Name) -> Key {
+        Key::from(format!("{}{}", self.prefix, name.as_str()))
+    }
+}
+
+/// Why an observation was not applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObserveError {
+    Contradiction,
+    Fs(FsError),
+}
+
+impl From<FsError> for ObserveError {
+    fn from(error: FsError) -> Self {
+        Self::Fs(error)
+    }
+}
+
+#[cfg(test)]
+mod tests;
