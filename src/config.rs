@@ -120,7 +120,9 @@ impl Default for Config {
 /// Why an option was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error("the prefix {0:?} is no path in a bucket: it must not start with '/' nor hold empty, '.' or '..' components")]
+    #[error(
+        "the prefix {0:?} is no path in a bucket: it must not start with '/' nor hold empty, '.' or '..' components"
+    )]
     Prefix(String),
     #[error("the memory budget of {0} bytes is below the minimum of {min}", min = 4 * WINDOW_BYTES_MAX)]
     Memory(u64),

@@ -15,7 +15,9 @@ pub enum FsError {
     #[error("{key:?} is in an archive storage class; restore it first")]
     Archived { key: Key },
     /// The Version can no longer be had, as far as this request needs it.
-    #[error("{key:?} was replaced or deleted, and bytes {start}..{end} of the version held were out of reach; reopen it for the current version")]
+    #[error(
+        "{key:?} was replaced or deleted, and bytes {start}..{end} of the version held were out of reach; reopen it for the current version"
+    )]
     LostHold { key: Key, start: u64, end: u64 },
     /// The path names another Version by now: the kernel is to look it up again.
     #[error("{key:?} has a newer version; the path must be looked up again")]
@@ -44,7 +46,9 @@ pub enum FsError {
     ReadOnly(&'static str),
     #[error("not supported")]
     Unsupported,
-    #[error("the service failed for {key:?} until the deadline ({cause}); the operation may be repeated once it answers")]
+    #[error(
+        "the service failed for {key:?} until the deadline ({cause}); the operation may be repeated once it answers"
+    )]
     Exhausted { key: Key, cause: StoreError },
     #[error("the service answered nonsense for {key:?} ({cause}); nothing of it was kept")]
     Nonsense { key: Key, cause: StoreError },
@@ -99,10 +103,9 @@ impl FsError {
             Self::ReadOnly(_) => Errno::EROFS,
             Self::Unsupported => Errno::EOPNOTSUPP,
             Self::Disk(DiskError::Full) => Errno::ENOSPC,
-            Self::Disk(DiskError::Failed(_))
-            | Self::Fenced(_)
-            | Self::Exhausted { .. }
-            | Self::Nonsense { .. } => Errno::EIO,
+            Self::Disk(DiskError::Failed(_)) | Self::Fenced(_) | Self::Exhausted { .. } | Self::Nonsense { .. } => {
+                Errno::EIO
+            }
         }
     }
 

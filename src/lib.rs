@@ -5,10 +5,11 @@ pub mod config;
 pub mod data;
 pub mod env;
 pub mod error;
+pub mod fs;
 pub mod lock;
 pub mod op;
-pub mod state;
 #[cfg(feature = "mount")]
 pub mod real;
 #[cfg(feature = "mount")]
 pub mod server;
+pub mod state;

@@ -24,7 +24,7 @@ impl Ino {
 pub struct Fh(pub u64);
 
 /// What an inode is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     File,
     Directory,
@@ -59,30 +59,88 @@ pub struct OpenMode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Adds one to the inode's lookup count when it succeeds.
-    Lookup { parent: Ino, name: Vec<u8> },
+    Lookup {
+        parent: Ino,
+        name: Vec<u8>,
+    },
     /// Takes `count` off the lookup count.
-    Forget { ino: Ino, count: u64 },
-    Getattr { ino: Ino },
-    Readlink { ino: Ino },
-    Open { ino: Ino, mode: OpenMode },
+    Forget {
+        ino: Ino,
+        count: u64,
+    },
+    Getattr {
+        ino: Ino,
+    },
+    Readlink {
+        ino: Ino,
+    },
+    Open {
+        ino: Ino,
+        mode: OpenMode,
+    },
     /// Bytes `offset..offset + len` of the handle's Version.
-    Read { ino: Ino, fh: Fh, offset: u64, len: u32 },
-    Flush { ino: Ino, fh: Fh },
-    Fsync { ino: Ino, fh: Fh },
-    Release { ino: Ino, fh: Fh },
-    Lseek { ino: Ino, fh: Fh, offset: i64, whence: Whence },
-    Opendir { ino: Ino },
+    Read {
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        len: u32,
+    },
+    Flush {
+        ino: Ino,
+        fh: Fh,
+    },
+    Fsync {
+        ino: Ino,
+        fh: Fh,
+    },
+    Release {
+        ino: Ino,
+        fh: Fh,
+    },
+    Lseek {
+        ino: Ino,
+        fh: Fh,
+        offset: i64,
+        whence: Whence,
+    },
+    Opendir {
+        ino: Ino,
+    },
     /// Entries after the cookie `offset` (0: from the start, afresh) that fit `max_bytes` of the kernel's format; with
     /// `plus` each entry but `.` and `..` adds one to its inode's lookup count.
-    Readdir { ino: Ino, fh: Fh, offset: u64, max_bytes: usize, plus: bool },
-    Releasedir { ino: Ino, fh: Fh },
-    Statfs { ino: Ino },
+    Readdir {
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        max_bytes: usize,
+        plus: bool,
+    },
+    Releasedir {
+        ino: Ino,
+        fh: Fh,
+    },
+    Statfs {
+        ino: Ino,
+    },
     /// `mask`: 4 read, 2 write, 1 execute, 0 existence, for `uid` and `gid`.
-    Access { ino: Ino, mask: u32, uid: u32, gid: u32 },
-    Getxattr { ino: Ino, name: Vec<u8> },
-    Listxattr { ino: Ino },
+    Access {
+        ino: Ino,
+        mask: u32,
+        uid: u32,
+        gid: u32,
+    },
+    Getxattr {
+        ino: Ino,
+        name: Vec<u8>,
+    },
+    Listxattr {
+        ino: Ino,
+    },
     /// Any request that would change something; the word names it for the log.
-    Mutate { ino: Ino, what: &'static str },
+    Mutate {
+        ino: Ino,
+        what: &'static str,
+    },
 }
 
 /// SEEK_DATA and SEEK_HOLE of lseek(2); the kernel answers the other three by itself.
@@ -97,9 +155,14 @@ pub enum Whence {
 pub enum Reply {
     Done,
     Entry(Entry),
-    Attr { attr: Attr, ttl: Duration },
+    Attr {
+        attr: Attr,
+        ttl: Duration,
+    },
     Link(Vec<u8>),
-    Opened { fh: Fh },
+    Opened {
+        fh: Fh,
+    },
     Data(ReadData),
     Offset(u64),
     Directory(Vec<DirEntry>),

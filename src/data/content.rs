@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 
 use bytes::BytesMut;
 use event_listener::{Event, EventListener};
@@ -35,7 +35,7 @@ use crate::lock::Lock;
 use crate::op::{Fh, ReadData};
 use crate::state::version::Version;
 
-pub(super) type BodyOf<E> = <<E as Env>::Store as Store>::Body;
+pub(crate) type BodyOf<E> = <<E as Env>::Store as Store>::Body;
 pub(super) type BoatOf<E> = Lifeboat<<<E as Env>::Disk as Disk>::Spool>;
 
 /// What became of a Version in the bucket.
@@ -87,6 +87,8 @@ pub struct Content<E: Env> {
 
 pub(super) struct Inner<B> {
     handles: BTreeSet<Fh>,
+    /// Opens under way.
+    opening: u32,
     extents: BTreeMap<u64, Arc<Extent>>,
     pub(super) streams: Vec<Stream>,
     next_stream: u64,
@@ -132,6 +134,7 @@ impl<E: Env> Content<E> {
             version,
             inner: Lock::new(Inner {
                 handles: BTreeSet::new(),
+                opening: 0,
                 extents: BTreeMap::new(),
                 streams: Vec::new(),
                 next_stream: 0,
@@ -185,6 +188,18 @@ impl<E: Env> Content<E> {
             && !inner.streams.iter().any(|stream| stream.keep)
     }
 
+    /// An open is under way: what is at hand must not be let go meanwhile.
+    pub fn opening(&self) {
+        self.inner.lock().opening += 1;
+    }
+
+    /// It has succeeded, and `opened` was called, or failed.
+    pub fn opening_ended(&self) {
+        let mut inner = self.inner.lock();
+        inner.opening -= 1;
+        self.let_go_unless_open(inner);
+    }
+
     pub fn opened(&self, fh: Fh) {
         self.inner.lock().handles.insert(fh);
     }
@@ -193,21 +208,12 @@ impl<E: Env> Content<E> {
     pub fn closed(&self, fh: Fh) {
         let mut inner = self.inner.lock();
         inner.handles.remove(&fh);
-        if inner.handles.is_empty() {
-            inner.let_go();
-            drop(inner);
-            self.wake_all();
-        }
+        self.let_go_unless_open(inner);
     }
 
     /// Lets go of the streams unless somebody has opened the file meanwhile.
     pub fn close_unless_open(&self) {
-        let mut inner = self.inner.lock();
-        if inner.handles.is_empty() {
-            inner.let_go();
-            drop(inner);
-            self.wake_all();
-        }
+        self.let_go_unless_open(self.inner.lock());
     }
 
     /// Whether the bucket is known to have moved on.
@@ -226,6 +232,12 @@ impl<E: Env> Content<E> {
         self.inner.lock().first_missing(self.version.size).is_none()
     }
 
+    /// Whether a GET from its beginning feeds it that no read has used yet, as a pin leaves it.
+    pub fn is_fed_unread(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.served.pieces() == 0 && inner.streams.iter().any(|stream| stream.origin == 0 && !stream.keep)
+    }
+
     /// The first byte that is neither at hand nor served, if an open has to fetch: `None` also when a stream lives.
     pub fn anchor_wanted_at(&self) -> Option<u64> {
         let inner = self.inner.lock();
@@ -235,11 +247,7 @@ impl<E: Env> Content<E> {
 
     pub fn held(&self) -> Held {
         let inner = self.inner.lock();
-        if inner.superseded.is_none() {
-            Held::Current
-        } else {
-            self.held_after(&inner)
-        }
+        if inner.superseded.is_none() { Held::Current } else { self.held_after(&inner) }
     }
 
     /// Bytes `offset..offset + len`, cut at the Version's end.
@@ -294,9 +302,8 @@ impl<E: Env> Content<E> {
             }
             inner.superseded = Some(successor.clone());
             handles = inner.handles.iter().copied().collect();
-            if handles.is_empty() {
+            if !inner.is_open() {
                 inner.let_go();
-                inner.extents.clear();
             }
             held = self.held_after(&inner);
         }
@@ -459,6 +466,15 @@ impl<E: Env> Content<E> {
 
     fn start_stream(self: &Arc<Self>, id: StreamId, body: Option<BodyOf<E>>) {
         self.context.env.spawn().spawn("stream", stream::run(self.clone(), id, body));
+    }
+
+    fn let_go_unless_open(&self, mut inner: MutexGuard<'_, Inner<BoatOf<E>>>) {
+        if inner.is_open() {
+            return;
+        }
+        inner.let_go();
+        drop(inner);
+        self.wake_all();
     }
 
     fn wake_all(&self) {
@@ -641,6 +657,10 @@ impl<S: crate::env::Spool> Inner<Lifeboat<S>> {
 }
 
 impl<B> Inner<B> {
+    fn is_open(&self) -> bool {
+        self.opening > 0 || !self.handles.is_empty()
+    }
+
     fn add_stream(&mut self, range: Range<u64>, open_ended: bool) -> StreamId {
         self.next_stream += 1;
         let id = StreamId(self.next_stream);
@@ -683,7 +703,9 @@ impl<B> Inner<B> {
             if let Some((_, extent)) = self.extents.range(..=range.start).next_back() {
                 extent.touch();
             }
-        } else if self.served.pieces() < SERVED_PIECES_MAX || self.served.end_of(range.start.saturating_sub(1)).is_some() {
+        } else if self.served.pieces() < SERVED_PIECES_MAX
+            || self.served.end_of(range.start.saturating_sub(1)).is_some()
+        {
             self.served.insert(range.clone());
         }
         let window = (run_bytes + range.end - range.start).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
@@ -726,7 +748,7 @@ impl<E: Env> Sweep for Content<E> {
         let mut inner = self.inner.lock();
         let Some(extent) = inner.extents.get(&start) else { return Swept::Gone };
         let (filled, room) = (extent.end_filled(), extent.end_room());
-        let open = !inner.handles.is_empty();
+        let open = inner.is_open();
         let filling = inner.streams.iter().any(|stream| start <= stream.pos && stream.pos < room);
         let irreplaceable = open && inner.superseded.is_some() && self.version.version_id.is_none();
         let unread = open && !inner.served.contains(start..filled) && inner.streams.iter().any(|s| s.origin <= start);
@@ -737,4 +759,3 @@ impl<E: Env> Sweep for Content<E> {
         Swept::Gone
     }
 }
-

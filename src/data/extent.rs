@@ -54,13 +54,8 @@ pub struct Extent {
 impl Extent {
     /// An empty extent at `start` and the one writer that fills it.
     pub fn new(start: u64, room: Buffer, permit: Permit) -> (Arc<Self>, ExtentWriter) {
-        let extent = Arc::new(Self {
-            start,
-            room,
-            filled: AtomicUsize::new(0),
-            touched: AtomicBool::new(false),
-            permit,
-        });
+        let extent =
+            Arc::new(Self { start, room, filled: AtomicUsize::new(0), touched: AtomicBool::new(false), permit });
         let writer = ExtentWriter { extent: extent.clone(), filled: 0 };
         (extent, writer)
     }

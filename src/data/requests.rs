@@ -69,7 +69,11 @@ impl<E: Env> Context<E> {
 
     /// A GET of bytes of exactly `version`. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot be
     /// had any more.
-    pub async fn get_version(&self, version: &Version, range: Option<ByteRange>) -> Result<GetReply<BodyOf<E>>, StoreError> {
+    pub async fn get_version(
+        &self,
+        version: &Version,
+        range: Option<ByteRange>,
+    ) -> Result<GetReply<BodyOf<E>>, StoreError> {
         self.persist(|| self.ask_version(version, range)).await
     }
 
@@ -82,7 +86,11 @@ impl<E: Env> Context<E> {
         self.attempt(self.ask_version(version, range)).await
     }
 
-    async fn ask_version(&self, version: &Version, range: Option<ByteRange>) -> Result<GetReply<BodyOf<E>>, StoreError> {
+    async fn ask_version(
+        &self,
+        version: &Version,
+        range: Option<ByteRange>,
+    ) -> Result<GetReply<BodyOf<E>>, StoreError> {
         let request = Get {
             key: version.key.clone(),
             version_id: version.version_id.clone(),

@@ -212,18 +212,16 @@ impl<E: Env> Flow<E> {
         while !chunk.is_empty() {
             let n = match self.writer.as_mut().filter(|writer| writer.room_left() > 0) {
                 Some(writer) => writer.append(&chunk),
-                None => {
-                    match self.content.room_at(at, end, self.streamed) {
-                        Ok(writer) => {
-                            self.writer = Some(writer);
-                            continue;
-                        }
-                        Err(held) => {
-                            self.writer = None;
-                            (held as usize).min(chunk.len())
-                        }
+                None => match self.content.room_at(at, end, self.streamed) {
+                    Ok(writer) => {
+                        self.writer = Some(writer);
+                        continue;
                     }
-                }
+                    Err(held) => {
+                        self.writer = None;
+                        (held as usize).min(chunk.len())
+                    }
+                },
             };
             chunk.advance(n);
             at += n as u64;

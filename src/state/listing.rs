@@ -1,1 +1,272 @@
-//! x
+//! One directory's names from the pages of a listing: each name exactly once, though the bucket changes meanwhile.
+//!
+//! S3 lists keys in byte order, so a page can only add names after those that came before. One trap is left: the file
+//! `a` and the directory `a/` are the same name, the directory wins, and between the two may lie any number of others
+//! (`a-1`, `a.txt`: `-` and `.` sort before `/`). So a file is held back until the listing has passed its `/`. Held-back
+//! names are prefixes of one another, so there are never more of them than bytes in a key.
+
+use crate::env::store::ListPage;
+use crate::op::{Kind, Name};
+use crate::state::tree::Target;
+use crate::state::version::Version;
+
+/// The position in a directory that is being listed, and all names found so far, by which cookies stay valid.
+#[derive(Debug)]
+pub struct Listing {
+    prefix: String,
+    /// Whether the store lists in byte order.
+    ordered: bool,
+    names: Vec<(Name, Kind)>,
+    held_back: Vec<(Name, Target)>,
+    /// Of an unordered store: everything, until it is complete and can be sorted.
+    pile: Vec<(String, Target)>,
+    last_key: Option<String>,
+    next: Next,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Next {
+    Page(Option<String>),
+    Done,
+}
+
+/// What a page brought.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Names to be observed, in the order of the listing.
+    pub names: Vec<(Name, Target)>,
+    /// Keys that no path can spell, or that a directory of the same name shadows.
+    pub hidden: Vec<String>,
+}
+
+impl Listing {
+    /// Of the directory whose keys begin with `prefix`.
+    pub fn new(prefix: String, ordered: bool) -> Self {
+        Self {
+            prefix,
+            ordered,
+            names: Vec::new(),
+            held_back: Vec::new(),
+            pile: Vec::new(),
+            last_key: None,
+            next: Next::Page(None),
+        }
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The names known so far, each at the position it keeps.
+    pub fn names(&self) -> &[(Name, Kind)] {
+        &self.names
+    }
+
+    /// The token of the page to fetch (`None` for the first), or `None` when all have come.
+    pub fn wants_page(&self) -> Option<Option<String>> {
+        match &self.next {
+            Next::Page(token) => Some(token.clone()),
+            Next::Done => None,
+        }
+    }
+
+    /// Takes the next page. `Err`: it cannot follow the pages before, and nothing of it was taken.
+    pub fn add(&mut self, page: ListPage) -> Result<Found, String> {
+        let next = page.next.clone();
+        let objects =
+            page.objects.iter().map(|object| (object.key.as_str().to_string(), Target::File(Version::listed(object))));
+        let prefixes = page.prefixes.iter().map(|prefix| (prefix.as_str().to_string(), Target::Directory));
+        let mut items: Vec<(String, Target)> = objects.chain(prefixes).collect();
+        if let Next::Page(Some(token)) = &self.next
+            && next.as_ref() == Some(token)
+        {
+            return Err("it gave the same continuation token again".to_string());
+        }
+        if !self.ordered {
+            self.pile.append(&mut items);
+            if next.is_none() {
+                items = std::mem::take(&mut self.pile);
+            }
+        }
+        items.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if !self.ordered {
+            items.dedup_by(|(a, _), (b, _)| a == b);
+        }
+        self.check(&items)?;
+        let mut found = Found::default();
+        for (key, target) in items {
+            self.take(key, target, &mut found);
+        }
+        self.next = match next {
+            Some(token) => Next::Page(Some(token)),
+            None => {
+                while let Some(file) = self.held_back.pop() {
+                    self.release(file, &mut found);
+                }
+                Next::Done
+            }
+        };
+        Ok(found)
+    }
+
+    /// Keys must go on after those before, and lie directly beneath the prefix.
+    fn check(&self, items: &[(String, Target)]) -> Result<(), String> {
+        let mut last = self.last_key.as_deref();
+        for (key, target) in items {
+            if last.is_some_and(|last| key.as_str() <= last) {
+                return Err(format!("it named {key:?} again, or out of order"));
+            }
+            let rest = key.strip_prefix(&self.prefix).ok_or_else(|| format!("it named {key:?}"))?;
+            let slash = rest.find('/');
+            let fits = match target {
+                Target::Directory => slash.is_some_and(|at| at + 1 == rest.len()),
+                Target::File(_) | Target::Absent => slash.is_none(),
+            };
+            if !fits {
+                return Err(format!("it named {key:?}, which is not directly beneath"));
+            }
+            last = Some(key);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, key: String, target: Target, found: &mut Found) {
+        let rest = &key[self.prefix.len()..];
+        while let Some((file, _)) = self.held_back.last() {
+            let barrier = format!("{}/", file.as_str());
+            if rest < barrier.as_str() {
+                break;
+            }
+            let shadowed = rest == barrier;
+            if let Some(file) = self.held_back.pop() {
+                if shadowed {
+                    found.hidden.push(format!("{}{}", self.prefix, file.0.as_str()));
+                } else {
+                    self.release(file, found);
+                }
+            }
+        }
+        let spelt = rest.strip_suffix('/').unwrap_or(rest);
+        match (Name::new(spelt), &target) {
+            (Some(name), Target::Directory) => self.release((name, target), found),
+            (Some(name), Target::File(_) | Target::Absent) => self.held_back.push((name, target)),
+            // The directory's own marker.
+            (None, _) if rest.is_empty() => {}
+            (None, _) => found.hidden.push(key.clone()),
+        }
+        self.last_key = Some(key);
+    }
+
+    fn release(&mut self, (name, target): (Name, Target), found: &mut Found) {
+        let kind = match target {
+            Target::Directory => Kind::Directory,
+            Target::File(_) | Target::Absent => Kind::File,
+        };
+        self.names.push((name.clone(), kind));
+        found.names.push((name, target));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::{prop, proptest};
+
+    use super::Listing;
+    use crate::env::store::{Key, ListPage, ListedObject};
+    use crate::op::{Kind, Name};
+
+    fn object(key: &str) -> ListedObject {
+        ListedObject { key: key.into(), etag: "e".into(), size: 1, last_modified: 0, storage_class: None }
+    }
+
+    fn page(objects: &[&str], prefixes: &[&str], next: Option<&str>) -> ListPage {
+        ListPage {
+            objects: objects.iter().map(|key| object(key)).collect(),
+            prefixes: prefixes.iter().map(|prefix| Key::from(*prefix)).collect(),
+            next: next.map(str::to_string),
+        }
+    }
+
+    fn shown(listing: &Listing) -> Vec<(&str, Kind)> {
+        listing.names().iter().map(|(name, kind)| (name.as_str(), *kind)).collect()
+    }
+
+    #[test]
+    fn a_directory_shadows_the_file_of_its_name_though_others_sort_between_them() {
+        let mut listing = Listing::new("d/".into(), true);
+        let first = listing.add(page(&["d/", "d/a", "d/a-1", "d/a.txt"], &[], Some("t"))).expect("fits");
+        assert_eq!(first.hidden, Vec::<String>::new());
+        let second = listing.add(page(&["d/b"], &["d/a/"], None)).expect("fits");
+        assert_eq!(second.hidden, ["d/a"]);
+        let mut names = shown(&listing);
+        names.sort();
+        assert_eq!(names, [("a", Kind::Directory), ("a-1", Kind::File), ("a.txt", Kind::File), ("b", Kind::File)]);
+    }
+
+    #[test]
+    fn keys_that_no_path_spells_are_hidden_and_named() {
+        let long = "x".repeat(256);
+        let mut listing = Listing::new(String::new(), true);
+        let found = listing.add(page(&["..", "ok", &long], &["./", "/"], None)).expect("fits");
+        assert_eq!(shown(&listing), [("ok", Kind::File)]);
+        assert_eq!(found.hidden.len(), 4);
+    }
+
+    #[test]
+    fn a_page_that_repeats_a_key_or_a_token_is_refused() {
+        let mut listing = Listing::new(String::new(), true);
+        listing.add(page(&["a", "b"], &[], Some("t"))).expect("fits");
+        assert!(listing.add(page(&["b", "c"], &[], None)).is_err());
+        assert!(listing.add(page(&["c"], &[], Some("t"))).is_err());
+        assert!(listing.add(page(&["c/d"], &[], None)).is_err());
+        listing.add(page(&["c"], &[], None)).expect("fits");
+        assert_eq!(shown(&listing).len(), 3);
+    }
+
+    #[test]
+    fn a_store_without_order_is_sorted_first() {
+        let mut listing = Listing::new(String::new(), false);
+        listing.add(page(&["z", "a"], &[], Some("t"))).expect("fits");
+        assert!(shown(&listing).is_empty());
+        listing.add(page(&["m"], &["a/"], None)).expect("fits");
+        assert_eq!(shown(&listing).len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn each_name_is_shown_once_whatever_the_paging(
+            keys in prop::collection::btree_set("[a!./0]{1,5}", 0..40),
+            page_keys in 1usize..5,
+        ) {
+            // What S3 would list with delimiter `/`.
+            let mut items = BTreeMap::new();
+            for key in &keys {
+                match key.find('/') {
+                    Some(at) => items.insert(key[..=at].to_string(), Kind::Directory),
+                    None => items.insert(key.clone(), Kind::File),
+                };
+            }
+            let items: Vec<_> = items.into_iter().collect();
+            let mut listing = Listing::new(String::new(), true);
+            let pages: Vec<_> = items.chunks(page_keys).collect();
+            for (n, chunk) in pages.iter().enumerate() {
+                let pick = |kind| chunk.iter().filter(move |i| i.1 == kind).map(|i| i.0.as_str()).collect::<Vec<_>>();
+                let next = format!("{n}");
+                let more = (n + 1 < pages.len()).then_some(next.as_str());
+                listing.add(page(&pick(Kind::File), &pick(Kind::Directory), more)).expect("fits");
+            }
+            let expected: BTreeSet<_> = items
+                .iter()
+                .filter_map(|(key, _)| Name::new(key.trim_end_matches('/')))
+                .map(|name| (name.as_str().to_string(), keys.iter().any(|k| k.starts_with(&format!("{}/", name.as_str())))))
+                .collect();
+            let got: Vec<_> = listing.names().iter().map(|(n, k)| (n.as_str().to_string(), *k == Kind::Directory)).collect();
+            if !pages.is_empty() {
+                assert_eq!(got.len(), expected.len(), "{got:?} {expected:?}");
+                assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), expected);
+            }
+        }
+    }
+}

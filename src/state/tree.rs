@@ -90,6 +90,8 @@ pub struct File<C> {
     pub content: Option<Arc<C>>,
     /// Opens under way and open handles.
     pub opens: u32,
+    /// An open was answered ESTALE and left its GET here for the one that follows.
+    pub pinned: bool,
     /// When it was last seen to be the current version.
     verified: Time,
 }
@@ -209,7 +211,13 @@ impl<C: Holds> Tree<C> {
     }
 
     /// Applies what a request that began at `stamp` saw of a name.
-    pub fn observe(&mut self, parent: Ino, name: &Name, stamp: Stamp, target: Target) -> Result<Obsolete<C>, ObserveError> {
+    pub fn observe(
+        &mut self,
+        parent: Ino,
+        name: &Name,
+        stamp: Stamp,
+        target: Target,
+    ) -> Result<Obsolete<C>, ObserveError> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
@@ -249,13 +257,20 @@ impl<C: Holds> Tree<C> {
                 self.entry_mut(parent, name)?.ino = Some(number);
                 Ok(None)
             }
-            Some(ino) => Ok(self.file(ino).ok().and_then(|file| file.content.clone()).map(|content| (content, successor))),
+            Some(ino) => {
+                Ok(self.file(ino).ok().and_then(|file| file.content.clone()).map(|content| (content, successor)))
+            }
             None => Ok(None),
         }
     }
 
     /// The same for a page of a directory: what contradicts a newer answer is left out.
-    pub fn observe_listed(&mut self, parent: Ino, stamp: Stamp, listed: Vec<(Name, Target)>) -> Result<Vec<(Arc<C>, Successor)>, FsError> {
+    pub fn observe_listed(
+        &mut self,
+        parent: Ino,
+        stamp: Stamp,
+        listed: Vec<(Name, Target)>,
+    ) -> Result<Vec<(Arc<C>, Successor)>, FsError> {
         let mut obsolete = Vec::new();
         for (name, target) in listed {
             match self.observe(parent, &name, stamp, target) {
@@ -303,24 +318,40 @@ impl<C: Holds> Tree<C> {
 
     /// An `open` found another Version than the inode's and has its GET in hand: the name gets a fresh inode with that
     /// content, which the next look-up is answered with until `until`. `None` if the name has moved on already.
-    pub fn pin(&mut self, parent: Ino, name: &Name, content: Arc<C>, meta: Arc<ObjectMeta>, until: Time) -> Result<Ino, FsError> {
+    pub fn pin(
+        &mut self,
+        parent: Ino,
+        name: &Name,
+        content: Arc<C>,
+        meta: Arc<ObjectMeta>,
+        until: Time,
+    ) -> Result<Ino, FsError> {
         let ino = self.number(parent, name)?;
         self.materialise(parent, name, ino)?;
         self.entry_mut(parent, name)?.pinned_until = Some(until);
         let file = self.file_mut(ino)?;
-        file.content = Some(content);
+        file.content.get_or_insert(content);
         file.meta = Some(meta);
+        file.pinned = true;
         Ok(ino)
+    }
+
+    /// The time for the open that a pin waited for is over.
+    pub fn unpin(&mut self, ino: Ino) {
+        if let Ok(file) = self.file_mut(ino) {
+            file.pinned = false;
+        }
+    }
+
+    /// A request that began at `stamp` saw the inode's Version to be the current one.
+    pub fn verified(&mut self, ino: Ino, stamp: Stamp) {
+        if let Ok(file) = self.file_mut(ino) {
+            file.verified = file.verified.max(stamp.at);
+        }
     }
 
     /// The bucket must be asked for this name again.
     pub fn distrust(&mut self, parent: Ino, name: &Name) {
-        if let Ok(entry) = self.entry_mut(parent, name) {
-            entry.seen.at = Time::ZERO;
-            entry.pinned_until = None;
-            entry.target = Target::Absent;
-            entry.ino = None;
-        }
         if let Ok(directory) = self.directory_mut(parent) {
             directory.names.remove(name);
         }
@@ -391,6 +422,7 @@ impl<C: Holds> Tree<C> {
                 meta: None,
                 content: None,
                 opens: 0,
+                pinned: false,
                 verified: entry.seen.at,
             }),
         };

@@ -56,13 +56,7 @@ mod tests {
     use super::Version;
 
     fn version(etag: &str, id: Option<&str>) -> Version {
-        Version {
-            key: "film".into(),
-            etag: etag.into(),
-            version_id: id.map(Into::into),
-            size: 3,
-            last_modified: 7,
-        }
+        Version { key: "film".into(), etag: etag.into(), version_id: id.map(Into::into), size: 3, last_modified: 7 }
     }
 
     #[test]

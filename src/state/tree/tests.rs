@@ -87,10 +87,7 @@ fn freshness_counts_from_the_beginning_of_the_request() {
 
 #[test]
 fn a_missing_name_is_remembered_for_the_negative_ttl() {
-    let mut tree = Tree::<Fake>::new(
-        &Config { negative_metadata_ttl: Duration::from_secs(9), ..Config::default() },
-        0,
-    );
+    let mut tree = Tree::<Fake>::new(&Config { negative_metadata_ttl: Duration::from_secs(9), ..Config::default() }, 0);
     assert_eq!(look_up(&mut tree, 0, Target::Absent), None);
     let entry = tree.known(Ino::ROOT, &film(), at(8_000)).expect("a directory").expect("remembered");
     assert_eq!((entry.attr, entry.entry_ttl), (None, Duration::from_secs(1)));

@@ -1,0 +1,111 @@
+//! The file system: one request in, one answer out.
+//!
+//! `Fs` joins `state`, which decides, with `data`, which performs. Each operation is in a file of `fs/`; here is only
+//! what they share. No lock is held across an await, so after each one the world may have changed, and what was read
+//! before it is checked again.
+
+mod attr;
+mod handles;
+mod listing;
+mod lookup;
+mod open;
+mod read;
+mod xattr;
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::data::content::Content;
+use crate::data::context::Context;
+use crate::env::{Clock, Env};
+use crate::error::{FsError, Severity};
+use crate::fs::handles::Handles;
+use crate::lock::Lock;
+use crate::op::{Fh, Op, Reply};
+use crate::state::tree::Tree;
+
+pub struct Fs<E: Env> {
+    context: Arc<Context<E>>,
+    tree: Lock<Tree<Content<E>>>,
+    handles: Lock<Handles<E>>,
+    hidden: listing::Hidden,
+}
+
+impl<E: Env> Fs<E> {
+    /// `config` must have been validated.
+    pub fn new(env: E, config: Config) -> Arc<Self> {
+        let mounted_at = env.clock().unix_seconds();
+        let tree = Lock::new(Tree::new(&config, mounted_at));
+        Arc::new(Self {
+            context: Context::new(env, config),
+            tree,
+            handles: Lock::new(Handles::default()),
+            hidden: listing::Hidden::default(),
+        })
+    }
+
+    /// Answers one request. The future may be polled first on one thread and moved to another.
+    pub async fn handle(self: &Arc<Self>, op: Op) -> Result<Reply, FsError> {
+        let outcome = match op {
+            Op::Lookup { parent, name } => self.lookup(parent, &name).await,
+            Op::Forget { ino, count } => self.forget(ino, count),
+            Op::Getattr { ino } => self.getattr(ino),
+            Op::Readlink { ino } => self.readlink(ino),
+            Op::Open { ino, mode } => self.open(ino, mode).await,
+            Op::Read { ino, fh, offset, len } => self.read(ino, fh, offset, len).await,
+            Op::Flush { fh, .. } | Op::Fsync { fh, .. } => self.flush(fh),
+            Op::Release { fh, .. } | Op::Releasedir { fh, .. } => self.release(fh),
+            Op::Lseek { ino, offset, whence, .. } => self.lseek(ino, offset, whence),
+            Op::Opendir { ino } => self.opendir(ino),
+            Op::Readdir { ino, fh, offset, max_bytes, plus } => self.readdir(ino, fh, offset, max_bytes, plus).await,
+            Op::Statfs { .. } => Ok(self.statfs()),
+            Op::Access { ino, mask, uid, gid } => self.access(ino, mask, uid, gid),
+            Op::Getxattr { ino, name } => self.getxattr(ino, &name).await,
+            Op::Listxattr { ino } => self.listxattr(ino).await,
+            Op::Mutate { what, .. } => Err(FsError::ReadOnly(what)),
+        };
+        if let Err(error) = &outcome
+            && error.severity() == Severity::Problem
+        {
+            tracing::warn!("{error}");
+        }
+        outcome
+    }
+
+    /// After an internal error in a request on it: every further use of the handle fails with EIO.
+    pub fn fence(&self, fh: Fh) {
+        self.handles.lock().fence(fh);
+    }
+
+    /// The seams this file system runs on.
+    pub fn env(&self) -> &E {
+        &self.context.env
+    }
+
+    /// What is alive now, for reports and leak checks.
+    pub fn census(&self) -> Census {
+        Census {
+            inodes: self.tree.lock().inodes(),
+            handles: self.handles.lock().len(),
+            memory_bytes: self.context.memory.used(),
+            lifeboat_bytes: self.context.lifeboats.used(),
+            hidden_keys: self.hidden.count(),
+        }
+    }
+
+    fn now(&self) -> crate::env::Time {
+        self.context.env.clock().now()
+    }
+}
+
+/// Counts of what a file system holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// The root included.
+    pub inodes: usize,
+    pub handles: usize,
+    pub memory_bytes: u64,
+    pub lifeboat_bytes: u64,
+    /// Keys seen that no path can spell, or that a directory shadows.
+    pub hidden_keys: u64,
+}

@@ -1,0 +1,73 @@
+//! Open handles.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::data::content::Content;
+use crate::env::Env;
+use crate::error::FsError;
+use crate::fs::listing::DirectoryHandle;
+use crate::op::{Fh, Ino};
+
+pub(super) enum Handle<E: Env> {
+    File {
+        ino: Ino,
+        content: Arc<Content<E>>,
+    },
+    Directory(Arc<DirectoryHandle>),
+    /// An internal error happened on it. What it was still has to be let go at release.
+    Fenced(Box<Handle<E>>),
+}
+
+pub(super) struct Handles<E: Env> {
+    next: u64,
+    open: BTreeMap<Fh, Handle<E>>,
+}
+
+impl<E: Env> Default for Handles<E> {
+    fn default() -> Self {
+        Self { next: 1, open: BTreeMap::new() }
+    }
+}
+
+impl<E: Env> Handles<E> {
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn insert(&mut self, handle: Handle<E>) -> Fh {
+        let fh = Fh(self.next);
+        self.next += 1;
+        self.open.insert(fh, handle);
+        fh
+    }
+
+    pub(super) fn content(&self, fh: Fh) -> Result<Arc<Content<E>>, FsError> {
+        match self.open.get(&fh) {
+            Some(Handle::File { content, .. }) => Ok(content.clone()),
+            Some(Handle::Fenced(_)) => Err(FsError::Fenced(fh.0)),
+            Some(Handle::Directory(_)) | None => Err(FsError::BadHandle(fh.0)),
+        }
+    }
+
+    pub(super) fn directory(&self, fh: Fh) -> Result<Arc<DirectoryHandle>, FsError> {
+        match self.open.get(&fh) {
+            Some(Handle::Directory(directory)) => Ok(directory.clone()),
+            Some(Handle::Fenced(_)) => Err(FsError::Fenced(fh.0)),
+            Some(Handle::File { .. }) | None => Err(FsError::BadHandle(fh.0)),
+        }
+    }
+
+    pub(super) fn fence(&mut self, fh: Fh) {
+        if let Some(handle) = self.open.remove(&fh) {
+            self.open.insert(fh, Handle::Fenced(Box::new(handle)));
+        }
+    }
+
+    pub(super) fn remove(&mut self, fh: Fh) -> Option<Handle<E>> {
+        match self.open.remove(&fh)? {
+            Handle::Fenced(inner) => Some(*inner),
+            handle => Some(handle),
+        }
+    }
+}

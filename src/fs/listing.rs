@@ -1,0 +1,154 @@
+//! Listing directories: pages are fetched as the reader gets to them, cookies stay valid until the handle is closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::lock::Mutex;
+
+use crate::env::Env;
+use crate::env::store::{ErrorKind, Key, Store, StoreError};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::fs::handles::Handle;
+use crate::fs::lookup::supersede;
+use crate::op::{DirEntry, Fh, Ino, Kind, Reply};
+use crate::state::listing::Listing;
+
+/// An open directory. The lock is asynchronous: it is held while a page is fetched, so that two readers of one handle
+/// do not fetch it twice.
+pub(super) struct DirectoryHandle {
+    ino: Ino,
+    listing: Mutex<Option<Listing>>,
+}
+
+/// Keys that were met and that no path shows: counted, and the first one named in the log.
+#[derive(Debug, Default)]
+pub(super) struct Hidden(AtomicU64);
+
+impl Hidden {
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, keys: &[String]) {
+        let Some(first) = keys.first() else { return };
+        if self.0.fetch_add(keys.len() as u64, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                "key {first:?} is not shown: a component is empty, '.', '..', over 255 bytes or holds NUL, or a directory \
+                 has its name; further such keys are only counted"
+            );
+        }
+    }
+}
+
+/// Cookies of `.` and `..`; names follow.
+const DOTS: u64 = 2;
+
+impl<E: Env> Fs<E> {
+    pub(super) fn opendir(&self, ino: Ino) -> Result<Reply, FsError> {
+        self.tree.lock().directory(ino)?;
+        let handle = DirectoryHandle { ino, listing: Mutex::new(None) };
+        let fh = self.handles.lock().insert(Handle::Directory(Arc::new(handle)));
+        Ok(Reply::Opened { fh })
+    }
+
+    pub(super) async fn readdir(
+        &self,
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        max_bytes: usize,
+        plus: bool,
+    ) -> Result<Reply, FsError> {
+        let handle = self.handles.lock().directory(fh)?;
+        debug_assert_eq!(handle.ino, ino);
+        let mut listing = handle.listing.lock().await;
+        if offset == 0 {
+            // rewinddir(3): from the start, and afresh.
+            *listing = None;
+        }
+        let listing = match &mut *listing {
+            Some(listing) => listing,
+            none => {
+                let prefix = self.tree.lock().directory(ino)?.prefix.clone();
+                none.insert(Listing::new(prefix, self.context.env.store().lists_in_order()))
+            }
+        };
+        let mut entries = Vec::new();
+        let mut room = max_bytes;
+        let mut position = offset;
+        loop {
+            while position < DOTS + listing.names().len() as u64 {
+                let name = name_at(listing, position);
+                let Some(left) = room.checked_sub(DirEntry::wire_bytes(name, plus)) else {
+                    return Ok(Reply::Directory(entries));
+                };
+                room = left;
+                entries.push(self.entry_at(ino, listing, position, plus)?);
+                position += 1;
+            }
+            // Names that are ready are not kept waiting for the next page.
+            let named = entries.iter().any(|entry: &DirEntry| entry.offset > DOTS);
+            let Some(token) = listing.wants_page().filter(|_| !named) else { break };
+            match self.fetch_page(ino, listing, token).await {
+                Ok(()) => {}
+                // `.` and `..` are true all the same; the next call meets the error again.
+                Err(_) if !entries.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Reply::Directory(entries))
+    }
+
+    async fn fetch_page(&self, ino: Ino, listing: &mut Listing, token: Option<String>) -> Result<(), FsError> {
+        let stamp = self.tree.lock().stamp(self.now());
+        let key = Key::from(listing.prefix());
+        let page = match self.context.list_directory(listing.prefix(), token).await {
+            Ok(page) => page,
+            Err(error) => return Err(FsError::from_store(&key, error)),
+        };
+        let found = listing.add(page).map_err(|what| FsError::Nonsense {
+            cause: StoreError::new(ErrorKind::InvalidAnswer, format!("a page of the listing: {what}")),
+            key,
+        })?;
+        self.hidden.note(&found.hidden);
+        let obsolete = self.tree.lock().observe_listed(ino, stamp, found.names)?;
+        supersede(obsolete);
+        Ok(())
+    }
+
+    /// The entry at a position; with `plus` it counts as a look-up of its name.
+    fn entry_at(&self, ino: Ino, listing: &Listing, position: u64, plus: bool) -> Result<DirEntry, FsError> {
+        let mut tree = self.tree.lock();
+        let offset = position + 1;
+        if position < DOTS {
+            let number = if position == 0 { ino } else { tree.place(ino)?.0 };
+            let name = name_at(listing, position).into();
+            return Ok(DirEntry { offset, ino: number, kind: Kind::Directory, name, entry: None });
+        }
+        let (name, kind) = &listing.names()[(position - DOTS) as usize];
+        let mut listed = DirEntry { offset, ino: UNKNOWN_INO, kind: *kind, name: name.as_str().into(), entry: None };
+        // Gone by now, or no longer remembered: it was there when its page was listed, and that is what a listing tells.
+        if !tree.exists(ino, name) {
+            return Ok(listed);
+        }
+        listed.ino = tree.number(ino, name)?;
+        if plus {
+            let entry = tree.grant(ino, name, self.now())?;
+            listed.kind = entry.attr.as_ref().map_or(listed.kind, |attr| attr.kind);
+            listed.entry = Some(entry);
+        }
+        Ok(listed)
+    }
+}
+
+fn name_at(listing: &Listing, position: u64) -> &str {
+    match position {
+        0 => ".",
+        1 => "..",
+        _ => listing.names()[(position - DOTS) as usize].0.as_str(),
+    }
+}
+
+/// What libfuse shows for a name whose inode number is not known.
+const UNKNOWN_INO: Ino = Ino(0xffff_ffff);

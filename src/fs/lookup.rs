@@ -1,0 +1,88 @@
+//! Names to inodes: at most one HEAD and one LIST, sent together; none for a name that is known.
+
+use std::sync::Arc;
+
+use futures_util::future::join;
+
+use crate::config::{CONTRADICTIONS_MAX, KEY_BYTES_MAX};
+use crate::data::content::{Content, Successor};
+use crate::env::Env;
+use crate::env::store::{ErrorKind, Key, ObjectMeta, StoreError};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::op::{Ino, Name, Reply};
+use crate::state::tree::{ObserveError, Target};
+use crate::state::version::Version;
+
+impl<E: Env> Fs<E> {
+    pub(super) async fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
+        if name.len() > Name::BYTES_MAX {
+            return Err(FsError::NameTooLong);
+        }
+        // Keys are UTF-8, so no key is spelt by other bytes.
+        let name = std::str::from_utf8(name).ok().and_then(Name::new).ok_or(FsError::NotFound)?;
+        let mut contradictions = 0;
+        loop {
+            let (stamp, key) = {
+                let mut tree = self.tree.lock();
+                let now = self.now();
+                if let Some(entry) = tree.known(parent, &name, now)? {
+                    return Ok(Reply::Entry(entry));
+                }
+                (tree.stamp(now), tree.directory(parent)?.key(&name))
+            };
+            if key.as_str().len() > KEY_BYTES_MAX {
+                return Err(FsError::NotFound);
+            }
+            let (target, meta) = self.ask(&key).await?;
+            // While it was asked, others may have learnt about the name too: the tree decides what stands.
+            let mut tree = self.tree.lock();
+            match tree.observe(parent, &name, stamp, target) {
+                Ok(obsolete) => {
+                    let granted = tree.grant(parent, &name, self.now());
+                    if let (Ok(entry), Some(meta)) = (&granted, meta)
+                        && let Some(attr) = &entry.attr
+                        && let Ok(file) = tree.file_mut(attr.ino)
+                    {
+                        file.meta.get_or_insert(Arc::new(meta));
+                    }
+                    drop(tree);
+                    supersede(obsolete);
+                    return granted.map(Reply::Entry);
+                }
+                Err(ObserveError::Contradiction) if contradictions < CONTRADICTIONS_MAX => contradictions += 1,
+                // They keep overlapping: what stands was current while this look-up ran.
+                Err(ObserveError::Contradiction) => return tree.grant(parent, &name, self.now()).map(Reply::Entry),
+                Err(ObserveError::Fs(error)) => return Err(error),
+            }
+        }
+    }
+
+    pub(super) fn forget(&self, ino: Ino, count: u64) -> Result<Reply, FsError> {
+        self.tree.lock().forget(ino, count);
+        Ok(Reply::Done)
+    }
+
+    /// What the bucket has at `key`: an object, or keys beneath it, which make it a directory.
+    async fn ask(&self, key: &Key) -> Result<(Target, Option<ObjectMeta>), FsError> {
+        let beneath = format!("{key}/");
+        let (object, any) = join(self.context.head(key), self.context.any_key_under(&beneath)).await;
+        let denied = |error: &StoreError| error.kind == ErrorKind::AccessDenied;
+        match (object, any) {
+            // A directory shadows a file.
+            (_, Ok(true)) => Ok((Target::Directory, None)),
+            (Ok(meta), Ok(false)) => Ok((Target::File(Version::of(key, &meta)), Some(meta))),
+            // May read, may not list: what can be seen is shown.
+            (Ok(meta), Err(error)) if denied(&error) => Ok((Target::File(Version::of(key, &meta)), Some(meta))),
+            (Err(error), Ok(false)) if error.kind == ErrorKind::NotFound => Ok((Target::Absent, None)),
+            (Err(error), Ok(false)) | (_, Err(error)) => Err(FsError::from_store(key, error)),
+        }
+    }
+}
+
+/// Tells contents that the bucket has moved on from their Versions. Never under the tree's lock.
+pub(super) fn supersede<E: Env>(obsolete: impl IntoIterator<Item = (Arc<Content<E>>, Successor)>) {
+    for (content, successor) in obsolete {
+        content.supersede(successor);
+    }
+}

@@ -1,0 +1,252 @@
+//! Opening a file pins the Version that the handle will hold.
+//!
+//! - Cold, nothing at hand: a GET of whatever is current. If that is the inode's Version, the GET feeds it.
+//! - Partly at hand: a GET of the rest under its condition, or a HEAD where a stream is alive already.
+//! - Wholly at hand and seen to be current within the TTL: nothing.
+//!
+//! When the bucket has moved on, the newer Version is pinned to the name, the answer is ESTALE, and Linux looks the path
+//! up again and opens what was pinned: it finds the inode and its GET waiting, so a second ESTALE cannot follow.
+
+use std::sync::Arc;
+
+use crate::config::{BOUNDED_FETCH_BYTES, Hold, PIN_KEPT};
+use crate::data::content::{Content, Successor};
+use crate::env::store::{ByteRange, ErrorKind, Key, ObjectMeta, StoreError};
+use crate::env::{Clock, Env, Spawn};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::fs::handles::Handle;
+use crate::fs::lookup::supersede;
+use crate::op::{Fh, Ino, OpenMode, Reply};
+use crate::state::tree::{ObserveError, Target};
+use crate::state::version::Version;
+
+/// An open under way: keeps the inode, and what is at hand of it, from being let go meanwhile.
+struct Opening<'a, E: Env> {
+    fs: &'a Fs<E>,
+    ino: Ino,
+    content: Option<Arc<Content<E>>>,
+}
+
+impl<E: Env> Opening<'_, E> {
+    fn hold(&mut self, content: Arc<Content<E>>) {
+        content.opening();
+        self.content = Some(content);
+    }
+}
+
+impl<E: Env> Drop for Opening<'_, E> {
+    fn drop(&mut self) {
+        if let Some(content) = self.content.take() {
+            content.opening_ended();
+        }
+        let mut tree = self.fs.tree.lock();
+        if let Ok(file) = tree.file_mut(self.ino) {
+            file.opens -= 1;
+        }
+        tree.drop_if_unknown(self.ino);
+    }
+}
+
+impl<E: Env> Fs<E> {
+    pub(super) async fn open(self: &Arc<Self>, ino: Ino, mode: OpenMode) -> Result<Reply, FsError> {
+        if mode.write || mode.truncate {
+            return Err(FsError::ReadOnly("open for writing"));
+        }
+        self.tree.lock().file_mut(ino)?.opens += 1;
+        let mut opening = Opening { fs: self, ino, content: None };
+        let content = self.content_to_open(&mut opening).await?;
+        if content.wants_kept_anchor() {
+            self.keep_anchor(ino, &content).await?;
+        }
+        // The handle's share in the inode; `opening` gives up its own.
+        self.tree.lock().file_mut(ino)?.opens += 1;
+        let fh = self.handles.lock().insert(Handle::File { ino, content: content.clone() });
+        content.opened(fh);
+        Ok(Reply::Opened { fh })
+    }
+
+    pub(super) fn release(&self, fh: Fh) -> Result<Reply, FsError> {
+        let handle = self.handles.lock().remove(fh).ok_or(FsError::BadHandle(fh.0))?;
+        if let Handle::File { ino, content } = handle {
+            content.closed(fh);
+            let mut tree = self.tree.lock();
+            if let Ok(file) = tree.file_mut(ino) {
+                file.opens -= 1;
+            }
+            tree.drop_if_unknown(ino);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// The inode's content, known to be current as of this open.
+    async fn content_to_open(self: &Arc<Self>, opening: &mut Opening<'_, E>) -> Result<Arc<Content<E>>, FsError> {
+        let ino = opening.ino;
+        let (content, key, current) = {
+            let mut tree = self.tree.lock();
+            let verified = tree.is_verified(ino, self.now())?;
+            let file = tree.file_mut(ino)?;
+            let pinned = std::mem::take(&mut file.pinned);
+            (file.content.clone(), file.version.key.clone(), verified || pinned)
+        };
+        let Some(content) = content else { return self.open_cold(opening, &key).await };
+        opening.hold(content.clone());
+        if content.is_superseded() {
+            return Err(FsError::Superseded { key });
+        }
+        // Pinned by the open that was answered ESTALE just now: its GET is waiting here.
+        if current && (content.is_complete() || content.is_fed_unread()) {
+            return Ok(content);
+        }
+        let stamp = self.tree.lock().stamp(self.now());
+        let anchor_at = content.anchor_wanted_at().filter(|_| self.context.config.hold != Hold::Off);
+        let answer = match anchor_at {
+            Some(at) => {
+                let range = (at > 0).then_some(ByteRange::From(at));
+                self.context.get_version(content.version(), range).await.map(|reply| {
+                    content.feed(reply.range, reply.body);
+                    true
+                })
+            }
+            None => self.context.head(&key).await.map(|meta| Version::of(&key, &meta).is_same(content.version())),
+        };
+        match answer {
+            Ok(true) => {
+                self.tree.lock().verified(ino, stamp);
+                Ok(content)
+            }
+            Ok(false) => Err(self.pin_successor(ino, &key).await),
+            Err(error) if matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {
+                content.supersede(Successor::Unknown);
+                Err(self.pin_successor(ino, &key).await)
+            }
+            Err(error) => Err(FsError::from_store(&key, error)),
+        }
+    }
+
+    /// The GET that pins also serves the first read.
+    async fn open_cold(self: &Arc<Self>, opening: &mut Opening<'_, E>, key: &Key) -> Result<Arc<Content<E>>, FsError> {
+        let ino = opening.ino;
+        let (stamp, size) = {
+            let mut tree = self.tree.lock();
+            (tree.stamp(self.now()), tree.file(ino)?.version.size)
+        };
+        let reply = match self.context.get_current(key, self.first_range(size)).await {
+            Ok(reply) => reply,
+            // Gone, or emptied so that no range fits it: the path tells more.
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidRange) => {
+                let (parent, name) = self.tree.lock().place(ino)?;
+                self.tree.lock().distrust(parent, &name);
+                return Err(FsError::Superseded { key: key.clone() });
+            }
+            Err(error) => return Err(FsError::from_store(key, error)),
+        };
+        let version = Version::of(key, &reply.meta);
+        let mut tree = self.tree.lock();
+        let file = tree.file_mut(ino)?;
+        if !version.is_same(&file.version) {
+            drop(tree);
+            return Err(self.pin(ino, key, stamp, version, reply.meta, reply.range, reply.body));
+        }
+        // Another open may have been faster; then its content is the inode's, and this GET was for nothing.
+        let content = match &file.content {
+            Some(content) => content.clone(),
+            None => {
+                let content = Content::new(self.context.clone(), version.clone());
+                content.feed(reply.range, reply.body);
+                file.content = Some(content.clone());
+                file.version = version;
+                content
+            }
+        };
+        file.meta = Some(Arc::new(reply.meta));
+        tree.verified(ino, stamp);
+        drop(tree);
+        opening.hold(content.clone());
+        Ok(content)
+    }
+
+    /// Pins whatever is current to the name of an inode that has been superseded; answers what to tell the kernel.
+    async fn pin_successor(self: &Arc<Self>, ino: Ino, key: &Key) -> FsError {
+        let stamp = self.tree.lock().stamp(self.now());
+        let reply = match self.context.get_current(key, self.first_range(u64::MAX)).await {
+            Ok(reply) => reply,
+            Err(StoreError { kind: ErrorKind::NotFound | ErrorKind::InvalidRange, .. }) => {
+                let mut tree = self.tree.lock();
+                if let Ok((parent, name)) = tree.place(ino) {
+                    tree.distrust(parent, &name);
+                }
+                return FsError::Superseded { key: key.clone() };
+            }
+            Err(error) => return FsError::from_store(key, error),
+        };
+        let version = Version::of(key, &reply.meta);
+        self.pin(ino, key, stamp, version, reply.meta, reply.range, reply.body)
+    }
+
+    /// Gives the name of `ino` a fresh inode for `version`, with its GET in hand.
+    #[allow(clippy::too_many_arguments)]
+    fn pin(
+        self: &Arc<Self>,
+        ino: Ino,
+        key: &Key,
+        stamp: crate::state::tree::Stamp,
+        version: Version,
+        meta: ObjectMeta,
+        range: std::ops::Range<u64>,
+        body: crate::data::content::BodyOf<E>,
+    ) -> FsError {
+        let superseded = FsError::Superseded { key: key.clone() };
+        let content = Content::new(self.context.clone(), version.clone());
+        let pinned = {
+            let mut tree = self.tree.lock();
+            let Ok((parent, name)) = tree.place(ino) else { return superseded };
+            let observed = tree.observe(parent, &name, stamp, Target::File(version));
+            match observed {
+                Ok(obsolete) => {
+                    let until = self.now().plus(PIN_KEPT);
+                    let pinned = tree.pin(parent, &name, content.clone(), Arc::new(meta), until);
+                    drop(tree);
+                    supersede(obsolete);
+                    pinned.ok()
+                }
+                // Others know better by now; the look-up that follows finds out.
+                Err(ObserveError::Contradiction | ObserveError::Fs(_)) => None,
+            }
+        };
+        if let Some(pinned) = pinned {
+            content.feed(range, body);
+            let fs = self.clone();
+            self.context.env.spawn().spawn("let go of a pin", async move {
+                fs.context.env.clock().sleep(PIN_KEPT).await;
+                content.close_unless_open();
+                let mut tree = fs.tree.lock();
+                tree.unpin(pinned);
+                tree.drop_if_unknown(pinned);
+            });
+        }
+        superseded
+    }
+
+    /// `--hold=full`: a GET from offset 0 that no reader moves.
+    async fn keep_anchor(self: &Arc<Self>, ino: Ino, content: &Arc<Content<E>>) -> Result<(), FsError> {
+        let key = &content.version().key;
+        match self.context.get_version(content.version(), None).await {
+            Ok(reply) => {
+                content.keep_anchor(reply.body);
+                Ok(())
+            }
+            Err(error) if matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {
+                content.supersede(Successor::Unknown);
+                Err(self.pin_successor(ino, key).await)
+            }
+            Err(error) => Err(FsError::from_store(key, error)),
+        }
+    }
+
+    /// What the opening GET asks for: all, so that it can go on as the anchor, or with `--hold=off` a first piece.
+    fn first_range(&self, size: u64) -> Option<ByteRange> {
+        let piece = self.context.config.hold == Hold::Off && size > BOUNDED_FETCH_BYTES;
+        piece.then_some(ByteRange::Within { start: 0, end: BOUNDED_FETCH_BYTES })
+    }
+}

@@ -1,0 +1,100 @@
+//! Extended attributes: what S3 knows of an object, and how it is held.
+
+use std::sync::Arc;
+
+use crate::env::Env;
+use crate::env::store::ObjectMeta;
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::fs::lookup::supersede;
+use crate::op::{Ino, Reply};
+use crate::state::tree::{ObserveError, Target};
+use crate::state::version::Version;
+
+const ETAG: &str = "user.s3.etag";
+const VERSION_ID: &str = "user.s3.version-id";
+const STORAGE_CLASS: &str = "user.s3.storage-class";
+const CONTENT_TYPE: &str = "user.s3.content-type";
+const META: &str = "user.s3.meta.";
+const HOLD: &str = "user.holdfast.hold";
+
+impl<E: Env> Fs<E> {
+    pub(super) async fn getxattr(&self, ino: Ino, name: &[u8]) -> Result<Reply, FsError> {
+        // Others, such as security.capability, are asked for at every turn: they must cost nothing.
+        let Some(name) = std::str::from_utf8(name).ok().filter(|name| name.starts_with("user.s3.") || *name == HOLD)
+        else {
+            return Err(FsError::NoAttribute);
+        };
+        let Ok((version, held)) = self.version_and_hold(ino) else { return Err(FsError::NoAttribute) };
+        let value = match name {
+            ETAG => Some(version.etag.to_string()),
+            HOLD => Some(held),
+            _ => {
+                let meta = self.meta(ino).await?;
+                match name {
+                    VERSION_ID => meta.version_id.as_ref().map(ToString::to_string),
+                    STORAGE_CLASS => Some(meta.storage_class.clone().unwrap_or_else(|| "STANDARD".to_string())),
+                    CONTENT_TYPE => meta.content_type.clone(),
+                    _ => name.strip_prefix(META).and_then(|name| meta.user.get(name).cloned()),
+                }
+            }
+        };
+        value.map(|value| Reply::Xattr(value.into_bytes())).ok_or(FsError::NoAttribute)
+    }
+
+    pub(super) async fn listxattr(&self, ino: Ino) -> Result<Reply, FsError> {
+        if self.version_and_hold(ino).is_err() {
+            self.tree.lock().attr(ino)?;
+            return Ok(Reply::Xattr(Vec::new()));
+        }
+        let meta = self.meta(ino).await?;
+        let mut names = vec![ETAG.to_string(), STORAGE_CLASS.to_string(), HOLD.to_string()];
+        names.extend(meta.version_id.as_ref().map(|_| VERSION_ID.to_string()));
+        names.extend(meta.content_type.as_ref().map(|_| CONTENT_TYPE.to_string()));
+        names.extend(meta.user.keys().map(|name| format!("{META}{name}")));
+        let mut list = Vec::new();
+        for name in names {
+            list.extend_from_slice(name.as_bytes());
+            list.push(0);
+        }
+        Ok(Reply::Xattr(list))
+    }
+
+    fn version_and_hold(&self, ino: Ino) -> Result<(Version, String), FsError> {
+        let tree = self.tree.lock();
+        let file = tree.file(ino)?;
+        let held = file.content.as_ref().map_or("current".to_string(), |content| content.held().to_string());
+        Ok((file.version.clone(), held))
+    }
+
+    /// What a GET or HEAD told of the inode's Version: asked for when only a listing knew it.
+    async fn meta(&self, ino: Ino) -> Result<Arc<ObjectMeta>, FsError> {
+        let (version, stamp, place) = {
+            let mut tree = self.tree.lock();
+            let file = tree.file(ino)?;
+            if let Some(meta) = &file.meta {
+                return Ok(meta.clone());
+            }
+            let version = file.version.clone();
+            (version, tree.stamp(self.now()), tree.place(ino)?)
+        };
+        let key = version.key.clone();
+        let meta = self.context.head(&key).await.map_err(|error| FsError::from_store(&key, error))?;
+        let current = Version::of(&key, &meta);
+        let mut tree = self.tree.lock();
+        if current.is_same(&version) {
+            let meta = Arc::new(meta);
+            tree.file_mut(ino)?.meta = Some(meta.clone());
+            return Ok(meta);
+        }
+        // The inode's Version is history, and nobody kept what S3 knew of it.
+        match tree.observe(place.0, &place.1, stamp, Target::File(current)) {
+            Ok(obsolete) => {
+                drop(tree);
+                supersede(obsolete);
+            }
+            Err(ObserveError::Contradiction | ObserveError::Fs(_)) => {}
+        }
+        Err(FsError::Superseded { key })
+    }
+}
