@@ -62,7 +62,7 @@ pub fn identify(key: &str, bytes: &[u8], offset: u64) -> Result<Version, Mismatc
     let Some(granule) = bytes[head..].first_chunk::<GRANULE>() else {
         return Err(Mismatch { at: offset, found: Found::TooShort });
     };
-    let version = match read(key, *granule, offset + head as u64) {
+    let version = match read(key_hash(key), *granule, offset + head as u64) {
         Found::Version(version) => version,
         found => return Err(Mismatch { at: offset + head as u64, found }),
     };
@@ -85,7 +85,7 @@ pub fn check(key: &str, version: Version, bytes: &[u8], offset: u64) -> Result<(
     for (granule, index) in granules.iter().zip(first..) {
         if *granule != spell(index, name) {
             let at = index * GRANULE_BYTES;
-            return Err(Mismatch { at, found: read(key, *granule, at) });
+            return Err(Mismatch { at, found: read(key_hash(key), *granule, at) });
         }
     }
     ragged(tail, (first + granules.len() as u64) * GRANULE_BYTES)
@@ -94,6 +94,7 @@ pub fn check(key: &str, version: Version, bytes: &[u8], offset: u64) -> Result<(
 /// How many bytes of which version, or of what else, a buffer holds, by whole granules.
 pub fn versions_seen(key: &str, bytes: &[u8], offset: u64) -> BTreeMap<Found, u64> {
     let head = head_len(offset).min(bytes.len());
+    let key = key_hash(key);
     let mut seen = BTreeMap::new();
     for (granule, index) in bytes[head..].as_chunks::<GRANULE>().0.iter().zip(offset.div_ceil(GRANULE_BYTES)..) {
         *seen.entry(read(key, *granule, index * GRANULE_BYTES)).or_default() += GRANULE_BYTES;
@@ -135,7 +136,7 @@ impl fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
-fn read(key: &str, granule: [u8; GRANULE], at: u64) -> Found {
+fn read(key_hash: u64, granule: [u8; GRANULE], at: u64) -> Found {
     let [place, name] = words(granule);
     let version = Version((name >> 32) as u32);
     let belongs_at = (place & OFFSET_MASK) * GRANULE_BYTES;
@@ -143,7 +144,7 @@ fn read(key: &str, granule: [u8; GRANULE], at: u64) -> Found {
         Found::Zeros
     } else if place >> OFFSET_BITS != MAGIC {
         Found::Foreign
-    } else if name != name_word(key, version) {
+    } else if name & u64::from(u32::MAX) != key_hash {
         Found::OtherKey
     } else if belongs_at != at {
         Found::Misplaced { version, belongs_at }
@@ -163,7 +164,11 @@ fn words(granule: [u8; GRANULE]) -> [u64; 2] {
 }
 
 fn name_word(key: &str, version: Version) -> u64 {
-    (hash_text(key) & u64::from(u32::MAX)) | (u64::from(version.0) << 32)
+    key_hash(key) | (u64::from(version.0) << 32)
+}
+
+fn key_hash(key: &str) -> u64 {
+    hash_text(key) & u64::from(u32::MAX)
 }
 
 /// Bytes from `offset` to the next granule.
