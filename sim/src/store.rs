@@ -211,12 +211,12 @@ impl Store for SimStore {
 
     async fn complete_upload(&self, request: CompleteUpload) -> Result<Written, StoreError> {
         let asked = Asked::new(Kind::CompleteUpload, &request.key);
-        self.server.serve(asked, move |with| with.bucket.complete_upload(request, with.unix_seconds)).await
+        self.server.serve(asked, move |with| with.bucket.complete_upload(request)).await
     }
 
     async fn abort_upload(&self, key: Key, upload: UploadId) -> Result<(), StoreError> {
         let asked = Asked::new(Kind::AbortUpload, &key);
-        self.server.serve(asked, move |with| with.bucket.abort_upload(&key, &upload)).await
+        self.server.serve(asked, move |with| with.bucket.abort_upload(key, upload)).await
     }
 
     async fn list_uploads(&self, prefix: String) -> Result<Vec<Upload>, StoreError> {

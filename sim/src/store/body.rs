@@ -123,7 +123,8 @@ impl Body for SimBody {
             return None;
         }
         let now = self.server.now();
-        let paused = now.since(self.attended_at);
+        // Idle is a connection only while a chunk is ready and nobody takes it.
+        let paused = now.since(self.attended_at.max(self.due));
         self.attended_at = now;
         if self.script.idle_max.is_some_and(|max| paused > max) {
             return self.broken("the server closed an idle connection");
