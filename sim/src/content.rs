@@ -116,7 +116,10 @@ pub enum Found {
     /// This key's bytes of this version, in their place.
     Version(Version),
     /// This key's bytes of this version, which belong at another offset.
-    Misplaced { version: Version, belongs_at: u64 },
+    Misplaced {
+        version: Version,
+        belongs_at: u64,
+    },
     /// Bytes of another key.
     OtherKey,
     Zeros,
@@ -178,7 +181,9 @@ fn head_len(offset: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
+
+    use super::{Found, Mismatch, check, identify, piece, version, version_bytes, versions_seen};
 
     #[test]
     fn every_piece_names_its_version() {

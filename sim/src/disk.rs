@@ -70,8 +70,7 @@ struct State {
 
 impl SimDisk {
     pub fn new(handle: SimHandle, config: DiskConfig, seed: u64, label: &str) -> Self {
-        let state =
-            State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, faults: Vec::new() };
+        let state = State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, faults: Vec::new() };
         let rng = SimRng::new(seed, label);
         Self { inner: Arc::new(Inner { handle, latency: config.latency, rng, state: Mutex::new(state) }) }
     }

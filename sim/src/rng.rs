@@ -62,7 +62,9 @@ pub(crate) fn hash_text(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use super::SimRng;
 
     #[test]
     fn a_seed_and_a_label_give_one_stream() {

@@ -166,7 +166,11 @@ impl Drop for World {
         if std::thread::panicking() {
             return;
         }
-        assert!(self.panics_expected || panics.is_empty(), "seed {}: background tasks panicked: {panics:#?}", self.seed);
+        assert!(
+            self.panics_expected || panics.is_empty(),
+            "seed {}: background tasks panicked: {panics:#?}",
+            self.seed
+        );
         let holes = self.disk.unwritten_reads();
         assert!(holes == 0, "seed {}: {holes} reads of spool bytes that nobody had written", self.seed);
     }

@@ -28,11 +28,9 @@ fn brawl(seed: u64, policy: Policy) -> (Vec<u64>, u64) {
     (order, exec.hash())
 }
 
-fn tick_for_ever(handle: SimHandle) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        loop {
-            handle.sleep(Duration::from_secs(1)).await;
-        }
+async fn tick_for_ever(handle: SimHandle) {
+    loop {
+        handle.sleep(Duration::from_secs(1)).await;
     }
 }
 

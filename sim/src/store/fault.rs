@@ -156,7 +156,9 @@ impl Suffering {
                     range = Some(match range {
                         None => ByteRange::From(*by),
                         Some(ByteRange::From(start)) => ByteRange::From(start + by),
-                        Some(ByteRange::Within { start, end }) => ByteRange::Within { start: start + by, end: end + by },
+                        Some(ByteRange::Within { start, end }) => {
+                            ByteRange::Within { start: start + by, end: end + by }
+                        }
                         Some(ByteRange::Last(n)) => ByteRange::Last(n + by),
                     });
                 }

@@ -40,7 +40,9 @@ impl Outages {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use holdfast::env::Time;
+
+    use super::Outages;
 
     #[test]
     fn a_connection_breaks_even_if_the_server_is_back_before_anybody_looks() {
