@@ -1,1 +1,32 @@
-//! x
+//! The simulator: runs the unchanged core of Holdfast under a simulated S3, disk, clock and scheduler.
+//!
+//! Everything in a run follows from its seed: the order in which ready tasks run, every latency, every random number.
+//! Virtual time jumps, so an hour of pause costs nothing; a rolling hash of all events tells whether two runs were the
+//! same run.
+//!
+//! Where to start: [`world::World`] is what a test holds. It joins
+//! - [`executor`]: tasks and virtual time;
+//! - [`env`]: the seams of `holdfast::env`, made of [`store`] (S3 with faults), [`disk`] and [`rng`];
+//! - [`content`]: object bytes that name their own key, version and offset;
+//! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when.
+//!
+//! Invariant: nothing here reads a real clock, a thread's identity, an address or a randomly seeded map.
+
+pub mod content;
+pub mod disk;
+pub mod env;
+pub mod executor;
+pub mod history;
+pub mod mutation;
+pub mod rng;
+pub mod store;
+pub mod world;
+
+pub use content::{Version, version};
+pub use mutation::Mutation;
+pub use store::{Event, Fault, FaultKind, Kind, Matcher, get, head, list};
+pub use world::{World, WorldConfig};
+
+pub const KIB: u64 = 1 << 10;
+pub const MIB: u64 = 1 << 20;
+pub const GIB: u64 = 1 << 30;

@@ -1,0 +1,225 @@
+//! A local disk in memory: spools with a capacity, a latency and faults on request.
+//!
+//! Reading what was never written is a bug of the core: it is answered with an error that says so, and counted.
+
+mod extents;
+
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast::env::{Disk, DiskError, DiskSpace, Spool};
+
+use crate::executor::{SimHandle, locked};
+use crate::rng::SimRng;
+use extents::Extents;
+
+#[derive(Clone, Debug)]
+pub struct DiskConfig {
+    /// Bytes that all spools together may hold.
+    pub capacity: u64,
+    /// How long each operation takes.
+    pub latency: RangeInclusive<Duration>,
+}
+
+impl Default for DiskConfig {
+    fn default() -> Self {
+        let latency = Duration::from_micros(100);
+        Self { capacity: 16 << 30, latency: latency..=latency }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskOp {
+    Create,
+    Write,
+    Read,
+    Space,
+}
+
+/// The `nth` operation of this kind from now on (from 1; `None`: each of them) fails.
+#[derive(Clone, Debug)]
+pub struct DiskFault {
+    pub op: DiskOp,
+    pub nth: Option<u64>,
+    pub error: DiskError,
+}
+
+#[derive(Clone)]
+pub struct SimDisk {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    handle: SimHandle,
+    latency: RangeInclusive<Duration>,
+    rng: SimRng,
+    state: Mutex<State>,
+}
+
+struct State {
+    capacity: u64,
+    used: u64,
+    spools: u64,
+    unwritten_reads: u64,
+    /// Each with how many operations of its kind it has seen.
+    faults: Vec<(DiskFault, u64)>,
+}
+
+impl SimDisk {
+    pub fn new(handle: SimHandle, config: DiskConfig, seed: u64, label: &str) -> Self {
+        let state = State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, faults: Vec::new() };
+        let rng = SimRng::new(seed, label);
+        Self { inner: Arc::new(Inner { handle, latency: config.latency, rng, state: Mutex::new(state) }) }
+    }
+
+    /// May be less than what is in use: then nothing more can be written.
+    pub fn set_capacity(&self, bytes: u64) {
+        locked(&self.inner.state).capacity = bytes;
+    }
+
+    pub fn fault(&self, fault: DiskFault) {
+        locked(&self.inner.state).faults.push((fault, 0));
+    }
+
+    pub fn clear_faults(&self) {
+        locked(&self.inner.state).faults.clear();
+    }
+
+    /// Bytes in spools now.
+    pub fn used_bytes(&self) -> u64 {
+        locked(&self.inner.state).used
+    }
+
+    /// Spools that exist now.
+    pub fn spools(&self) -> u64 {
+        locked(&self.inner.state).spools
+    }
+
+    /// Reads that touched bytes which nobody had written.
+    pub fn unwritten_reads(&self) -> u64 {
+        locked(&self.inner.state).unwritten_reads
+    }
+}
+
+impl Disk for SimDisk {
+    type Spool = SimSpool;
+
+    async fn create_spool(&self) -> Result<SimSpool, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Create)?;
+        locked(&self.inner.state).spools += 1;
+        Ok(SimSpool { content: Arc::new(SpoolContent { disk: self.inner.clone(), extents: Mutex::default() }) })
+    }
+
+    async fn space(&self) -> Result<DiskSpace, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Space)?;
+        let state = locked(&self.inner.state);
+        Ok(DiskSpace { free: state.capacity.saturating_sub(state.used), total: state.capacity })
+    }
+}
+
+pub struct SimSpool {
+    content: Arc<SpoolContent>,
+}
+
+struct SpoolContent {
+    disk: Arc<Inner>,
+    extents: Mutex<Extents>,
+}
+
+impl Spool for SimSpool {
+    fn write_at(&self, offset: u64, bytes: Bytes) -> impl Future<Output = Result<(), DiskError>> + Send {
+        let mut write = PendingWrite { content: &self.content, offset, bytes: Some(bytes) };
+        async move {
+            write.content.disk.pause().await;
+            write.content.disk.meet_fault(DiskOp::Write)?;
+            let bytes = write.bytes.take().expect("taken here only, or by the destructor");
+            write.content.write(offset, bytes)
+        }
+    }
+
+    async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes, DiskError> {
+        let disk = &self.content.disk;
+        disk.pause().await;
+        disk.meet_fault(DiskOp::Read)?;
+        let read = locked(&self.content.extents).read(offset, len);
+        read.ok_or_else(|| {
+            locked(&disk.state).unwritten_reads += 1;
+            DiskError::Failed(format!("bug: {len} bytes at {offset} were not all written"))
+        })
+    }
+}
+
+impl SpoolContent {
+    fn write(&self, offset: u64, bytes: Bytes) -> Result<(), DiskError> {
+        let mut extents = locked(&self.extents);
+        let mut state = locked(&self.disk.state);
+        let growth = extents.missing(offset, bytes.len() as u64);
+        if growth > state.capacity.saturating_sub(state.used) {
+            return Err(DiskError::Full);
+        }
+        state.used += growth;
+        extents.write(offset, bytes);
+        Ok(())
+    }
+}
+
+impl Drop for SpoolContent {
+    fn drop(&mut self) {
+        let held = locked(&self.extents).len();
+        let mut state = locked(&self.disk.state);
+        state.used -= held;
+        state.spools -= 1;
+    }
+}
+
+/// A write under way. Dropped before its end, or failed, any part of it may be written at any later time: some prefix is,
+/// a little later.
+struct PendingWrite<'a> {
+    content: &'a Arc<SpoolContent>,
+    offset: u64,
+    bytes: Option<Bytes>,
+}
+
+impl Drop for PendingWrite<'_> {
+    fn drop(&mut self) {
+        let Some(bytes) = self.bytes.take() else { return };
+        let disk = &self.content.disk;
+        let prefix = disk.rng.below(bytes.len() as u64 + 1) as usize;
+        let delay = Duration::from_micros(disk.rng.below(100_000));
+        if prefix == 0 {
+            return;
+        }
+        let (content, offset, handle) = (self.content.clone(), self.offset, disk.handle.clone());
+        disk.handle.spawn("disk: rest of an abandoned write", async move {
+            handle.sleep(delay).await;
+            // A full disk is nobody's concern any more.
+            let _ = content.write(offset, bytes.slice(..prefix));
+        });
+    }
+}
+
+impl Inner {
+    fn pause(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.handle.sleep(self.rng.within(&self.latency))
+    }
+
+    fn meet_fault(&self, op: DiskOp) -> Result<(), DiskError> {
+        self.handle.note("disk operation", op as u64);
+        let mut error = None;
+        for (fault, seen) in locked(&self.state).faults.iter_mut().filter(|(fault, _)| fault.op == op) {
+            *seen += 1;
+            if fault.nth.is_none_or(|nth| nth == *seen) {
+                error = error.or_else(|| Some(fault.error.clone()));
+            }
+        }
+        error.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests;

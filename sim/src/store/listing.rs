@@ -1,0 +1,38 @@
+//! Pages of a LIST, and how a bad server serves them.
+
+use holdfast::env::store::{List, ListPage, StoreError};
+
+use super::fault::FaultKind;
+use super::server::Applying;
+use crate::executor::locked;
+
+/// Answers one page, and remembers it as the page before the next.
+pub(super) fn page(with: Applying<'_>, request: List) -> Result<ListPage, StoreError> {
+    let mut page = with.bucket.list(&request)?;
+    let mut pages = locked(&with.server.pages);
+    let before = (request.prefix.clone(), request.delimiter.clone());
+    for fault in with.suffering.iter() {
+        match fault {
+            FaultKind::PageRepeats if request.continuation.is_some() => {
+                if let Some(earlier) = pages.get(&before) {
+                    page = earlier.clone();
+                }
+            }
+            FaultKind::PageGoesBack => {
+                let first = List { start_after: None, continuation: None, ..request.clone() };
+                let next = page.next.take();
+                page = ListPage { next, ..with.bucket.list(&first)? };
+            }
+            FaultKind::PageTokenDropped => page.next = None,
+            FaultKind::PageTokenLoops => page.next = request.continuation.clone().or(page.next),
+            _ => {}
+        }
+    }
+    if !with.server.config().lists_in_order {
+        // Any order that is not the order of the keys will do.
+        page.objects.reverse();
+        page.prefixes.reverse();
+    }
+    pages.insert(before, page.clone());
+    Ok(page)
+}

@@ -1,0 +1,72 @@
+//! What the server was asked and what it delivered, for assertions and reports.
+
+use std::collections::BTreeMap;
+
+use holdfast::env::Time;
+use holdfast::env::store::ErrorKind;
+
+use super::request::{Asked, Kind};
+
+/// One request, in the order of sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    pub sent_at: Time,
+    pub asked: Asked,
+    /// `None`: not yet, or never, answered.
+    pub outcome: Option<Result<(), ErrorKind>>,
+}
+
+/// A snapshot of the counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    by_kind: BTreeMap<Kind, u64>,
+    /// Of bodies of GETs, as far as somebody took them.
+    pub bytes_delivered: u64,
+}
+
+impl Requests {
+    pub fn of(&self, kind: Kind) -> u64 {
+        self.by_kind.get(&kind).copied().unwrap_or(0)
+    }
+
+    pub fn total(&self) -> u64 {
+        self.by_kind.values().sum()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    requests: Requests,
+    log: Vec<LogEntry>,
+    pub(super) bodies_open: u64,
+}
+
+/// An entry's place in the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogIndex(usize);
+
+impl Record {
+    pub(super) fn sent(&mut self, asked: Asked, sent_at: Time) -> LogIndex {
+        *self.requests.by_kind.entry(asked.kind).or_default() += 1;
+        self.log.push(LogEntry { sent_at, asked, outcome: None });
+        LogIndex(self.log.len() - 1)
+    }
+
+    pub(super) fn answered(&mut self, index: LogIndex, outcome: Result<(), ErrorKind>) {
+        if let Some(entry) = self.log.get_mut(index.0) {
+            entry.outcome = Some(outcome);
+        }
+    }
+
+    pub(super) fn delivered(&mut self, bytes: u64) {
+        self.requests.bytes_delivered += bytes;
+    }
+
+    pub(super) fn requests(&self) -> Requests {
+        self.requests.clone()
+    }
+
+    pub(super) fn log(&self) -> Vec<LogEntry> {
+        self.log.clone()
+    }
+}

@@ -1,0 +1,209 @@
+//! The simulated server: one bucket, its weather, and what is recorded of it. Every client of the bucket shares it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use holdfast::bucket::Bucket;
+use holdfast::env::Time;
+use holdfast::env::store::{ErrorKind, ListPage, StoreError};
+
+use super::StoreConfig;
+use super::fault::{FaultKind, FaultRules, Suffering};
+use super::hook::{Hooks, Point, RequestHooks};
+use super::outage::Outages;
+use super::record::{LogIndex, Record};
+use super::request::Asked;
+use crate::env::unix_seconds_at;
+use crate::executor::{SimHandle, Sleep, Slot, locked};
+use crate::rng::SimRng;
+
+pub(super) struct Server {
+    handle: SimHandle,
+    config: StoreConfig,
+    rng: SimRng,
+    bucket: Arc<Mutex<Bucket>>,
+    pub(super) faults: Mutex<FaultRules>,
+    pub(super) hooks: Mutex<Hooks>,
+    pub(super) outages: Mutex<Outages>,
+    pub(super) record: Mutex<Record>,
+    /// The last page answered for each (prefix, delimiter).
+    pub(super) pages: Mutex<BTreeMap<(String, Option<String>), ListPage>>,
+}
+
+/// What is decided about a request when it is sent.
+struct Admitted {
+    suffering: Suffering,
+    hooks: RequestHooks,
+    log: LogIndex,
+    sent_at: Time,
+    before: Duration,
+    after: Duration,
+}
+
+/// What a request is applied with.
+pub(super) struct Applying<'a> {
+    pub(super) bucket: &'a mut Bucket,
+    pub(super) unix_seconds: i64,
+    pub(super) suffering: &'a Suffering,
+    /// Those of the body's chunks.
+    pub(super) hooks: RequestHooks,
+    pub(super) server: &'a Arc<Server>,
+}
+
+impl Server {
+    pub(super) fn new(handle: SimHandle, bucket: Arc<Mutex<Bucket>>, config: StoreConfig, seed: u64) -> Self {
+        Self {
+            handle,
+            config,
+            rng: SimRng::new(seed, "store"),
+            bucket,
+            faults: Mutex::default(),
+            hooks: Mutex::default(),
+            outages: Mutex::default(),
+            record: Mutex::default(),
+            pages: Mutex::default(),
+        }
+    }
+
+    pub(super) fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.handle.now()
+    }
+
+    pub(super) fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        locked(&self.bucket)
+    }
+
+    // The life of a request, in its order.
+
+    /// Carries the request out in a task of its own: who gives up waiting does not take the request back.
+    pub(super) async fn serve<T: Send + 'static>(
+        self: &Arc<Self>,
+        asked: Asked,
+        apply: impl FnOnce(Applying<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let name = asked.kind.name();
+        let admitted = self.admit(asked);
+        let answer = Slot::empty();
+        let (server, slot, log) = (self.clone(), answer.clone(), admitted.log);
+        self.handle.spawn(name, async move { server.carry_out(name, admitted, apply, slot).await });
+        let answer: Result<T, StoreError> = answer.take().await;
+        locked(&self.record).answered(log, answer.as_ref().map(drop).map_err(|error| error.kind));
+        answer
+    }
+
+    fn admit(&self, asked: Asked) -> Admitted {
+        let suffering = locked(&self.faults).meet(&asked);
+        let hooks = locked(&self.hooks).take(&asked);
+        let before = self.rng.within(&self.config.before).saturating_add(suffering.delay());
+        let after = self.rng.within(&self.config.after);
+        let sent_at = self.now();
+        let log = locked(&self.record).sent(asked, sent_at);
+        Admitted { suffering, hooks, log, sent_at, before, after }
+    }
+
+    async fn carry_out<T>(
+        self: Arc<Self>,
+        name: &'static str,
+        admitted: Admitted,
+        apply: impl FnOnce(Applying<'_>) -> Result<T, StoreError>,
+        slot: Slot<Result<T, StoreError>>,
+    ) {
+        let Admitted { suffering, hooks, sent_at, before, after, .. } = admitted;
+        let refused = locked(&self.outages).is_down(sent_at);
+        self.handle.sleep(before).await;
+        if refused {
+            return slot.fill(Err(StoreError::new(ErrorKind::Unreachable, "connection refused")));
+        }
+        if self.has_been_down(sent_at) {
+            return slot.fill(Err(StoreError::new(ErrorKind::NoAnswer, "the connection was reset")));
+        }
+        if let Some(error) = suffering.refusal() {
+            self.handle.sleep(after).await;
+            return slot.fill(Err(error));
+        }
+        if suffering.has(&FaultKind::Hangs) {
+            return std::future::pending().await;
+        }
+        let late = suffering.applied_late();
+        if let Some(delay) = late {
+            slot.fill(Err(StoreError::new(ErrorKind::NoAnswer, "the connection broke, the request lives on")));
+            self.handle.sleep(delay).await;
+        }
+
+        let result = self.apply(&suffering, hooks, apply);
+        self.handle.note(name, result.as_ref().map_or_else(|error| 1 + error.kind as u64, |_| 0));
+
+        if late.is_some() {
+            return;
+        }
+        if suffering.has(&FaultKind::HangsApplied) {
+            return std::future::pending().await;
+        }
+        self.handle.sleep(after).await;
+        if suffering.has(&FaultKind::AnswerLost) || self.has_been_down(sent_at) {
+            return slot.fill(Err(StoreError::new(ErrorKind::NoAnswer, "the connection broke before the answer")));
+        }
+        slot.fill(result);
+    }
+
+    /// The one instant at which the request takes effect, and what was hooked to it.
+    fn apply<T>(
+        self: &Arc<Self>,
+        suffering: &Suffering,
+        mut hooks: RequestHooks,
+        apply: impl FnOnce(Applying<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let now = self.now();
+        let mut bucket = self.bucket();
+        hooks.run(Point::Before, &mut bucket, now);
+        let mut hooks_after = hooks.split_off(Point::After);
+        let strict = !bucket.options().preconditions_ignored;
+        if strict && suffering.has(&FaultKind::ConditionsIgnored) {
+            bucket.set_preconditions_ignored(true);
+        }
+        let unix_seconds = unix_seconds_at(now);
+        let result = apply(Applying { bucket: &mut bucket, unix_seconds, suffering, hooks, server: self });
+        if strict {
+            bucket.set_preconditions_ignored(false);
+        }
+        hooks_after.run(Point::After, &mut bucket, now);
+        result
+    }
+
+    pub(super) fn run_hooks(&self, hooks: &mut RequestHooks, point: Point) {
+        let now = self.now();
+        hooks.run(point, &mut self.bucket(), now);
+    }
+
+    pub(super) fn has_been_down(&self, since: Time) -> bool {
+        locked(&self.outages).has_hit(since, self.now())
+    }
+
+    // What bodies need.
+
+    pub(super) fn chunk_delay(&self) -> Duration {
+        self.rng.within(&self.config.chunk)
+    }
+
+    pub(super) fn sleep_until(&self, at: Time) -> Sleep {
+        self.handle.sleep_until(at)
+    }
+
+    pub(super) fn body_opened(&self) {
+        locked(&self.record).bodies_open += 1;
+    }
+
+    pub(super) fn body_closed(&self) {
+        locked(&self.record).bodies_open -= 1;
+    }
+
+    pub(super) fn delivered(&self, bytes: u64) {
+        locked(&self.record).delivered(bytes);
+        self.handle.note("s3 body", bytes);
+    }
+}

@@ -1,0 +1,180 @@
+//! One simulated world, as a story tells it: a bucket that others change, a mount, time that passes when told.
+//!
+//! Owns the executor. Between two calls nothing happens: whatever background tasks do, they do while a call waits.
+//! At its end a world fails the test for every background task that panicked and for every read of spool bytes that
+//! nobody had written, unless the story said that it expects panics.
+
+mod s3;
+
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holdfast::bucket::{Bucket, BucketOptions, DigestKind, Versioning};
+use holdfast::env::Time;
+
+use crate::disk::{DiskConfig, SimDisk};
+use crate::env::SimEnv;
+use crate::executor::{Executor, Policy, SimHandle, TaskPanic};
+use crate::history::History;
+use crate::store::{SimStore, StoreConfig};
+
+pub use s3::S3;
+
+/// Everything that a world begins with.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    pub seed: u64,
+    pub policy: Policy,
+    pub bucket: BucketOptions,
+    pub store: StoreConfig,
+    pub disk: DiskConfig,
+}
+
+impl WorldConfig {
+    /// No randomness in order or latency.
+    pub fn calm() -> Self {
+        Self {
+            seed: 0,
+            policy: Policy::Fifo,
+            bucket: BucketOptions { digest: DigestKind::Quick, ..BucketOptions::default() },
+            store: StoreConfig::default(),
+            disk: DiskConfig::default(),
+        }
+    }
+
+    /// Any order of tasks, and latencies that let any two requests overtake each other.
+    pub fn rough(seed: u64) -> Self {
+        let up_to = |ms| Duration::from_micros(100)..=Duration::from_millis(ms);
+        let quick: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(5);
+        Self {
+            seed,
+            policy: Policy::RandomWalk,
+            store: StoreConfig { before: up_to(50), after: up_to(50), chunk: quick.clone(), ..StoreConfig::default() },
+            disk: DiskConfig { latency: quick, ..DiskConfig::default() },
+            ..Self::calm()
+        }
+    }
+
+    pub fn versioned(mut self) -> Self {
+        self.bucket.versioning = Versioning::Enabled;
+        self
+    }
+}
+
+/// See the module.
+pub struct World {
+    exec: Executor,
+    seed: u64,
+    store: SimStore,
+    disk: SimDisk,
+    env: Arc<SimEnv>,
+    history: History,
+    panics_expected: bool,
+}
+
+impl World {
+    pub fn new(config: WorldConfig) -> Self {
+        let WorldConfig { seed, policy, bucket, store, disk } = config;
+        let exec = Executor::with_policy(seed, policy);
+        let bucket = Arc::new(Mutex::new(Bucket::new(bucket)));
+        let store = SimStore::new(exec.handle(), bucket, store, seed);
+        let disk = SimDisk::new(exec.handle(), disk, seed, "disk");
+        let env = Arc::new(SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, "mount"));
+        Self { exec, seed, store, disk, env, history: History::default(), panics_expected: false }
+    }
+
+    /// For stories in which neither order nor latency is the point.
+    pub fn calm() -> Self {
+        Self::new(WorldConfig::calm())
+    }
+
+    /// For stories that must hold whatever the order.
+    pub fn rough(seed: u64) -> Self {
+        Self::new(WorldConfig::rough(seed))
+    }
+
+    /// A calm world whose bucket keeps versions.
+    pub fn versioned() -> Self {
+        Self::new(WorldConfig::calm().versioned())
+    }
+
+    /// The bucket as its other clients and its operators see it. Acts at once, without latency.
+    pub fn s3(&self) -> S3<'_> {
+        S3::new(self)
+    }
+
+    pub fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    /// The mount's environment.
+    pub fn env(&self) -> &Arc<SimEnv> {
+        &self.env
+    }
+
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub fn handle(&self) -> SimHandle {
+        self.exec.handle()
+    }
+
+    pub fn now(&self) -> Time {
+        self.exec.now()
+    }
+
+    /// Of all that has happened. Equal for equal seeds and stories.
+    pub fn hash(&self) -> u64 {
+        self.exec.hash()
+    }
+
+    /// Lets time pass, and whatever is due in it happen.
+    pub fn wait(&mut self, duration: Duration) {
+        if let Err(stuck) = self.exec.run_for(duration) {
+            panic!("seed {}: {stuck}", self.seed);
+        }
+    }
+
+    /// Runs the world until `future` is done; a world that gets stuck fails the test with the names of who waits.
+    pub fn run<F: Future>(&mut self, future: F) -> F::Output {
+        match self.exec.block_on(future) {
+            Ok(output) => output,
+            Err(stuck) => panic!("seed {}: {stuck}", self.seed),
+        }
+    }
+
+    /// Background tasks may panic in this story; [`World::take_panics`] tells which did.
+    pub fn expect_panics(&mut self) {
+        self.panics_expected = true;
+    }
+
+    pub fn take_panics(&mut self) -> Vec<TaskPanic> {
+        self.exec.take_panics()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let panics = self.exec.take_panics();
+        if std::thread::panicking() {
+            return;
+        }
+        assert!(
+            self.panics_expected || panics.is_empty(),
+            "seed {}: background tasks panicked: {panics:#?}",
+            self.seed
+        );
+        let holes = self.disk.unwritten_reads();
+        assert!(holes == 0, "seed {}: {holes} reads of spool bytes that nobody had written", self.seed);
+    }
+}
+
+#[cfg(test)]
+mod tests;
