@@ -27,8 +27,8 @@ pub mod world;
 
 pub use app::{App, File, Mapping, Process};
 pub use content::{Version, version};
-pub use mutation::Mutation;
 pub use kernel::KernelConfig;
+pub use mutation::Mutation;
 pub use store::{Event, Fault, FaultKind, Kind, Matcher, get, head, list};
 pub use world::{World, WorldConfig};
 

@@ -20,8 +20,7 @@ pub(super) struct Inode {
 
 impl Inode {
     pub(super) fn root() -> Self {
-        let attr =
-            Attr { ino: Ino::ROOT, kind: Kind::Directory, size: 0, mtime: 0, perm: 0, uid: 0, gid: 0, nlink: 0 };
+        let attr = Attr { ino: Ino::ROOT, kind: Kind::Directory, size: 0, mtime: 0, perm: 0, uid: 0, gid: 0, nlink: 0 };
         Self { lookups: 1, refs: 1, attr, attr_until: Time::ZERO, pages: Pages::default() }
     }
 }
