@@ -361,6 +361,20 @@ fn a_seek_back_before_the_anchor_is_lost_only_where_nothing_is_held() {
     assert_eq!(w.app().pread(film, 40 * MIB..44 * MIB), Ok(version(1)));
 }
 
+#[test]
+fn an_object_put_again_with_the_same_bytes_is_still_the_version_held() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 128 * MIB);
+    let film = w.app().open("/film");
+    for at in [120, 60, 90, 30, 100, 40, 70, 50] {
+        w.app().pread(film, at * MIB..at * MIB + 4 * KIB).unwrap();
+    }
+    w.wait(seconds(5));
+    w.s3().replace("film", version(1), 128 * MIB);
+    w.app().stat("/film").unwrap();
+    assert_eq!(w.app().pread(film, 55 * MIB..56 * MIB), Ok(version(1)));
+}
+
 // Anchors.
 
 #[test]
