@@ -103,7 +103,7 @@ impl<E: Env> Fs<E> {
         let answer = match anchor_at {
             Some(at) => {
                 let range = (at > 0).then_some(ByteRange::From(at));
-                self.context.get_version(content.version(), range).await.map(|reply| {
+                self.context.get_if_current(content.version(), range).await.map(|reply| {
                     content.feed(reply.range, reply.body);
                     true
                 })
@@ -231,7 +231,7 @@ impl<E: Env> Fs<E> {
     /// `--hold=full`: a GET from offset 0 that no reader moves.
     async fn keep_anchor(self: &Arc<Self>, ino: Ino, content: &Arc<Content<E>>) -> Result<(), FsError> {
         let key = &content.version().key;
-        match self.context.get_version(content.version(), None).await {
+        match self.context.get_if_current(content.version(), None).await {
             Ok(reply) => {
                 content.keep_anchor(reply.body);
                 Ok(())
