@@ -200,9 +200,8 @@ impl<C: Holds> Tree<C> {
 
     /// The answer for a name that is known well enough, with one more lookup counted; `None`: the bucket must be asked.
     pub fn known(&mut self, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
+        let obsolete = self.is_superseded(parent, name)?;
         let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
-        let content = entry.ino.and_then(|ino| self.file(ino).ok()).and_then(|file| file.content.as_ref());
-        let obsolete = content.is_some_and(|content| content.is_superseded());
         let pinned = entry.pinned_until.is_some_and(|until| now < until);
         if obsolete || !(pinned || now < self.fresh_until(entry)) {
             return Ok(None);
@@ -219,6 +218,7 @@ impl<C: Holds> Tree<C> {
         target: Target,
     ) -> Result<Obsolete<C>, ObserveError> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let superseded = self.is_superseded(parent, name)?;
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
             directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, pinned_until: None });
@@ -233,6 +233,12 @@ impl<C: Holds> Tree<C> {
                 && known.version_id.is_none()
             {
                 known.version_id = told.version_id.clone();
+            }
+            if superseded {
+                // It went and came back: what was lost meanwhile stays lost for that inode, so the name gets another.
+                entry.ino = None;
+                entry.pinned_until = None;
+                return Ok(None);
             }
             let at = entry.seen.at;
             if let Some(ino) = entry.ino
@@ -428,6 +434,13 @@ impl<C: Holds> Tree<C> {
         };
         self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node });
         Ok(())
+    }
+
+    /// Whether the bucket is known to have moved on from what the name's inode stands for.
+    fn is_superseded(&self, parent: Ino, name: &Name) -> Result<bool, FsError> {
+        let entry = self.directory(parent)?.names.get(name);
+        let file = entry.and_then(|entry| entry.ino).and_then(|ino| self.file(ino).ok());
+        Ok(file.and_then(|file| file.content.as_ref()).is_some_and(|content| content.is_superseded()))
     }
 
     fn fresh_until(&self, entry: &NameEntry) -> Time {
