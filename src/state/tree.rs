@@ -88,10 +88,10 @@ pub struct File<C> {
     /// What a GET or HEAD told beyond the Version.
     pub meta: Option<Arc<ObjectMeta>>,
     pub content: Option<Arc<C>>,
-    /// Opens under way and open handles.
+    /// Opens under way, open handles and pins.
     pub opens: u32,
-    /// An open was answered ESTALE and left its GET here for the one that follows.
-    pub pinned: bool,
+    /// Each open that was answered ESTALE left its GET here for the one that follows, until then; ascending.
+    pins: Vec<Time>,
     /// When it was last seen to be the current version.
     verified: Time,
 }
@@ -203,7 +203,8 @@ impl<C: Holds> Tree<C> {
         let obsolete = self.is_superseded(parent, name)?;
         let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
         let pinned = entry.pinned_until.is_some_and(|until| now < until);
-        if obsolete || !(pinned || now < self.fresh_until(entry)) {
+        // What is pinned was current when the open that this look-up belongs to began, whatever has come since.
+        if !pinned && (obsolete || now >= self.fresh_until(entry)) {
             return Ok(None);
         }
         self.grant(parent, name, now).map(Some)
@@ -322,8 +323,8 @@ impl<C: Holds> Tree<C> {
         entry.is_some_and(|entry| entry.target != Target::Absent)
     }
 
-    /// An `open` found another Version than the inode's and has its GET in hand: the name gets a fresh inode with that
-    /// content, which the next look-up is answered with until `until`. `None` if the name has moved on already.
+    /// An `open` found another Version than the inode's and has its GET in hand: the name's inode waits, with `content`
+    /// unless it has one already, for the open that follows, until `until`. Answers it and its content.
     pub fn pin(
         &mut self,
         parent: Ino,
@@ -331,21 +332,45 @@ impl<C: Holds> Tree<C> {
         content: Arc<C>,
         meta: Arc<ObjectMeta>,
         until: Time,
-    ) -> Result<Ino, FsError> {
+    ) -> Result<(Ino, Arc<C>), FsError> {
         let ino = self.number(parent, name)?;
         self.materialise(parent, name, ino)?;
         self.entry_mut(parent, name)?.pinned_until = Some(until);
         let file = self.file_mut(ino)?;
-        file.content.get_or_insert(content);
         file.meta = Some(meta);
-        file.pinned = true;
-        Ok(ino)
+        file.pins.push(until);
+        // Linux may forget the inode between two look-ups of the same open.
+        file.opens += 1;
+        Ok((ino, file.content.get_or_insert(content).clone()))
     }
 
-    /// The time for the open that a pin waited for is over.
-    pub fn unpin(&mut self, ino: Ino) {
-        if let Ok(file) = self.file_mut(ino) {
-            file.pinned = false;
+    /// Takes one pin for an open, which then knows the Version to be current. The name itself is pinned for nobody else.
+    pub fn take_pin(&mut self, ino: Ino) -> bool {
+        let pinned = self.file(ino).is_ok_and(|file| !file.pins.is_empty());
+        if pinned {
+            self.remove_pins(ino, 1);
+        }
+        pinned
+    }
+
+    /// Lets go of pins whose time is over; answers how many.
+    pub fn expire_pins(&mut self, ino: Ino, now: Time) -> usize {
+        let expired = self.file(ino).map_or(0, |file| file.pins.partition_point(|until| *until <= now));
+        self.remove_pins(ino, expired);
+        self.drop_if_unknown(ino);
+        expired
+    }
+
+    fn remove_pins(&mut self, ino: Ino, count: usize) {
+        let Ok(file) = self.file_mut(ino) else { return };
+        file.pins.drain(..count);
+        file.opens -= count as u32;
+        if file.pins.is_empty()
+            && let Ok((parent, name)) = self.place(ino)
+            && let Ok(entry) = self.entry_mut(parent, &name)
+            && entry.ino == Some(ino)
+        {
+            entry.pinned_until = None;
         }
     }
 
@@ -428,7 +453,7 @@ impl<C: Holds> Tree<C> {
                 meta: None,
                 content: None,
                 opens: 0,
-                pinned: false,
+                pins: Vec::new(),
                 verified: entry.seen.at,
             }),
         };
