@@ -399,3 +399,24 @@ fn two_openers_of_a_replaced_file_both_get_the_new_one() {
         assert_eq!(read, [Ok(version(2)); 3]);
     }
 }
+
+#[test]
+fn a_cold_open_that_was_overtaken_knows_that_it_is_superseded() {
+    let mut w = World::new(patient());
+    w.s3().put("film", version(1), 24 * MIB);
+    w.app().stat("/film").unwrap();
+    // The opening GET sees version 1 and its answer takes its time; meanwhile a listing sees version 2.
+    w.s3().after(get("film").nth(1), Mutation::put("film", version(2), 24 * MIB));
+    let (process, lister, handle) = (w.process(), w.process(), w.handle());
+    let opening = async move { process.open("/film").await };
+    let listing = async move {
+        handle.sleep(millis(6)).await;
+        lister.readdir("/").await
+    };
+    let (film, listed) = w.run(futures_util::future::join(opening, listing));
+    let (film, _) = (film.unwrap(), listed.unwrap());
+    w.wait(seconds(5));
+    w.s3().down_for(seconds(1));
+    w.wait(seconds(3600));
+    assert_eq!(w.app().read_to_end(film), Ok(version(1)));
+}

@@ -110,23 +110,27 @@ impl<E: Env> Fs<E> {
                 let range = (at > 0).then_some(ByteRange::From(at));
                 self.context.get_if_current(content.version(), range).await.map(|reply| {
                     content.feed(reply.range, reply.body);
-                    true
+                    None
                 })
             }
-            None => self.context.head(&key).await.map(|meta| Version::of(&key, &meta).is_same(content.version())),
+            None => self.context.head(&key).await.map(|meta| {
+                let current = Version::of(&key, &meta).is_same(content.version());
+                (!current).then_some(Successor::Replaced(meta.etag))
+            }),
         };
-        match answer {
-            Ok(true) => {
+        let successor = match answer {
+            Ok(None) => {
                 self.tree.lock().verified(ino, stamp);
-                Ok(content)
+                return Ok(content);
             }
-            Ok(false) => Err(self.pin_successor(ino, &key).await),
+            Ok(Some(successor)) => successor,
             Err(error) if matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {
-                content.supersede(Successor::Unknown);
-                Err(self.pin_successor(ino, &key).await)
+                Successor::Unknown
             }
-            Err(error) => Err(FsError::from_store(&key, error)),
-        }
+            Err(error) => return Err(FsError::from_store(&key, error)),
+        };
+        content.supersede(successor);
+        Err(self.pin_successor(ino, &key).await)
     }
 
     /// The GET that pins also serves the first read.
@@ -166,8 +170,13 @@ impl<E: Env> Fs<E> {
         };
         file.meta = Some(Arc::new(reply.meta));
         tree.verified(ino, stamp);
+        // While the GET was under way others may have seen what came after it; nobody could tell this content then.
+        let moved_on = tree.has_moved_on(ino);
         drop(tree);
         opening.hold(content.clone());
+        if moved_on {
+            content.supersede(Successor::Unknown);
+        }
         Ok(content)
     }
 

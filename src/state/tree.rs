@@ -191,6 +191,14 @@ impl<C: Holds> Tree<C> {
         Ok(self.attr_of(ino, &self.inode(ino)?.node))
     }
 
+    /// Whether the inode's name is known to stand for something else by now.
+    pub fn has_moved_on(&self, ino: Ino) -> bool {
+        let Ok(file) = self.file(ino) else { return false };
+        let Ok((parent, name)) = self.place(ino) else { return false };
+        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(&name));
+        entry.is_some_and(|entry| !entry.target.is_same(&Target::File(file.version.clone())))
+    }
+
     /// Whether an open of this inode may take it for the current version without asking.
     pub fn is_verified(&self, ino: Ino, now: Time) -> Result<bool, FsError> {
         let file = self.file(ino)?;
