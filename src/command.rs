@@ -1,3 +1,6 @@
 //! The subcommands of the binary, one file each.
 
+pub mod logging;
+pub mod mount;
 pub mod serve;
+pub mod unmount;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use holdfast::command::serve;
+use holdfast::command::{mount, serve, unmount};
 
 /// Mount an S3 bucket: an open file holds one version of its object until it is closed
 #[derive(Parser)]
@@ -15,11 +15,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Mount(mount::MountArgs),
+    Unmount(unmount::UnmountArgs),
     Serve(serve::ServeArgs),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Mount(args) => mount::run(args),
+        Command::Unmount(args) => unmount::run(args),
         Command::Serve(args) => serve::run(args),
     }
 }

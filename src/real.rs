@@ -10,6 +10,7 @@
 mod clock;
 mod in_runtime;
 mod local_disk;
+pub mod mountpoint;
 mod random;
 pub mod s3;
 mod spawn;

@@ -40,10 +40,9 @@ impl S3Body {
                 self.stream = None;
                 return None;
             }
-            None => Err(StoreError::new(
-                ErrorKind::BrokenBody,
-                format!("the body ended {} bytes early", self.left_bytes),
-            )),
+            None => {
+                Err(StoreError::new(ErrorKind::BrokenBody, format!("the body ended {} bytes early", self.left_bytes)))
+            }
         };
         self.stream = None;
         Some(answer)

@@ -71,10 +71,10 @@ fn explain(connection: &Connection, failure: Failure) -> ConnectError {
         ErrorKind::WrongRegion => ConnectError::WrongRegion { bucket, region: current.region.clone(), reason },
         ErrorKind::AccessDenied => ConnectError::AccessDenied { bucket, prefix: options.prefix.clone(), reason },
         ErrorKind::Unreachable | ErrorKind::NoAnswer => {
-            let endpoint = current.endpoint_url.as_deref().map_or_else(
-                || format!("the S3 service of region {}", current.region),
-                without_user,
-            );
+            let endpoint = current
+                .endpoint_url
+                .as_deref()
+                .map_or_else(|| format!("the S3 service of region {}", current.region), without_user);
             ConnectError::Unreachable { endpoint, reason }
         }
         ErrorKind::NoSuchUpload

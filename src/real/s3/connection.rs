@@ -168,12 +168,7 @@ async fn load(options: &S3Options, http: &SharedHttpClient, region: Option<Strin
     }
 }
 
-fn client_config(
-    options: &S3Options,
-    sdk: &SdkConfig,
-    region: &str,
-    endpoint_url: Option<&str>,
-) -> aws_sdk_s3::Config {
+fn client_config(options: &S3Options, sdk: &SdkConfig, region: &str, endpoint_url: Option<&str>) -> aws_sdk_s3::Config {
     let mut config = aws_sdk_s3::config::Builder::from(sdk)
         .region(Region::new(region.to_owned()))
         .retry_config(RetryConfig::disabled())
@@ -198,10 +193,9 @@ fn client_config(
 /// The endpoint that the environment or the profile names for S3, or for every service. Asked for the same way as the
 /// SDK does it by itself, because how the bucket is addressed depends on it.
 fn configured_endpoint(sdk: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
-    sdk.service_config()
-        .and_then(|config| config.load_config(key))
-        .or_else(|| sdk.endpoint_url().map(str::to_owned))
+    let key =
+        ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+    sdk.service_config().and_then(|config| config.load_config(key)).or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
 fn is_https(url: &str) -> bool {

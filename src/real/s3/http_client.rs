@@ -41,9 +41,7 @@ pub(super) fn build(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, CaBund
     // Building a context only moves its parts; it has no way to fail in this version.
     let context = context.unwrap_or_default();
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder()
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .proxy_config(ProxyConfig::from_env());
+        let mut connector = Connector::builder().pool_idle_timeout(IDLE_TIMEOUT).proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
         connector.tls_provider(Provider::rustls(CryptoMode::AwsLc)).tls_context(context.clone()).build()

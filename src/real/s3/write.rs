@@ -8,9 +8,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use super::connection::Connection;
 use super::names::{copy_source_header, quoted, unquoted, version};
 use super::read::{Conditions, version_parameter};
-use crate::env::store::{
-    Copy, Delete, ErrorKind, NewObject, Put, StoreError, VersionId, WriteCondition, Written,
-};
+use crate::env::store::{Copy, Delete, ErrorKind, NewObject, Put, StoreError, VersionId, WriteCondition, Written};
 
 pub(super) async fn put(connection: &Connection, request: &Put) -> Result<Written, StoreError> {
     let answer = connection
