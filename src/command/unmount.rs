@@ -38,7 +38,7 @@ fn try_unmount(args: &UnmountArgs) -> Result<(), String> {
     });
     let path = path.map_err(|error| format!("{shown}: {error}"))?;
     let Some(entry) = mount_at(&path) else { return Err(format!("nothing is mounted at {shown}")) };
-    if entry.kind != "fuse.holdfast" {
+    if !entry.is_holdfast() {
         return Err(format!("what is mounted at {shown} is {}, not holdfast; use umount", entry.kind));
     }
     let how = if args.lazy { Unmount::Lazy } else { Unmount::Strict };

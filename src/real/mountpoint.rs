@@ -57,8 +57,17 @@ pub struct MountEntry {
     /// `major:minor` of the mounted file system.
     pub device: String,
     pub path: PathBuf,
-    /// Like `fuse.holdfast`.
+    /// `fuse`, or `fuse.holdfast` where the setuid helper mounted it.
     pub kind: String,
+    /// What is mounted, like `s3://bucket/prefix/`.
+    pub source: String,
+}
+
+impl MountEntry {
+    /// Whether this is one of ours.
+    pub fn is_holdfast(&self) -> bool {
+        self.kind == "fuse.holdfast" || (self.kind == "fuse" && self.source.starts_with("s3://"))
+    }
 }
 
 /// The topmost mount at exactly this absolute path.
@@ -72,8 +81,10 @@ fn parse_entry(line: &str) -> Option<MountEntry> {
     let mut fields = left.split(' ');
     let device = fields.nth(2)?.to_string();
     let path = PathBuf::from(std::ffi::OsStr::from_bytes(&unescape(fields.nth(1)?)));
-    let kind = right.split(' ').next()?.to_string();
-    Some(MountEntry { device, path, kind })
+    let mut right = right.split(' ');
+    let kind = right.next()?.to_string();
+    let source = String::from_utf8_lossy(&unescape(right.next()?)).into_owned();
+    Some(MountEntry { device, path, kind, source })
 }
 
 /// Space, tab, newline and backslash stand as octal in mountinfo.
@@ -153,7 +164,13 @@ mod tests {
     #[test]
     fn a_line_of_mountinfo_is_understood_with_escapes_and_optional_fields() {
         let line = r"36 35 0:57 / /mnt/a\040b rw,noatime shared:1 master:2 - fuse.holdfast s3://b ro,user_id=0";
-        let entry = MountEntry { device: "0:57".into(), path: "/mnt/a b".into(), kind: "fuse.holdfast".into() };
+        let entry = MountEntry {
+            device: "0:57".into(),
+            path: "/mnt/a b".into(),
+            kind: "fuse.holdfast".into(),
+            source: "s3://b".into(),
+        };
+        assert!(entry.is_holdfast());
         assert_eq!(parse_entry(line), Some(entry));
         assert_eq!(parse_entry("nonsense"), None);
     }
