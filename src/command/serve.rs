@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::bucket::{BucketOptions, Versioning};
+use crate::bucket::{BucketOptions, DigestKind, Versioning};
 use crate::server::{ServeOptions, Server};
 use crate::units::{parse_duration, parse_rate};
 
@@ -46,6 +46,9 @@ pub struct ServeArgs {
     /// Silently ignore If-Match and If-None-Match on writes, as some stores do
     #[arg(long)]
     pub no_preconditions: bool,
+    /// Compute ETags by a hash much cheaper than MD5, so that uploads measure the client
+    #[arg(long)]
+    pub quick_etags: bool,
 }
 
 impl ServeArgs {
@@ -56,6 +59,7 @@ impl ServeArgs {
             bucket_options: BucketOptions {
                 versioning: if self.versioning { Versioning::Enabled } else { Versioning::Off },
                 preconditions_ignored: self.no_preconditions,
+                digest: if self.quick_etags { DigestKind::Quick } else { DigestKind::Md5 },
                 ..BucketOptions::default()
             },
             access_key: self.access_key,
