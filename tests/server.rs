@@ -66,7 +66,7 @@ async fn read(client: &Client, key: &str) -> Vec<u8> {
 
 /// The HTTP status and S3's code of a request that fails.
 fn refusal<T: std::fmt::Debug, E: ProvideErrorMetadata>(answer: Result<T, SdkError<E>>) -> (u16, String) {
-    let error = answer.map(|answer| format!("{answer:?}")).err().expect("a refusal");
+    let error = answer.expect_err("a refusal");
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     (status, error.code().unwrap_or_default().to_owned())
 }

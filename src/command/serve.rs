@@ -117,3 +117,43 @@ fn greeting(server: &Server) -> String {
         buckets = options.buckets.join(", "),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{ServeArgs, greeting};
+    use crate::bucket::Versioning;
+    use crate::server::Server;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn parse(words: &str) -> Result<ServeArgs, clap::Error> {
+        Cli::try_parse_from(["serve"].into_iter().chain(words.split_whitespace())).map(|cli| cli.serve)
+    }
+
+    #[test]
+    fn options_say_what_the_arguments_say() {
+        let options = parse("--bucket one --bucket two --versioning --latency 15ms --bandwidth-per-connection 90MB/s")
+            .expect("arguments")
+            .options();
+        assert_eq!(options.buckets, ["one", "two"]);
+        assert_eq!(options.bucket_options.versioning, Versioning::Enabled);
+        assert_eq!(options.latency.as_millis(), 15);
+        assert_eq!(options.bandwidth_per_connection, Some(90_000_000));
+        assert!(parse("--latency soon").is_err());
+        assert!(parse("--access-key mine").is_err(), "a key without its secret");
+    }
+
+    #[test]
+    fn the_greeting_says_how_to_reach_the_server() {
+        let server = Server::start(parse("--listen 127.0.0.1:0").expect("arguments").options()).expect("a server");
+        let greeting = greeting(&server);
+        assert!(greeting.contains(&format!("AWS_ENDPOINT_URL={}", server.url())), "{greeting}");
+        assert!(greeting.contains("AWS_SECRET_ACCESS_KEY=holdfast-secret"), "{greeting}");
+    }
+}
