@@ -19,6 +19,7 @@ mod digest;
 mod keyspace;
 mod listing;
 mod read;
+mod segment;
 mod store;
 mod upload;
 mod write;
