@@ -1,5 +1,6 @@
 //! The subcommands of the binary, one file each.
 
+pub mod demo;
 pub mod logging;
 pub mod mount;
 pub mod serve;

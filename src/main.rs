@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use holdfast::command::{mount, serve, unmount};
+use holdfast::command::{demo, mount, serve, unmount};
 
 /// Mount an S3 bucket: an open file holds one version of its object until it is closed
 #[derive(Parser)]
@@ -18,6 +18,7 @@ enum Command {
     Mount(mount::MountArgs),
     Unmount(unmount::UnmountArgs),
     Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
 }
 
 fn main() -> ExitCode {
@@ -25,5 +26,6 @@ fn main() -> ExitCode {
         Command::Mount(args) => mount::run(args),
         Command::Unmount(args) => unmount::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(args),
     }
 }
