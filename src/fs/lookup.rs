@@ -5,14 +5,14 @@ use std::sync::Arc;
 use futures_util::future::join;
 
 use crate::config::{CONTRADICTIONS_MAX, KEY_BYTES_MAX};
-use crate::data::content::{Content, Successor};
+use crate::data::content::Content;
 use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, ObjectMeta, StoreError};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::op::{Ino, Name, Reply};
 use crate::state::tree::{ObserveError, Target};
-use crate::state::version::Version;
+use crate::state::version::{Successor, Version};
 
 impl<E: Env> Fs<E> {
     pub(super) async fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {

@@ -13,18 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{ATTR_TTL, Config, IDLE_NAMES_MIN};
-use crate::data::content::Successor;
 use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
 use crate::op::{Attr, Entry, Ino, Kind, Name};
-use crate::state::version::Version;
-
-/// What the tree must know of an inode's data.
-pub trait Holds {
-    /// The bucket is known to have moved on from this Version.
-    fn is_superseded(&self) -> bool;
-}
+use crate::state::version::{Holds, Successor, Version};
 
 /// When a request began, in order and in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,7 +46,8 @@ impl Stage {
         let buckets = vec![PLAIN.to_string(), VERSIONED.to_string()];
         let server = Server::start(ServeOptions { buckets, ..ServeOptions::default() })?;
         if let Some(bucket) = server.bucket(VERSIONED) {
-            bucket.lock().unwrap_or_else(PoisonError::into_inner).set_versioning(Versioning::Enabled);
+            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            bucket.set_versioning(Versioning::Enabled).map_err(io::Error::other)?;
         }
         let directory = std::env::temp_dir().join(format!("holdfast-demo-{}", std::process::id()));
         std::fs::create_dir(&directory)?;
