@@ -43,6 +43,10 @@ pub const BOUNDED_FETCH_BYTES: u64 = EXTENT_BYTES;
 pub const TRICKLE_BYTES: u64 = 64 * KIB;
 /// How often. Services and proxies begin to reset idle streams after about a minute.
 pub const TRICKLE_EVERY: Duration = Duration::from_secs(10);
+/// A stream that trickled this far beyond its reader trickles no further: a long pause must not fill the memory.
+pub const TRICKLE_AHEAD_BYTES_MAX: u64 = WINDOW_BYTES_MAX;
+/// From then on its GET is renewed so often, while that is still possible.
+pub const RENEW_EVERY: Duration = Duration::from_secs(30);
 /// A stream in use that brings no byte for this long is taken for broken and resumed.
 pub const STALL_MAX: Duration = Duration::from_secs(10);
 /// The lifeboat is written in pieces of this size.

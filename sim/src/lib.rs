@@ -7,22 +7,27 @@
 //! Where to start: [`world::World`] is what a test holds. It joins
 //! - [`executor`]: tasks and virtual time;
 //! - [`env`]: the seams of `holdfast::env`, made of [`store`] (S3 with faults), [`disk`] and [`rng`];
+//! - [`kernel`]: a small Linux in front of the core, and [`app`]: the applications on it, with their oracles;
 //! - [`content`]: object bytes that name their own key, version and offset;
 //! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when.
 //!
 //! Invariant: nothing here reads a real clock, a thread's identity, an address or a randomly seeded map.
 
+pub mod app;
 pub mod content;
 pub mod disk;
 pub mod env;
 pub mod executor;
 pub mod history;
+pub mod kernel;
 pub mod mutation;
 pub mod rng;
 pub mod store;
 pub mod world;
 
+pub use app::{App, File, Mapping, Process};
 pub use content::{Version, version};
+pub use kernel::KernelConfig;
 pub use mutation::Mutation;
 pub use store::{Event, Fault, FaultKind, Kind, Matcher, get, head, list};
 pub use world::{World, WorldConfig};

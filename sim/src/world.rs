@@ -1,8 +1,9 @@
 //! One simulated world, as a story tells it: a bucket that others change, a mount, time that passes when told.
 //!
 //! Owns the executor. Between two calls nothing happens: whatever background tasks do, they do while a call waits.
-//! At its end a world fails the test for every background task that panicked and for every read of spool bytes that
-//! nobody had written, unless the story said that it expects panics.
+//! At its end a world fails the test for every background task that panicked, unless the story said that it expects
+//! panics; for every read of spool bytes that nobody had written; and for whatever the mount still holds once everything
+//! is closed and forgotten.
 
 mod s3;
 
@@ -12,12 +13,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdfast::bucket::{Bucket, BucketOptions, DigestKind, Versioning};
+use holdfast::config::Config;
 use holdfast::env::Time;
+use holdfast::error::Errno;
+use holdfast::fs::{Census, Fs};
+use holdfast::op::{Op, Reply};
 
+use crate::app::{App, Oracle, Process};
 use crate::disk::{DiskConfig, SimDisk};
 use crate::env::SimEnv;
 use crate::executor::{Executor, Policy, SimHandle, TaskPanic};
 use crate::history::History;
+use crate::kernel::{Kernel, KernelConfig};
 use crate::store::{SimStore, StoreConfig};
 
 pub use s3::S3;
@@ -30,7 +37,12 @@ pub struct WorldConfig {
     pub bucket: BucketOptions,
     pub store: StoreConfig,
     pub disk: DiskConfig,
+    pub mount: Config,
+    pub kernel: KernelConfig,
 }
+
+/// How long a mount at rest may take to let go of what it no longer needs: the longest back-off, and then some.
+const SETTLE: Duration = Duration::from_secs(120);
 
 impl WorldConfig {
     /// No randomness in order or latency.
@@ -41,6 +53,8 @@ impl WorldConfig {
             bucket: BucketOptions { digest: DigestKind::Quick, ..BucketOptions::default() },
             store: StoreConfig::default(),
             disk: DiskConfig::default(),
+            mount: Config::default(),
+            kernel: KernelConfig::default(),
         }
     }
 
@@ -53,12 +67,19 @@ impl WorldConfig {
             policy: Policy::RandomWalk,
             store: StoreConfig { before: up_to(50), after: up_to(50), chunk: quick.clone(), ..StoreConfig::default() },
             disk: DiskConfig { latency: quick, ..DiskConfig::default() },
+            kernel: KernelConfig { unhurried: true, ..KernelConfig::default() },
             ..Self::calm()
         }
     }
 
     pub fn versioned(mut self) -> Self {
         self.bucket.versioning = Versioning::Enabled;
+        self
+    }
+
+    /// With these options of the mount.
+    pub fn mounted(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.mount);
         self
     }
 }
@@ -71,18 +92,31 @@ pub struct World {
     disk: SimDisk,
     env: Arc<SimEnv>,
     history: History,
+    kernel: Kernel,
+    process: Process,
     panics_expected: bool,
 }
 
 impl World {
     pub fn new(config: WorldConfig) -> Self {
-        let WorldConfig { seed, policy, bucket, store, disk } = config;
+        let WorldConfig { seed, policy, bucket, store, disk, mount, kernel } = config;
         let exec = Executor::with_policy(seed, policy);
         let bucket = Arc::new(Mutex::new(Bucket::new(bucket)));
         let store = SimStore::new(exec.handle(), bucket, store, seed);
         let disk = SimDisk::new(exec.handle(), disk, seed, "disk");
-        let env = Arc::new(SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, "mount"));
-        Self { exec, seed, store, disk, env, history: History::default(), panics_expected: false }
+        let env = Arc::new(SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, "test"));
+        let history = History::default();
+        let mount = mount.validated().expect("a test's options are valid");
+        let oracle = Oracle::new(history.clone(), exec.handle(), &mount);
+        let fs = Fs::new(SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, "mount"), mount);
+        let kernel = Kernel::new(fs, exec.handle(), kernel, seed);
+        let process = Process::new(kernel.clone(), oracle);
+        Self { exec, seed, store, disk, env, history, kernel, process, panics_expected: false }
+    }
+
+    /// A calm world whose mount has these options.
+    pub fn mounted(change: impl FnOnce(&mut Config)) -> Self {
+        Self::new(WorldConfig::calm().mounted(change))
     }
 
     /// For stories in which neither order nor latency is the point.
@@ -105,11 +139,41 @@ impl World {
         S3::new(self)
     }
 
+    /// An application on this machine.
+    pub fn app(&mut self) -> App<'_> {
+        let process = self.process.clone();
+        App::new(self, process)
+    }
+
+    /// The same, for stories in which several things happen at a time.
+    pub fn process(&self) -> Process {
+        self.process.clone()
+    }
+
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    pub fn fs(&self) -> &Arc<Fs<SimEnv>> {
+        self.kernel.fs()
+    }
+
+    /// Sends one request to the core, past the kernel.
+    pub fn ask(&mut self, op: Op) -> Result<Reply, Errno> {
+        let kernel = self.kernel.clone();
+        self.run(kernel.call(op))
+    }
+
+    /// The kernel forgets every page and name, and the inodes that nobody uses.
+    pub fn drop_caches(&mut self) {
+        self.kernel.drop_caches();
+    }
+
     pub fn disk(&self) -> &SimDisk {
         &self.disk
     }
 
-    /// The mount's environment.
+    /// An environment of its own on this machine.
     pub fn env(&self) -> &Arc<SimEnv> {
         &self.env
     }
@@ -160,12 +224,32 @@ impl World {
     }
 }
 
+impl World {
+    /// Closes and forgets everything, and checks that the mount does so too. The world's end does it by itself.
+    pub fn settle(&mut self) {
+        if self.kernel.requests() == 0 {
+            return;
+        }
+        self.process.exit();
+        self.drop_caches();
+        self.wait(SETTLE);
+        // Forgets that came late.
+        self.drop_caches();
+        let census = self.fs().census();
+        let at_rest = Census { inodes: 1, handles: 0, memory_bytes: 0, lifeboat_bytes: 0, ..census };
+        assert_eq!(census, at_rest, "seed {}: the mount at rest still holds something", self.seed);
+        let (bodies, spools) = (self.store.bodies_open(), self.disk.spools());
+        assert_eq!((bodies, spools), (0, 0), "seed {}: bodies and spools of a mount at rest", self.seed);
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
-        let panics = self.exec.take_panics();
         if std::thread::panicking() {
             return;
         }
+        self.settle();
+        let panics = self.exec.take_panics();
         assert!(
             self.panics_expected || panics.is_empty(),
             "seed {}: background tasks panicked: {panics:#?}",

@@ -18,7 +18,7 @@ use event_listener::{Event, EventListener};
 
 use crate::config::{
     BOUNDED_FETCH_BYTES, EXTENT_BYTES, Hold, MIB, RANDOM_FETCH_BYTES_MAX, RANDOM_FETCH_BYTES_MIN, RANDOM_READS_MAX,
-    SEQUENTIAL_BYTES_MIN, STREAMS_MAX, WHOLE_FETCH_BYTES, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN,
+    SEQUENTIAL_BYTES_MIN, STREAMS_MAX, TRICKLE_AHEAD_BYTES_MAX, WHOLE_FETCH_BYTES, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN,
 };
 use crate::data::context::Context;
 use crate::data::extent::{Extent, ExtentWriter};
@@ -27,7 +27,7 @@ use crate::data::memory::{Sweep, Swept};
 use crate::data::patience::or_timeout;
 use crate::data::ranges::Ranges;
 use crate::data::runs::Runs;
-use crate::data::stream::{self, Permission, Stream, StreamId};
+use crate::data::stream::{self, Permission, Stream, StreamId, Upkeep};
 use crate::env::store::{ErrorKind, Store, StoreError};
 use crate::env::{Disk, Env, Spawn};
 use crate::error::FsError;
@@ -275,6 +275,10 @@ impl<E: Env> Content<E> {
 
     /// The bucket holds another object at the key, or none. Anchors take over at once; one line a handle says so.
     pub fn supersede(&self, successor: Successor) {
+        if successor == Successor::Replaced(self.version.etag.clone()) {
+            // Put again with the same bytes, or only its metadata changed: GETs under its condition go on.
+            return;
+        }
         let handles: Vec<Fh>;
         let held;
         {
@@ -511,7 +515,13 @@ impl<E: Env> Content<E> {
                 into_lifeboat: drains && stream.open_ended && !whole,
             };
         }
-        Permission::Pause { go: self.go.listen(), keep: stream.keep && !lost }
+        let far_ahead = stream.pos >= stream.demand + stream.window + TRICKLE_AHEAD_BYTES_MAX;
+        let upkeep = match (lost, stream.keep, far_ahead) {
+            (false, true, _) | (false, false, true) => Upkeep::Renew { pos: stream.pos, end: stream.end },
+            (true, _, true) => Upkeep::None,
+            (true, _, false) | (false, false, false) => Upkeep::Trickle,
+        };
+        Permission::Pause { go: self.go.listen(), upkeep }
     }
 
     /// Lets a paused stream read a little, so that it does not look dead.
@@ -741,7 +751,8 @@ impl<E: Env> Sweep for Content<E> {
         let (filled, room) = (extent.end_filled(), extent.end_room());
         let open = inner.is_open();
         let filling = inner.streams.iter().any(|stream| start <= stream.pos && stream.pos < room);
-        let irreplaceable = open && inner.superseded.is_some() && self.version.version_id.is_none();
+        // Without a lifeboat all the rest comes through memory, however much it is: then what was served may go.
+        let irreplaceable = open && !self.is_refetchable(&inner) && !inner.boat_refused;
         let unread = open && !inner.served.contains(start..filled) && inner.streams.iter().any(|s| s.origin <= start);
         if filling || irreplaceable || unread || extent.take_touched() {
             return Swept::Kept;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use event_listener::EventListener;
 
-use crate::config::{LIFEBOAT_WRITE_BYTES, STALL_MAX, TRICKLE_BYTES, TRICKLE_EVERY, WINDOW_BYTES_MIN};
+use crate::config::{LIFEBOAT_WRITE_BYTES, RENEW_EVERY, STALL_MAX, TRICKLE_BYTES, TRICKLE_EVERY, WINDOW_BYTES_MIN};
 use crate::data::content::{BodyOf, Content};
 use crate::data::extent::ExtentWriter;
 use crate::data::patience::{or_interrupted, or_timeout};
@@ -73,10 +73,20 @@ impl Stream {
 pub(super) enum Permission {
     /// Its content has no more use for it.
     Stop,
-    /// Wait until `go`; a kept anchor is renewed now and then, any other trickles.
-    Pause { go: EventListener, keep: bool },
+    /// Wait until `go`, and keep the GET alive meanwhile.
+    Pause { go: EventListener, upkeep: Upkeep },
     /// Read on.
     Run { pos: u64, end: u64, wake_at: u64, into_lifeboat: bool },
+}
+
+/// What keeps a paused GET from being taken for dead.
+pub(super) enum Upkeep {
+    /// It reads on a little.
+    Trickle,
+    /// It has read ahead enough, or is to stay where it is: a new GET of the same range takes its place.
+    Renew { pos: u64, end: u64 },
+    /// It has read ahead enough, and no new GET would bring these bytes.
+    None,
 }
 
 /// Runs until the stream is finished, failed, or no longer wanted.
@@ -127,8 +137,8 @@ impl<E: Env> Flow<E> {
         loop {
             let (pos, end, wake_at, into_lifeboat) = match self.content.permission(self.id) {
                 Permission::Stop => return Ok(()),
-                Permission::Pause { go, keep } => {
-                    self.pause(go, keep).await;
+                Permission::Pause { go, upkeep } => {
+                    self.pause(go, upkeep).await;
                     continue;
                 }
                 Permission::Run { pos, end, wake_at, into_lifeboat } => (pos, end, wake_at, into_lifeboat),
@@ -248,19 +258,22 @@ impl<E: Env> Flow<E> {
         self.hold(pos, end, packed);
     }
 
-    async fn pause(&mut self, go: EventListener, keep: bool) {
-        let clock = self.content.context.env.clock();
-        if or_timeout(clock, TRICKLE_EVERY, go).await.is_some() {
+    async fn pause(&mut self, go: EventListener, upkeep: Upkeep) {
+        let wait = match upkeep {
+            Upkeep::Trickle | Upkeep::None => TRICKLE_EVERY,
+            Upkeep::Renew { .. } => RENEW_EVERY,
+        };
+        if or_timeout(self.content.context.env.clock(), wait, go).await.is_some() {
             return;
         }
-        if !keep {
-            self.content.trickle(self.id, TRICKLE_BYTES);
-            return;
-        }
-        // Make before break: if the Version is gone, the old GET is what still has it.
-        match Self::connect(&self.content, 0, self.content.version().size).await {
-            Ok(body) => self.body = Some(body),
-            Err(error) => self.note_if_gone(&error),
+        match upkeep {
+            Upkeep::Trickle => self.content.trickle(self.id, TRICKLE_BYTES),
+            // Make before break: if the Version is gone, the old GET is what still has it.
+            Upkeep::Renew { pos, end } => match Self::connect(&self.content, pos, end).await {
+                Ok(body) => self.body = Some(body),
+                Err(error) => self.note_if_gone(&error),
+            },
+            Upkeep::None => {}
         }
     }
 
