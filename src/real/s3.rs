@@ -33,7 +33,7 @@ use connection::Connection;
 
 pub use body::S3Body;
 pub use connect::ConnectError;
-pub use options::S3Options;
+pub use options::{S3Options, StaticCredentials};
 
 /// One bucket, reached over the network. Cheap to clone: clones share the connection pool and the credentials.
 #[derive(Clone)]

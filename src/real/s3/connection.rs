@@ -15,7 +15,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
+    Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
@@ -26,7 +26,7 @@ use super::failure::Failure;
 use super::heal::{Remedy, remedy};
 use super::http_client::{self, CONNECT_TIMEOUT, CaBundleError};
 use super::interceptor::{BucketHeaders, RangeAnswers};
-use super::options::S3Options;
+use super::options::{S3Options, StaticCredentials};
 use crate::real::in_runtime::InRuntime;
 
 /// Where requests go until the service says otherwise; also what most other services want signatures for.
@@ -123,7 +123,8 @@ impl Connection {
                 region
             }
             Remedy::RefreshCredentials => {
-                if self.options.anonymous || current.credentials_loaded.elapsed() < REFRESH_PAUSE {
+                let fixed = self.options.anonymous || self.options.credentials.is_some();
+                if fixed || current.credentials_loaded.elapsed() < REFRESH_PAUSE {
                     return None;
                 }
                 tracing::info!(reason = failure.error.message, "loading credentials anew");
@@ -148,6 +149,8 @@ async fn load(options: &S3Options, http: &SharedHttpClient, region: Option<Strin
     }
     if options.anonymous {
         loader = loader.no_credentials();
+    } else if let Some(StaticCredentials { access_key_id, secret_access_key }) = &options.credentials {
+        loader = loader.credentials_provider(Credentials::new(access_key_id, secret_access_key, None, None, "given"));
     }
     // Left alone when false, so that the environment's and the profile's settings count.
     if options.dual_stack {
