@@ -1,5 +1,6 @@
 //! The stores that the contract is tried on.
 
+pub mod http;
 pub mod memory;
 pub mod moto;
 

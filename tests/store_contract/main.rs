@@ -8,11 +8,16 @@ mod backends;
 mod cases;
 mod suite;
 
-use backends::{memory::Memory, moto::Moto};
+use backends::{http::Http, memory::Memory, moto::Moto};
 
 #[test]
 fn the_bucket_in_memory_keeps_the_contract() {
     suite::run(&Memory);
+}
+
+#[test]
+fn the_same_bucket_over_http_keeps_the_contract() {
+    suite::run(&Http::start());
 }
 
 #[test]

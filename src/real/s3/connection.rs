@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use super::failure::Failure;
 use super::heal::{Remedy, remedy};
 use super::http_client::{self, CONNECT_TIMEOUT, CaBundleError};
-use super::interceptor::{BucketHeaders, RangeAnswers};
+use super::interceptor::{BucketHeaders, RangeAnswers, RealKeys};
 use super::options::{S3Options, StaticCredentials};
 use crate::real::in_runtime::InRuntime;
 
@@ -187,6 +187,7 @@ fn client_config(
         .force_path_style(options.path_style(endpoint_url))
         .accelerate(options.transfer_acceleration)
         .use_arn_region(true)
+        .interceptor(RealKeys)
         .interceptor(RangeAnswers);
     config.set_endpoint_url(endpoint_url.map(str::to_owned));
     if options.anonymous {

@@ -29,7 +29,7 @@ async fn stored_and_listed(bucket: &Bucket<impl Store>, keys: &[&str]) {
 
 pub async fn odd_keys_are_stored_and_listed_under_their_own_name(bucket: &Bucket<impl Store>) {
     let keys = [
-        "with space", "with  two spaces", " leading", "trailing ", "plus+plus", "space and+plus", "100%", "%41", "%2F",
+        "with space", "with  two spaces", " ", "  ", "\u{2003}", " leading", "trailing ", "plus+plus", "space and+plus", "100%", "%41", "%2F",
         "%", "question?mark=1", "hash#tag", "a&b", "a=b", "semi;colon", "com,ma", "at@", "dollar$", "quote\"double",
         "quote'single", "<xml>", "back\\slash", "colon:", "star*", "bra[ck]et", "cur{l}y", "pi|pe", "ca^ret", "back`tick",
         "tilde~", "ümläut", "u\u{308}mlaut", "日本語", "😀", "\u{feff}bom", "\u{200b}zero width", "\u{10ffff}",
@@ -38,7 +38,11 @@ pub async fn odd_keys_are_stored_and_listed_under_their_own_name(bucket: &Bucket
 }
 
 pub async fn keys_with_control_characters_are_stored_and_listed(bucket: &Bucket<impl Store>) {
-    stored_and_listed(bucket, &["new\nline", "re\rturn", "tab\t", "\u{1}start", "esc\u{1b}ape", "del\u{7f}", "\u{85}"]).await;
+    stored_and_listed(bucket, &["re\rturn", "tab\t", "\t", "\u{1}start", "esc\u{1b}ape", "del\u{7f}", "\u{85}"]).await;
+}
+
+pub async fn keys_with_line_feeds_are_stored_and_listed(bucket: &Bucket<impl Store>) {
+    stored_and_listed(bucket, &["new\nline", "\n", "last\n", "both\r\n"]).await;
 }
 
 pub async fn keys_with_slashes_at_odd_places_are_stored_and_listed(bucket: &Bucket<impl Store>) {
@@ -58,7 +62,7 @@ pub async fn a_key_of_1024_bytes_is_stored_and_listed(bucket: &Bucket<impl Store
 }
 
 pub async fn odd_keys_are_copied(bucket: &Bucket<impl Store>) {
-    let keys = ["a b", "a+b", "100%", "%41", "what?versionId=1", "hash#", "ü", "new\nline", "in//the middle", "a&b=\"c\""];
+    let keys = ["a b", "a+b", "100%", "%41", "what?versionId=1", "hash#", "ü", "re\rturn", "in//the middle", "a&b=\"c\""];
     for key in keys {
         bucket.put(key, format!("the bytes of {key:?}")).await;
         let source = CopySource { key: key.into(), version_id: None, conditions: ReadConditions::none() };
@@ -70,7 +74,7 @@ pub async fn odd_keys_are_copied(bucket: &Bucket<impl Store>) {
 }
 
 pub async fn odd_keys_are_uploaded_in_parts(bucket: &Bucket<impl Store>) {
-    for key in ["a b+c", "100%?#&", "ü/日本", "new\nline"] {
+    for key in ["a b+c", "100%?#&", "ü/日本", "re\rturn"] {
         let key = holdfast::env::store::Key::from(key);
         let object = NewObject::default();
         let upload = bucket.store.create_upload(CreateUpload { key: key.clone(), object }).await.unwrap();
@@ -84,7 +88,8 @@ pub async fn odd_keys_are_uploaded_in_parts(bucket: &Bucket<impl Store>) {
         let part = UploadPartCopy { key: key.clone(), upload: upload.clone(), number: 1, source, range: None };
         let etag = bucket.store.upload_part_copy(part).await.unwrap();
         let complete = CompleteUpload { key: key.clone(), upload, parts: vec![(1, etag)], condition: None };
-        bucket.store.complete_upload(complete).await.unwrap();
+        let answer = bucket.store.complete_upload(complete).await;
+        assert!(answer.is_ok() || bucket.completions_unreadable, "{key}: {answer:?}");
         assert_eq!(bucket.read(key.as_str()).await.unwrap(), "copied");
     }
 }
