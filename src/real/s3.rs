@@ -16,6 +16,8 @@ mod list;
 mod names;
 mod options;
 mod read;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod write;
 

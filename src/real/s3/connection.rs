@@ -32,7 +32,7 @@ use crate::real::in_runtime::InRuntime;
 /// Where requests go until the service says otherwise; also what most other services want signatures for.
 const REGION_FALLBACK: &str = "us-east-1";
 
-/// Credentials that were loaded less than this long ago are not loaded again: they are wrong, not stale.
+/// Credentials that were refreshed less than this long ago are not refreshed again: they are wrong, not stale.
 const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 
 /// The way to the bucket.
@@ -52,7 +52,8 @@ pub(super) struct Current {
     /// The endpoint that was configured; `None`: AWS's own.
     pub(super) endpoint_url: Option<String>,
     pub(super) sign_payloads: bool,
-    credentials_loaded: Instant,
+    /// When a refused request last made us load the credentials anew.
+    credentials_refreshed: Option<Instant>,
 }
 
 impl Connection {
@@ -116,23 +117,24 @@ impl Connection {
         if !Arc::ptr_eq(&current, failed) {
             return Some(current);
         }
-        let region = match remedy {
+        let (region, credentials_refreshed) = match remedy {
             Remedy::RepeatWithCorrectedClock => return Some(current),
             Remedy::MoveTo { region } => {
                 tracing::warn!(from = current.region, to = region, "the bucket is in another region; following it");
-                region
+                (region, current.credentials_refreshed)
             }
             Remedy::RefreshCredentials => {
                 let fixed = self.options.anonymous || self.options.credentials.is_some();
-                if fixed || current.credentials_loaded.elapsed() < REFRESH_PAUSE {
+                if fixed || current.credentials_refreshed.is_some_and(|at| at.elapsed() < REFRESH_PAUSE) {
                     return None;
                 }
                 tracing::info!(reason = failure.error.message, "loading credentials anew");
-                current.region.clone()
+                (current.region.clone(), Some(Instant::now()))
             }
         };
         // Everything is loaded anew, as the SDK remembers the profile files that it has read.
-        let healed = Arc::new(load(&self.options, &self.http, Some(region)).await);
+        let loaded = load(&self.options, &self.http, Some(region)).await;
+        let healed = Arc::new(Current { credentials_refreshed, ..loaded });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = healed.clone();
         Some(healed)
     }
@@ -167,7 +169,7 @@ async fn load(options: &S3Options, http: &SharedHttpClient, region: Option<Strin
         sign_payloads: options.sign_payloads || endpoint_url.as_deref().is_some_and(|url| !is_https(url)),
         region,
         endpoint_url,
-        credentials_loaded: Instant::now(),
+        credentials_refreshed: None,
     }
 }
 
