@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -24,7 +27,7 @@ use tokio::runtime::Handle;
 
 use super::failure::Failure;
 use super::heal::{Remedy, remedy};
-use super::http_client::{self, CONNECT_TIMEOUT, CaBundleError};
+use super::http_client::{self, CONNECT_TIMEOUT, HttpClientError};
 use super::interceptor::{BucketHeaders, RangeAnswers, RealKeys};
 use super::options::{S3Options, StaticCredentials};
 use crate::real::in_runtime::InRuntime;
@@ -58,7 +61,7 @@ pub(super) struct Current {
 
 impl Connection {
     /// Loads the configuration and credentials' sources; sends nothing to the bucket yet.
-    pub(super) async fn open(options: S3Options, handle: Handle) -> Result<Self, CaBundleError> {
+    pub(super) async fn open(options: S3Options, handle: Handle) -> Result<Self, HttpClientError> {
         let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
         let http = http_client::build(ca_bundle.as_deref())?;
         let current = InRuntime::new(handle.clone(), load(&options, &http, options.region.clone())).await;
@@ -146,8 +149,20 @@ async fn load(options: &S3Options, http: &SharedHttpClient, region: Option<Strin
     if let Some(profile) = &options.profile {
         loader = loader.profile_name(profile);
     }
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region));
+    match region {
+        Some(region) => loader = loader.region(Region::new(region)),
+        // Other services than AWS's have no instance metadata to tell a region, but would make us wait for it.
+        None if has_own_endpoint(options) => {
+            let mut profile = ProfileFileRegionProvider::builder();
+            if let Some(name) = &options.profile {
+                profile = profile.profile_name(name);
+            }
+            let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(profile.build())
+                .or_else(Region::new(REGION_FALLBACK));
+            loader = loader.region(chain);
+        }
+        None => {}
     }
     if options.anonymous {
         loader = loader.no_credentials();
@@ -166,7 +181,9 @@ async fn load(options: &S3Options, http: &SharedHttpClient, region: Option<Strin
     let endpoint_url = options.endpoint_url.clone().or_else(|| configured_endpoint(&sdk));
     Current {
         client: Client::from_conf(client_config(options, &sdk, &region, endpoint_url.as_deref())),
-        sign_payloads: options.sign_payloads || endpoint_url.as_deref().is_some_and(|url| !is_https(url)),
+        sign_payloads: options
+            .sign_payloads
+            .unwrap_or_else(|| endpoint_url.as_deref().is_some_and(|url| !is_https(url))),
         region,
         endpoint_url,
         credentials_refreshed: None,
@@ -199,6 +216,12 @@ fn client_config(
         config = config.interceptor(headers);
     }
     config.build()
+}
+
+/// Whether it is certain, before any configuration is loaded, that requests do not go to AWS.
+fn has_own_endpoint(options: &S3Options) -> bool {
+    let named = |variable| std::env::var_os(variable).is_some_and(|url| !url.is_empty());
+    options.endpoint_url.is_some() || named("AWS_ENDPOINT_URL_S3") || named("AWS_ENDPOINT_URL")
 }
 
 /// The endpoint that the environment or the profile names for S3, or for every service. Asked for the same way as the

@@ -37,9 +37,9 @@ pub struct S3Options {
     pub fips: bool,
     /// Use the bucket's Transfer Acceleration endpoint.
     pub transfer_acceleration: bool,
-    /// Hash and sign bodies of uploads even where TLS protects them already. Costs a pass of SHA-256 over every byte;
-    /// wanted only where a bucket policy refuses `UNSIGNED-PAYLOAD`. Without TLS bodies are always signed.
-    pub sign_payloads: bool,
+    /// Whether to hash and sign the bodies of uploads: a pass of SHA-256 over every byte, at about a CPU second per GiB.
+    /// `None`: only where no TLS protects them. Wanted with TLS too where a bucket policy refuses `UNSIGNED-PAYLOAD`.
+    pub sign_payloads: Option<bool>,
 }
 
 impl S3Options {
