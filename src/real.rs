@@ -22,7 +22,7 @@ use crate::env::Env;
 pub use clock::TokioClock;
 pub use local_disk::{LocalDisk, LocalSpool};
 pub use random::OsRng;
-pub use s3::{ConnectError, S3Body, S3Options, S3Store};
+pub use s3::{ConnectError, S3Body, S3Options, S3Store, StaticCredentials};
 pub use spawn::TokioSpawn;
 
 /// The whole of production's world. Generic over the store, so that a mount can also run on the in-memory bucket.
