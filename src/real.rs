@@ -7,6 +7,9 @@
 //! The core's futures are often polled first on a thread that belongs to the kernel adapter and knows no tokio. So each
 //! implementation keeps a [`Handle`] and enters the runtime by itself ([`in_runtime::InRuntime`]); callers never must.
 
+// This is the world that the core may not name.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod clock;
 mod in_runtime;
 mod local_disk;

@@ -140,7 +140,8 @@ fn every_file_says_what_it_is_and_stays_readable() {
             }
             for (number, line) in source.code().filter(|_| folder == "src") {
                 let globs = line.trim_start().starts_with("use ") && line.contains("::*");
-                let leftovers = ["todo!(", "unimplemented!(", "dbg!(", ".unwrap()"].iter().any(|word| line.contains(word));
+                let leftovers =
+                    ["todo!(", "unimplemented!(", "dbg!(", ".unwrap()"].iter().any(|word| line.contains(word));
                 if globs || leftovers {
                     findings.push(format!("{shown}:{number}: {}", line.trim()));
                 }

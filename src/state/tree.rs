@@ -17,6 +17,7 @@ use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
 use crate::op::{Attr, Entry, Ino, Kind, Name};
+use crate::state::posix::Posix;
 use crate::state::version::{Holds, Successor, Version};
 
 /// When a request began, in order and in time.
@@ -63,6 +64,8 @@ struct NameEntry {
     /// The number the name has, or is going to have: handed out by listings before an inode exists.
     ino: Option<Ino>,
     seen: Seen,
+    /// What a HEAD or GET told of a file beyond its Version.
+    meta: Option<Arc<ObjectMeta>>,
     /// `open` pinned this Version for the look-up that follows: it is good until then, whatever the TTL.
     pinned_until: Option<Time>,
 }
@@ -114,6 +117,7 @@ pub struct Tree<C> {
     gid: u32,
     file_mode: u16,
     dir_mode: u16,
+    posix_metadata: bool,
     /// Directories have no time of their own; they show when the mount began.
     mounted_at: i64,
 }
@@ -139,6 +143,7 @@ impl<C: Holds> Tree<C> {
             gid: config.gid,
             file_mode: config.file_mode,
             dir_mode: config.dir_mode,
+            posix_metadata: config.posix_metadata,
             mounted_at,
         }
     }
@@ -197,7 +202,7 @@ impl<C: Holds> Tree<C> {
         let content = entry.ino.and_then(|ino| self.file(ino).ok()).and_then(|file| file.content.as_ref());
         let obsolete = content.is_some_and(|content| content.is_superseded());
         let pinned = entry.pinned_until.is_some_and(|until| now < until);
-        if obsolete || !(pinned || now < self.fresh_until(entry)) {
+        if obsolete || !(pinned || now < self.fresh_until(entry)) || self.wants_meta(entry) {
             return Ok(None);
         }
         self.grant(parent, name, now).map(Some)
@@ -214,7 +219,7 @@ impl<C: Holds> Tree<C> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
-            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, pinned_until: None });
+            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, meta: None, pinned_until: None });
             self.prune(parent, stamp.at);
             return Ok(None);
         };
@@ -243,7 +248,7 @@ impl<C: Holds> Tree<C> {
             Target::Absent | Target::Directory => Successor::Deleted,
         };
         let old = entry.ino;
-        *entry = NameEntry { target, ino: None, seen, pinned_until: None };
+        *entry = NameEntry { target, ino: None, seen, meta: None, pinned_until: None };
         match old {
             // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
             Some(number) if !self.inodes.contains_key(&number) => {
@@ -292,6 +297,39 @@ impl<C: Holds> Tree<C> {
         Ok(Entry { attr: Some(attr), entry_ttl, attr_ttl: ATTR_TTL })
     }
 
+    /// Keeps what a HEAD or GET told of this Version of the name.
+    pub fn describe(&mut self, parent: Ino, name: &Name, version: &Version, meta: &Arc<ObjectMeta>) {
+        let Ok(entry) = self.entry_mut(parent, name) else { return };
+        if !matches!(&entry.target, Target::File(known) if known.is_same(version)) {
+            return;
+        }
+        entry.meta = Some(meta.clone());
+        if let Some(ino) = entry.ino
+            && let Ok(file) = self.file_mut(ino)
+        {
+            file.meta.get_or_insert(meta.clone());
+        }
+    }
+
+    /// The Version of a listed file that must be described before it can be shown.
+    pub fn undescribed(&self, parent: Ino, name: &Name) -> Option<Version> {
+        let entry = self.directory(parent).ok()?.names.get(name)?;
+        match &entry.target {
+            Target::File(version) if self.wants_meta(entry) => Some(version.clone()),
+            Target::File(_) | Target::Directory | Target::Absent => None,
+        }
+    }
+
+    /// What the name is shown as, as far as is known.
+    pub fn kind(&self, parent: Ino, name: &Name) -> Option<Kind> {
+        let entry = self.directory(parent).ok()?.names.get(name)?;
+        match &entry.target {
+            Target::Absent => None,
+            Target::Directory => Some(Kind::Directory),
+            Target::File(_) => Some(self.posix(entry.meta.as_deref()).kind.unwrap_or(Kind::File)),
+        }
+    }
+
     /// The inode number that a name has or will have; listings show it before any look-up.
     pub fn number(&mut self, parent: Ino, name: &Name) -> Result<Ino, FsError> {
         if let Some(ino) = self.entry_mut(parent, name)?.ino {
@@ -321,7 +359,9 @@ impl<C: Holds> Tree<C> {
     ) -> Result<Ino, FsError> {
         let ino = self.number(parent, name)?;
         self.materialise(parent, name, ino)?;
-        self.entry_mut(parent, name)?.pinned_until = Some(until);
+        let entry = self.entry_mut(parent, name)?;
+        entry.pinned_until = Some(until);
+        entry.meta = Some(meta.clone());
         let file = self.file_mut(ino)?;
         file.content.get_or_insert(content);
         file.meta = Some(meta);
@@ -412,7 +452,7 @@ impl<C: Holds> Tree<C> {
             Target::Directory => Node::Directory(Directory::new(format!("{}{}/", directory.prefix, name.as_str()))),
             Target::File(version) => Node::File(File {
                 version: version.clone(),
-                meta: None,
+                meta: entry.meta.clone(),
                 content: None,
                 opens: 0,
                 pinned: false,
@@ -421,6 +461,15 @@ impl<C: Holds> Tree<C> {
         };
         self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node });
         Ok(())
+    }
+
+    /// Listings do not tell what `--posix-metadata` is to show.
+    fn wants_meta(&self, entry: &NameEntry) -> bool {
+        self.posix_metadata && entry.meta.is_none() && matches!(entry.target, Target::File(_))
+    }
+
+    fn posix(&self, meta: Option<&ObjectMeta>) -> Posix {
+        meta.filter(|_| self.posix_metadata).map(Posix::of).unwrap_or_default()
     }
 
     fn fresh_until(&self, entry: &NameEntry) -> Time {
@@ -465,16 +514,19 @@ impl<C: Holds> Tree<C> {
                 // Not the count of subdirectories: 1 tells find(1) not to rely on it.
                 nlink: 1,
             },
-            Node::File(file) => Attr {
-                ino,
-                kind: Kind::File,
-                size: file.version.size,
-                mtime: file.version.last_modified,
-                perm: self.file_mode,
-                uid: self.uid,
-                gid: self.gid,
-                nlink: 1,
-            },
+            Node::File(file) => {
+                let posix = self.posix(file.meta.as_deref());
+                Attr {
+                    ino,
+                    kind: posix.kind.unwrap_or(Kind::File),
+                    size: file.version.size,
+                    mtime: posix.mtime.unwrap_or(file.version.last_modified),
+                    perm: posix.perm.unwrap_or(self.file_mode),
+                    uid: posix.uid.unwrap_or(self.uid),
+                    gid: posix.gid.unwrap_or(self.gid),
+                    nlink: 1,
+                }
+            }
         }
     }
 }
