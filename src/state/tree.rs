@@ -84,10 +84,10 @@ pub struct File<C> {
     /// What a GET or HEAD told beyond the Version.
     pub meta: Option<Arc<ObjectMeta>>,
     pub content: Option<Arc<C>>,
-    /// Opens under way and open handles.
+    /// Opens under way, open handles and pins.
     pub opens: u32,
-    /// An open was answered ESTALE and left its GET here for the one that follows.
-    pub pinned: bool,
+    /// Each open that was answered ESTALE left its GET here for the one that follows, until then; ascending.
+    pins: Vec<Time>,
     /// When it was last seen to be the current version.
     verified: Time,
 }
@@ -198,11 +198,11 @@ impl<C: Holds> Tree<C> {
 
     /// The answer for a name that is known well enough, with one more lookup counted; `None`: the bucket must be asked.
     pub fn known(&mut self, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
+        let obsolete = self.is_superseded(parent, name)?;
         let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
-        let content = entry.ino.and_then(|ino| self.file(ino).ok()).and_then(|file| file.content.as_ref());
-        let obsolete = content.is_some_and(|content| content.is_superseded());
         let pinned = entry.pinned_until.is_some_and(|until| now < until);
-        if obsolete || !(pinned || now < self.fresh_until(entry)) || self.wants_meta(entry) {
+        // What is pinned was current when the open that this look-up belongs to began, whatever has come since.
+        if !pinned && (obsolete || now >= self.fresh_until(entry) || self.wants_meta(entry)) {
             return Ok(None);
         }
         self.grant(parent, name, now).map(Some)
@@ -217,6 +217,7 @@ impl<C: Holds> Tree<C> {
         target: Target,
     ) -> Result<Obsolete<C>, ObserveError> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let superseded = self.is_superseded(parent, name)?;
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
             directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, meta: None, pinned_until: None });
@@ -231,6 +232,12 @@ impl<C: Holds> Tree<C> {
                 && known.version_id.is_none()
             {
                 known.version_id = told.version_id.clone();
+            }
+            if superseded {
+                // It went and came back: what was lost meanwhile stays lost for that inode, so the name gets another.
+                entry.ino = None;
+                entry.pinned_until = None;
+                return Ok(None);
             }
             let at = entry.seen.at;
             if let Some(ino) = entry.ino
@@ -347,8 +354,8 @@ impl<C: Holds> Tree<C> {
         entry.is_some_and(|entry| entry.target != Target::Absent)
     }
 
-    /// An `open` found another Version than the inode's and has its GET in hand: the name gets a fresh inode with that
-    /// content, which the next look-up is answered with until `until`. `None` if the name has moved on already.
+    /// An `open` found another Version than the inode's and has its GET in hand: the name's inode waits, with `content`
+    /// unless it has one already, for the open that follows, until `until`. Answers it and its content.
     pub fn pin(
         &mut self,
         parent: Ino,
@@ -356,23 +363,47 @@ impl<C: Holds> Tree<C> {
         content: Arc<C>,
         meta: Arc<ObjectMeta>,
         until: Time,
-    ) -> Result<Ino, FsError> {
+    ) -> Result<(Ino, Arc<C>), FsError> {
         let ino = self.number(parent, name)?;
         self.materialise(parent, name, ino)?;
         let entry = self.entry_mut(parent, name)?;
         entry.pinned_until = Some(until);
         entry.meta = Some(meta.clone());
         let file = self.file_mut(ino)?;
-        file.content.get_or_insert(content);
         file.meta = Some(meta);
-        file.pinned = true;
-        Ok(ino)
+        file.pins.push(until);
+        // Linux may forget the inode between two look-ups of the same open.
+        file.opens += 1;
+        Ok((ino, file.content.get_or_insert(content).clone()))
     }
 
-    /// The time for the open that a pin waited for is over.
-    pub fn unpin(&mut self, ino: Ino) {
-        if let Ok(file) = self.file_mut(ino) {
-            file.pinned = false;
+    /// Takes one pin for an open, which then knows the Version to be current. The name itself is pinned for nobody else.
+    pub fn take_pin(&mut self, ino: Ino) -> bool {
+        let pinned = self.file(ino).is_ok_and(|file| !file.pins.is_empty());
+        if pinned {
+            self.remove_pins(ino, 1);
+        }
+        pinned
+    }
+
+    /// Lets go of pins whose time is over; answers how many.
+    pub fn expire_pins(&mut self, ino: Ino, now: Time) -> usize {
+        let expired = self.file(ino).map_or(0, |file| file.pins.partition_point(|until| *until <= now));
+        self.remove_pins(ino, expired);
+        self.drop_if_unknown(ino);
+        expired
+    }
+
+    fn remove_pins(&mut self, ino: Ino, count: usize) {
+        let Ok(file) = self.file_mut(ino) else { return };
+        file.pins.drain(..count);
+        file.opens -= count as u32;
+        if file.pins.is_empty()
+            && let Ok((parent, name)) = self.place(ino)
+            && let Ok(entry) = self.entry_mut(parent, &name)
+            && entry.ino == Some(ino)
+        {
+            entry.pinned_until = None;
         }
     }
 
@@ -455,7 +486,7 @@ impl<C: Holds> Tree<C> {
                 meta: entry.meta.clone(),
                 content: None,
                 opens: 0,
-                pinned: false,
+                pins: Vec::new(),
                 verified: entry.seen.at,
             }),
         };
@@ -470,6 +501,13 @@ impl<C: Holds> Tree<C> {
 
     fn posix(&self, meta: Option<&ObjectMeta>) -> Posix {
         meta.filter(|_| self.posix_metadata).map(Posix::of).unwrap_or_default()
+    }
+
+    /// Whether the bucket is known to have moved on from what the name's inode stands for.
+    fn is_superseded(&self, parent: Ino, name: &Name) -> Result<bool, FsError> {
+        let entry = self.directory(parent)?.names.get(name);
+        let file = entry.and_then(|entry| entry.ino).and_then(|ino| self.file(ino).ok());
+        Ok(file.and_then(|file| file.content.as_ref()).is_some_and(|content| content.is_superseded()))
     }
 
     fn fresh_until(&self, entry: &NameEntry) -> Time {
