@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::bucket::{BucketOptions, Versioning};
+use crate::bucket::{BucketOptions, DigestKind, Versioning};
 use crate::server::{ServeOptions, Server};
 use crate::units::{parse_duration, parse_rate};
 
@@ -46,6 +46,9 @@ pub struct ServeArgs {
     /// Silently ignore If-Match and If-None-Match on writes, as some stores do
     #[arg(long)]
     pub no_preconditions: bool,
+    /// Compute ETags by a hash much cheaper than MD5, so that uploads measure the client
+    #[arg(long)]
+    pub quick_etags: bool,
 }
 
 impl ServeArgs {
@@ -56,6 +59,7 @@ impl ServeArgs {
             bucket_options: BucketOptions {
                 versioning: if self.versioning { Versioning::Enabled } else { Versioning::Off },
                 preconditions_ignored: self.no_preconditions,
+                digest: if self.quick_etags { DigestKind::Quick } else { DigestKind::Md5 },
                 ..BucketOptions::default()
             },
             access_key: self.access_key,
@@ -112,4 +116,44 @@ fn greeting(server: &Server) -> String {
          curl {url}/-/stats\n",
         buckets = options.buckets.join(", "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{ServeArgs, greeting};
+    use crate::bucket::Versioning;
+    use crate::server::Server;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn parse(words: &str) -> Result<ServeArgs, clap::Error> {
+        Cli::try_parse_from(["serve"].into_iter().chain(words.split_whitespace())).map(|cli| cli.serve)
+    }
+
+    #[test]
+    fn options_say_what_the_arguments_say() {
+        let options = parse("--bucket one --bucket two --versioning --latency 15ms --bandwidth-per-connection 90MB/s")
+            .expect("arguments")
+            .options();
+        assert_eq!(options.buckets, ["one", "two"]);
+        assert_eq!(options.bucket_options.versioning, Versioning::Enabled);
+        assert_eq!(options.latency.as_millis(), 15);
+        assert_eq!(options.bandwidth_per_connection, Some(90_000_000));
+        assert!(parse("--latency soon").is_err());
+        assert!(parse("--access-key mine").is_err(), "a key without its secret");
+    }
+
+    #[test]
+    fn the_greeting_says_how_to_reach_the_server() {
+        let server = Server::start(parse("--listen 127.0.0.1:0").expect("arguments").options()).expect("a server");
+        let greeting = greeting(&server);
+        assert!(greeting.contains(&format!("AWS_ENDPOINT_URL={}", server.url())), "{greeting}");
+        assert!(greeting.contains("AWS_SECRET_ACCESS_KEY=holdfast-secret"), "{greeting}");
+    }
 }

@@ -11,7 +11,7 @@ use super::Shared;
 use super::buckets::lock;
 use super::convert::{http_etag, s3_error, timestamp};
 use crate::bucket::{Listing, ListingFrom};
-use crate::env::store::{Key, List, ListedObject};
+use crate::env::store::{Key, List, ListedObject, ListedVersion, VersionId};
 
 /// What is asked for when nothing is said, and the most that is answered.
 const MAX_KEYS: u32 = 1000;
@@ -142,7 +142,12 @@ pub(super) fn versions(
         (key, _) => after_marker(key.as_deref(), &prefix, delimiter),
     };
     let bucket = shared.buckets.find(&input.bucket)?;
-    let page = lock(&bucket).list_versions_page(Listing { prefix: &prefix, delimiter, from: &from, max_keys });
+    let bucket = lock(&bucket);
+    let page = bucket.list_versions_page(Listing { prefix: &prefix, delimiter, from: &from, max_keys });
+    let dated = |listed: &ListedVersion| {
+        let id = VersionId::from(listed.version_id.as_str());
+        Some(timestamp(bucket.version(listed.key.as_str(), Some(&id))?.last_modified))
+    };
     let (next_key, next_id) = match page.next.clone() {
         None | Some(ListingFrom::Start) => (None, None),
         Some(ListingFrom::After(key) | ListingFrom::AfterPrefix(key)) => (Some(key), None),
@@ -150,6 +155,7 @@ pub(super) fn versions(
     };
     let (mut versions, mut delete_markers) = (Vec::new(), Vec::new());
     for listed in page.versions {
+        let last_modified = dated(&listed);
         let key = Some(spelling.spell(listed.key.as_str()));
         let (version_id, is_latest) = (Some(listed.version_id), Some(listed.is_latest));
         match listed.object {
@@ -159,7 +165,7 @@ pub(super) fn versions(
                 is_latest,
                 e_tag: Some(http_etag(&object.etag)),
                 size: Some(object.size as i64),
-                last_modified: Some(timestamp(object.last_modified)),
+                last_modified,
                 storage_class: Some(ObjectVersionStorageClass::from(class(object.storage_class))),
                 ..ObjectVersion::default()
             }),

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -17,7 +18,11 @@ use tokio::sync::watch;
 use super::Shared;
 use super::access::{Doorkeeper, Hosts};
 use super::service::Front;
+use super::stats::Counted;
 use super::wire::{Pacer, ReceivedBody, SentBody};
+
+/// Pause after an accept that failed, so that running out of descriptors does not burn a processor.
+const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 /// Accepts until told to stop. Whoever holds an `alive` is still running.
 pub(super) async fn accept(
@@ -45,7 +50,7 @@ pub(super) async fn accept(
             // Out of descriptors, or the client has gone again: neither is the listener's end.
             Err(error) => {
                 tracing::debug!(%error, "accept");
-                tokio::task::yield_now().await;
+                tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
     }
@@ -69,8 +74,7 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
-        let stats = self.shared.stats.clone();
-        stats.connected();
+        let _counted = Counted::new(self.shared.stats.clone());
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
@@ -93,7 +97,6 @@ impl Connection {
                 tracing::debug!(%error, "SO_LINGER");
             }
         }
-        stats.disconnected();
     }
 
     async fn answer(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
 pub(super) struct Stats {
@@ -81,15 +81,6 @@ impl Stats {
         self.bytes_out.fetch_add(bytes as u64, Relaxed);
     }
 
-    pub(super) fn connected(&self) {
-        self.lock().connections += 1;
-        self.connections_open.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn disconnected(&self) {
-        self.connections_open.fetch_sub(1, Relaxed);
-    }
-
     pub(super) fn snapshot(&self) -> StatsSnapshot {
         let Counts { requests, statuses, connections } = self.lock().clone();
         StatsSnapshot {
@@ -111,5 +102,22 @@ impl Stats {
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection, counted as open until this is dropped.
+pub(super) struct Counted(Arc<Stats>);
+
+impl Counted {
+    pub(super) fn new(stats: Arc<Stats>) -> Self {
+        stats.lock().connections += 1;
+        stats.connections_open.fetch_add(1, Relaxed);
+        Self(stats)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections_open.fetch_sub(1, Relaxed);
     }
 }
