@@ -19,6 +19,7 @@ mod digest;
 mod keyspace;
 mod listing;
 mod read;
+mod segment;
 mod store;
 mod upload;
 mod write;
@@ -248,3 +249,6 @@ fn meta(etag: ETag, size: u64, last_modified: i64, object: NewObject) -> ObjectM
 fn no_such_upload(upload: &UploadId) -> StoreError {
     refused(ErrorKind::NoSuchUpload, "NoSuchUpload", upload.as_str())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::FutureExt;
 use fuser::{
-    AccessFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, ForgetOne, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, MountOption, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr, Request, Session, SessionACL, SessionUnmounter, TimeOrNow, WriteFlags,
+    AccessFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, MountOption, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, Session, SessionACL, SessionUnmounter, TimeOrNow, WriteFlags,
 };
+use futures_util::FutureExt;
 
 use crate::config::READ_BYTES_MAX;
 use crate::env::{Env, Spawn};
@@ -180,12 +180,6 @@ impl<E: Env> Filesystem for Adapter<E> {
         self.tell(Op::Forget { ino: Ino(ino.0), count: nlookup });
     }
 
-    fn batch_forget(&self, _req: &Request, nodes: &[ForgetOne]) {
-        for node in nodes {
-            self.tell(Op::Forget { ino: Ino(node.nodeid().0), count: node.nlookup() });
-        }
-    }
-
     fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
         self.run(fh, Op::Getattr { ino: Ino(ino.0) }, move |outcome| match outcome {
             Ok(Reply::Attr { attr, ttl }) => reply.attr(&ttl, &file_attr(&attr)),
@@ -260,8 +254,7 @@ impl<E: Env> Filesystem for Adapter<E> {
     }
 
     fn readdir(&self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let op =
-            Op::Readdir { ino: Ino(ino.0), fh: Fh(fh.0), offset, max_bytes: DIRECTORY_BYTES, plus: false };
+        let op = Op::Readdir { ino: Ino(ino.0), fh: Fh(fh.0), offset, max_bytes: DIRECTORY_BYTES, plus: false };
         self.run(Some(fh), op, move |outcome| match outcome {
             Ok(Reply::Directory(entries)) => {
                 for entry in entries {

@@ -2,13 +2,10 @@
 //!
 //! The kernel adapter, the core, the simulator, fuzzers and traces all speak in these types. Nothing here decides.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-
-use crate::data::extent::ExtentSlice;
 
 /// An inode number, the kernel's nodeid: names one Version of one object, or one directory, and is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,7 +160,8 @@ pub enum Reply {
     Opened {
         fh: Fh,
     },
-    Data(ReadData),
+    /// The bytes of a read, contiguous: where they are held in one piece, that piece itself.
+    Data(Bytes),
     Offset(u64),
     Directory(Vec<DirEntry>),
     Statfs(Statfs),
@@ -210,30 +208,6 @@ pub struct Statfs {
     pub files: u64,
     pub block_bytes: u32,
     pub name_bytes_max: u32,
-}
-
-/// Bytes for a read, contiguous: a piece of a held extent without a copy, or bytes that had to be joined.
-#[derive(Clone, Debug)]
-pub enum ReadData {
-    Extent(ExtentSlice),
-    Joined(Bytes),
-}
-
-impl ReadData {
-    pub fn empty() -> Self {
-        Self::Joined(Bytes::new())
-    }
-}
-
-impl Deref for ReadData {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Extent(slice) => slice,
-            Self::Joined(bytes) => bytes,
-        }
-    }
 }
 
 /// A name in a directory as the core keeps it: valid UTF-8, 1 to 255 bytes, no `/`, no NUL, neither `.` nor `..`.

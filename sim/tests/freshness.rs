@@ -227,7 +227,10 @@ fn the_old_handle_goes_on_while_the_name_is_opened_anew() {
     w.app().read(new, 0..MIB);
     assert_eq!(w.app().read_to_end(old), Ok(version(1)));
     assert_eq!(w.app().fstat(new).size, 20 * MIB);
-    assert_eq!(w.app().read_to_end(new), Ok(if w.app().ino(old) == w.app().ino(new) { version(1) } else { version(2) }));
+    assert_eq!(
+        w.app().read_to_end(new),
+        Ok(if w.app().ino(old) == w.app().ino(new) { version(1) } else { version(2) })
+    );
 }
 
 #[test]

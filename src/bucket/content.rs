@@ -7,9 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 
 use super::digest::{Digest, DigestKind, Hasher};
-
-/// Bytes of a segment that [`ContentBuilder`] makes: large enough for big frames, small enough to allocate piecemeal.
-const SEGMENT_BYTES: usize = 1 << 20;
+use super::segment::Segment;
 
 /// Immutable bytes in segments. Cloning is cheap; digests are computed at most once.
 #[derive(Clone)]
@@ -17,13 +15,13 @@ pub struct Content(Arc<Inner>);
 
 struct Inner {
     /// In order and without gaps; none is empty.
-    segments: Vec<Segment>,
+    segments: Vec<Placed>,
     size: u64,
     md5: OnceLock<Digest>,
     quick: OnceLock<Digest>,
 }
 
-struct Segment {
+struct Placed {
     start: u64,
     bytes: Bytes,
 }
@@ -38,7 +36,7 @@ impl Content {
             .map(|bytes| {
                 let start = size;
                 size += bytes.len() as u64;
-                Segment { start, bytes }
+                Placed { start, bytes }
             })
             .collect();
         Self(Arc::new(Inner { segments, size, md5: OnceLock::new(), quick: OnceLock::new() }))
@@ -130,9 +128,10 @@ impl fmt::Debug for Content {
 #[derive(Debug)]
 pub struct ContentBuilder {
     segments: Vec<Bytes>,
-    open: BytesMut,
+    open: Segment,
     /// Bytes still expected, for the size of the next segment.
     expected: u64,
+    received: u64,
     kind: DigestKind,
     hasher: Hasher,
 }
@@ -140,20 +139,28 @@ pub struct ContentBuilder {
 impl ContentBuilder {
     /// `expected_bytes` is a hint.
     pub fn new(kind: DigestKind, expected_bytes: u64) -> Self {
-        Self { segments: Vec::new(), open: BytesMut::new(), expected: expected_bytes, kind, hasher: Hasher::new(kind) }
+        Self {
+            segments: Vec::new(),
+            open: Segment::default(),
+            expected: expected_bytes,
+            received: 0,
+            kind,
+            hasher: Hasher::new(kind),
+        }
     }
 
     pub fn push(&mut self, mut bytes: &[u8]) {
         self.hasher.update(bytes);
         while !bytes.is_empty() {
-            if self.open.capacity() == self.open.len() {
+            let taken = self.open.fill(bytes);
+            if taken == 0 {
                 self.close_segment();
-                let hint = usize::try_from(self.expected).unwrap_or(usize::MAX).max(bytes.len());
-                self.open = BytesMut::with_capacity(hint.min(SEGMENT_BYTES));
+                // Without a hint the next segment doubles what there is.
+                let more = self.expected.max(self.received).max(bytes.len() as u64);
+                self.open = Segment::with_room_for(usize::try_from(more).unwrap_or(usize::MAX));
             }
-            let taken = bytes.len().min(self.open.capacity() - self.open.len());
-            self.open.extend_from_slice(&bytes[..taken]);
             self.expected = self.expected.saturating_sub(taken as u64);
+            self.received += taken as u64;
             bytes = &bytes[taken..];
         }
     }
@@ -178,8 +185,9 @@ impl ContentBuilder {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Content, ContentBuilder, SEGMENT_BYTES};
+    use super::{Content, ContentBuilder};
     use crate::bucket::DigestKind;
+    use crate::bucket::segment::SEGMENT_BYTES;
 
     #[test]
     fn slices_cross_segments_and_share_their_memory() {
@@ -193,6 +201,15 @@ mod tests {
         }
         assert_eq!(content.chunk(4..100).as_deref(), Some(&b"efg"[..]));
         assert_eq!(content.chunk(8..9), None);
+    }
+
+    #[test]
+    fn a_builder_without_a_hint_makes_few_segments() {
+        let mut builder = ContentBuilder::new(DigestKind::Quick, 0);
+        (0..1000u32).for_each(|piece| builder.push(&[piece as u8; 100]));
+        let built = builder.finish();
+        assert!(built.0.segments.len() < 15, "{built:?}");
+        assert_eq!(built.size(), 100_000);
     }
 
     #[test]

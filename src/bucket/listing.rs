@@ -129,7 +129,8 @@ fn walk<'k, V: 'k, T, I: Iterator<Item = (&'k Key, &'k V)>>(
     }
     'jump: loop {
         for (key, value) in keys_from(bound) {
-            let Some(rest) = key.as_str().strip_prefix(listing.prefix) else { return None };
+            // A key without the prefix lies after all that have it.
+            let rest = key.as_str().strip_prefix(listing.prefix)?;
             let end = listing.delimiter.and_then(|delimiter| Some(rest.find(delimiter)? + delimiter.len()));
             if let Some(end) = end {
                 if left == 0 {

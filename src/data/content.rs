@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, MutexGuard, Weak};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use event_listener::{Event, EventListener};
 
 use crate::config::{
@@ -28,24 +28,15 @@ use crate::data::patience::or_timeout;
 use crate::data::ranges::Ranges;
 use crate::data::runs::Runs;
 use crate::data::stream::{self, Permission, Stream, StreamId, Upkeep};
-use crate::env::store::{ETag, ErrorKind, Store, StoreError};
+use crate::env::store::{ErrorKind, Store, StoreError};
 use crate::env::{Disk, Env, Spawn};
 use crate::error::FsError;
 use crate::lock::Lock;
-use crate::op::{Fh, ReadData};
-use crate::state::version::Version;
+use crate::op::Fh;
+use crate::state::version::{Holds, Successor, Version};
 
 pub(crate) type BodyOf<E> = <<E as Env>::Store as Store>::Body;
 pub(super) type BoatOf<E> = Lifeboat<<<E as Env>::Disk as Disk>::Spool>;
-
-/// What became of a Version in the bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Successor {
-    Replaced(ETag),
-    Deleted,
-    /// A condition failed; what is there now was not said.
-    Unknown,
-}
 
 /// What keeps a Version's bytes within reach, as `user.holdfast.hold` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +99,7 @@ pub(super) struct Inner<B> {
 
 /// How a read goes on.
 enum Step {
-    Serve(ReadData),
+    Serve(Bytes),
     /// All of it is held, part of it in the lifeboat.
     Load(Vec<Piece>),
     Wait(EventListener, StreamId),
@@ -242,10 +233,10 @@ impl<E: Env> Content<E> {
     /// Bytes `offset..offset + len`, cut at the Version's end.
     ///
     /// Errors: [`FsError::LostHold`] when they can no longer be had; [`FsError::Exhausted`] past the deadline.
-    pub async fn read(self: &Arc<Self>, offset: u64, len: u64) -> Result<ReadData, FsError> {
+    pub async fn read(self: &Arc<Self>, offset: u64, len: u64) -> Result<Bytes, FsError> {
         let end = offset.saturating_add(len).min(self.version.size);
         if offset >= end {
-            return Ok(ReadData::empty());
+            return Ok(Bytes::new());
         }
         let run_bytes = self.note_read(offset, end - offset);
         loop {
@@ -385,7 +376,7 @@ impl<E: Env> Content<E> {
                     self.go.notify(usize::MAX);
                 }
                 return match pieces {
-                    Gathered::One(slice) => Step::Serve(ReadData::Extent(slice)),
+                    Gathered::One(slice) => Step::Serve(Bytes::from_owner(slice)),
                     Gathered::Many(pieces) => Step::Load(pieces),
                 };
             }
@@ -435,7 +426,7 @@ impl<E: Env> Content<E> {
         (missing..(missing + wanted).max(end).min(size), false)
     }
 
-    async fn load(&self, pieces: Vec<Piece>, bytes: usize) -> Result<ReadData, FsError> {
+    async fn load(&self, pieces: Vec<Piece>, bytes: usize) -> Result<Bytes, FsError> {
         let boat = self.inner.lock().boat.clone();
         let mut joined = BytesMut::with_capacity(bytes);
         for piece in pieces {
@@ -444,7 +435,7 @@ impl<E: Env> Content<E> {
                 (Piece::Boat(range), Some(boat)) => {
                     let read = boat.read(range).await.map_err(FsError::Disk)?;
                     if joined.is_empty() && read.len() == bytes {
-                        return Ok(ReadData::Joined(read));
+                        return Ok(read);
                     }
                     joined.extend_from_slice(&read);
                 }
@@ -454,7 +445,7 @@ impl<E: Env> Content<E> {
                 }
             }
         }
-        Ok(ReadData::Joined(joined.freeze()))
+        Ok(joined.freeze())
     }
 
     fn start_stream(self: &Arc<Self>, id: StreamId, body: Option<BodyOf<E>>) {
@@ -736,7 +727,7 @@ impl<B> Inner<B> {
     }
 }
 
-impl<E: Env> crate::state::tree::Holds for Content<E> {
+impl<E: Env> Holds for Content<E> {
     fn is_superseded(&self) -> bool {
         self.inner.lock().superseded.is_some()
     }

@@ -150,6 +150,12 @@ impl Deref for ExtentSlice {
     }
 }
 
+impl AsRef<[u8]> for ExtentSlice {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl fmt::Debug for ExtentSlice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ExtentSlice({} bytes)", self.len)

@@ -11,13 +11,14 @@ use bytes::{Buf, Bytes, BytesMut};
 use event_listener::EventListener;
 
 use crate::config::{LIFEBOAT_WRITE_BYTES, RENEW_EVERY, STALL_MAX, TRICKLE_BYTES, TRICKLE_EVERY, WINDOW_BYTES_MIN};
-use crate::data::content::{BodyOf, Content, Successor};
+use crate::data::content::{BodyOf, Content};
 use crate::data::extent::ExtentWriter;
 use crate::data::patience::{or_interrupted, or_timeout};
 use crate::data::retry::{Retry, Verdict};
 use crate::env::store::{Body, ByteRange, ErrorKind, StoreError};
 use crate::env::{Clock, Env, Rng};
 use crate::error::FsError;
+use crate::state::version::Successor;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StreamId(pub(super) u64);

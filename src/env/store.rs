@@ -289,7 +289,8 @@ pub struct CopySource {
 pub struct Copy {
     pub source: CopySource,
     pub key: Key,
-    /// `None`: the source's attributes. A copy onto itself must give some.
+    /// `None`: the source's content type and user metadata, in the class STANDARD (S3 does not carry the class over).
+    /// A copy of the current version onto itself must give some.
     pub replace: Option<NewObject>,
     pub condition: Option<WriteCondition>,
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use futures_util::future::join;
 
 use crate::config::{CONTRADICTIONS_MAX, KEY_BYTES_MAX};
-use crate::data::content::{Content, Successor};
+use crate::data::content::Content;
 use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, ObjectMeta, StoreError};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::op::{Ino, Name, Reply};
 use crate::state::tree::{ObserveError, Target};
-use crate::state::version::Version;
+use crate::state::version::{Successor, Version};
 
 impl<E: Env> Fs<E> {
     pub(super) async fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
@@ -35,17 +35,18 @@ impl<E: Env> Fs<E> {
                 return Err(FsError::NotFound);
             }
             let (target, meta) = self.ask(&key).await?;
+            let described = match (&target, meta) {
+                (Target::File(version), Some(meta)) => Some((version.clone(), Arc::new(meta))),
+                (Target::File(_) | Target::Directory | Target::Absent, _) => None,
+            };
             // While it was asked, others may have learnt about the name too: the tree decides what stands.
             let mut tree = self.tree.lock();
             match tree.observe(parent, &name, stamp, target) {
                 Ok(obsolete) => {
-                    let granted = tree.grant(parent, &name, self.now());
-                    if let (Ok(entry), Some(meta)) = (&granted, meta)
-                        && let Some(attr) = &entry.attr
-                        && let Ok(file) = tree.file_mut(attr.ino)
-                    {
-                        file.meta.get_or_insert(Arc::new(meta));
+                    if let Some((version, meta)) = described {
+                        tree.describe(parent, &name, &version, &meta);
                     }
+                    let granted = tree.grant(parent, &name, self.now());
                     drop(tree);
                     supersede(obsolete);
                     return granted.map(Reply::Entry);

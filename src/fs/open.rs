@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use crate::config::{BOUNDED_FETCH_BYTES, Hold, PIN_KEPT};
-use crate::data::content::{Content, Successor};
+use crate::data::content::Content;
 use crate::env::store::{ByteRange, ErrorKind, Key, ObjectMeta, StoreError};
 use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
@@ -19,7 +19,7 @@ use crate::fs::handles::Handle;
 use crate::fs::lookup::supersede;
 use crate::op::{Fh, Ino, OpenMode, Reply};
 use crate::state::tree::{ObserveError, Target};
-use crate::state::version::Version;
+use crate::state::version::{Successor, Version};
 
 /// An open under way: keeps the inode, and what is at hand of it, from being let go meanwhile.
 struct Opening<'a, E: Env> {

@@ -13,18 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{ATTR_TTL, Config, IDLE_NAMES_MIN};
-use crate::data::content::Successor;
 use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
 use crate::op::{Attr, Entry, Ino, Kind, Name};
-use crate::state::version::Version;
-
-/// What the tree must know of an inode's data.
-pub trait Holds {
-    /// The bucket is known to have moved on from this Version.
-    fn is_superseded(&self) -> bool;
-}
+use crate::state::posix::Posix;
+use crate::state::version::{Holds, Successor, Version};
 
 /// When a request began, in order and in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +64,8 @@ struct NameEntry {
     /// The number the name has, or is going to have: handed out by listings before an inode exists.
     ino: Option<Ino>,
     seen: Seen,
+    /// What a HEAD or GET told of a file beyond its Version.
+    meta: Option<Arc<ObjectMeta>>,
     /// `open` pinned this Version for the look-up that follows: it is good until then, whatever the TTL.
     pinned_until: Option<Time>,
 }
@@ -121,6 +117,7 @@ pub struct Tree<C> {
     gid: u32,
     file_mode: u16,
     dir_mode: u16,
+    posix_metadata: bool,
     /// Directories have no time of their own; they show when the mount began.
     mounted_at: i64,
 }
@@ -146,6 +143,7 @@ impl<C: Holds> Tree<C> {
             gid: config.gid,
             file_mode: config.file_mode,
             dir_mode: config.dir_mode,
+            posix_metadata: config.posix_metadata,
             mounted_at,
         }
     }
@@ -212,7 +210,7 @@ impl<C: Holds> Tree<C> {
         let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
         let pinned = entry.pinned_until.is_some_and(|until| now < until);
         // What is pinned was current when the open that this look-up belongs to began, whatever has come since.
-        if !pinned && (obsolete || now >= self.fresh_until(entry)) {
+        if !pinned && (obsolete || now >= self.fresh_until(entry) || self.wants_meta(entry)) {
             return Ok(None);
         }
         self.grant(parent, name, now).map(Some)
@@ -230,7 +228,7 @@ impl<C: Holds> Tree<C> {
         let superseded = self.is_superseded(parent, name)?;
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
-            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, pinned_until: None });
+            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, meta: None, pinned_until: None });
             self.prune(parent, stamp.at);
             return Ok(None);
         };
@@ -265,7 +263,7 @@ impl<C: Holds> Tree<C> {
             Target::Absent | Target::Directory => Successor::Deleted,
         };
         let old = entry.ino;
-        *entry = NameEntry { target, ino: None, seen, pinned_until: None };
+        *entry = NameEntry { target, ino: None, seen, meta: None, pinned_until: None };
         match old {
             // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
             Some(number) if !self.inodes.contains_key(&number) => {
@@ -314,6 +312,39 @@ impl<C: Holds> Tree<C> {
         Ok(Entry { attr: Some(attr), entry_ttl, attr_ttl: ATTR_TTL })
     }
 
+    /// Keeps what a HEAD or GET told of this Version of the name.
+    pub fn describe(&mut self, parent: Ino, name: &Name, version: &Version, meta: &Arc<ObjectMeta>) {
+        let Ok(entry) = self.entry_mut(parent, name) else { return };
+        if !matches!(&entry.target, Target::File(known) if known.is_same(version)) {
+            return;
+        }
+        entry.meta = Some(meta.clone());
+        if let Some(ino) = entry.ino
+            && let Ok(file) = self.file_mut(ino)
+        {
+            file.meta.get_or_insert(meta.clone());
+        }
+    }
+
+    /// The Version of a listed file that must be described before it can be shown.
+    pub fn undescribed(&self, parent: Ino, name: &Name) -> Option<Version> {
+        let entry = self.directory(parent).ok()?.names.get(name)?;
+        match &entry.target {
+            Target::File(version) if self.wants_meta(entry) => Some(version.clone()),
+            Target::File(_) | Target::Directory | Target::Absent => None,
+        }
+    }
+
+    /// What the name is shown as, as far as is known.
+    pub fn kind(&self, parent: Ino, name: &Name) -> Option<Kind> {
+        let entry = self.directory(parent).ok()?.names.get(name)?;
+        match &entry.target {
+            Target::Absent => None,
+            Target::Directory => Some(Kind::Directory),
+            Target::File(_) => Some(self.posix(entry.meta.as_deref()).kind.unwrap_or(Kind::File)),
+        }
+    }
+
     /// The inode number that a name has or will have; listings show it before any look-up.
     pub fn number(&mut self, parent: Ino, name: &Name) -> Result<Ino, FsError> {
         if let Some(ino) = self.entry_mut(parent, name)?.ino {
@@ -343,7 +374,9 @@ impl<C: Holds> Tree<C> {
     ) -> Result<(Ino, Arc<C>), FsError> {
         let ino = self.number(parent, name)?;
         self.materialise(parent, name, ino)?;
-        self.entry_mut(parent, name)?.pinned_until = Some(until);
+        let entry = self.entry_mut(parent, name)?;
+        entry.pinned_until = Some(until);
+        entry.meta = Some(meta.clone());
         let file = self.file_mut(ino)?;
         file.meta = Some(meta);
         file.pins.push(until);
@@ -458,7 +491,7 @@ impl<C: Holds> Tree<C> {
             Target::Directory => Node::Directory(Directory::new(format!("{}{}/", directory.prefix, name.as_str()))),
             Target::File(version) => Node::File(File {
                 version: version.clone(),
-                meta: None,
+                meta: entry.meta.clone(),
                 content: None,
                 opens: 0,
                 pins: Vec::new(),
@@ -467,6 +500,15 @@ impl<C: Holds> Tree<C> {
         };
         self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node });
         Ok(())
+    }
+
+    /// Listings do not tell what `--posix-metadata` is to show.
+    fn wants_meta(&self, entry: &NameEntry) -> bool {
+        self.posix_metadata && entry.meta.is_none() && matches!(entry.target, Target::File(_))
+    }
+
+    fn posix(&self, meta: Option<&ObjectMeta>) -> Posix {
+        meta.filter(|_| self.posix_metadata).map(Posix::of).unwrap_or_default()
     }
 
     /// Whether the bucket is known to have moved on from what the name's inode stands for.
@@ -518,16 +560,19 @@ impl<C: Holds> Tree<C> {
                 // Not the count of subdirectories: 1 tells find(1) not to rely on it.
                 nlink: 1,
             },
-            Node::File(file) => Attr {
-                ino,
-                kind: Kind::File,
-                size: file.version.size,
-                mtime: file.version.last_modified,
-                perm: self.file_mode,
-                uid: self.uid,
-                gid: self.gid,
-                nlink: 1,
-            },
+            Node::File(file) => {
+                let posix = self.posix(file.meta.as_deref());
+                Attr {
+                    ino,
+                    kind: posix.kind.unwrap_or(Kind::File),
+                    size: file.version.size,
+                    mtime: posix.mtime.unwrap_or(file.version.last_modified),
+                    perm: posix.perm.unwrap_or(self.file_mode),
+                    uid: posix.uid.unwrap_or(self.uid),
+                    gid: posix.gid.unwrap_or(self.gid),
+                    nlink: 1,
+                }
+            }
         }
     }
 }

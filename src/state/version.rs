@@ -1,4 +1,4 @@
-//! One version of one object: what an inode stands for.
+//! One version of one object: what an inode stands for, and what may become of it in the bucket.
 
 use crate::env::store::{ETag, Key, ListedObject, ObjectMeta, VersionId};
 
@@ -49,6 +49,21 @@ impl Version {
             && self.size == other.size
             && self.last_modified == other.last_modified
     }
+}
+
+/// What became of a Version in the bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Successor {
+    Replaced(ETag),
+    Deleted,
+    /// A condition failed; what is there now was not said.
+    Unknown,
+}
+
+/// What `state` must know of an inode's data.
+pub trait Holds {
+    /// The bucket is known to have moved on from this Version.
+    fn is_superseded(&self) -> bool;
 }
 
 #[cfg(test)]

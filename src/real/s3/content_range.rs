@@ -38,8 +38,18 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for header in [
-            "", "bytes", "bytes 0-9", "bytes 0-9/*", "bytes */10", "bytes 9-0/10", "bytes 0-10/10", "bytes -1-2/10",
-            "bytes +1-2/10", "items 0-9/10", "bytes 0-18446744073709551616/18446744073709551617", "bytes a-b/c",
+            "",
+            "bytes",
+            "bytes 0-9",
+            "bytes 0-9/*",
+            "bytes */10",
+            "bytes 9-0/10",
+            "bytes 0-10/10",
+            "bytes -1-2/10",
+            "bytes +1-2/10",
+            "items 0-9/10",
+            "bytes 0-18446744073709551616/18446744073709551617",
+            "bytes a-b/c",
         ] {
             assert_eq!(parse(header), None, "{header}");
         }

@@ -13,10 +13,7 @@ const SINGLE_DELETES_AT_A_TIME: usize = 16;
 
 /// Answers the keys that could not be deleted. Keys that XML cannot carry, and every key on a store that knows no
 /// batches, are deleted one by one.
-pub(super) async fn delete_many(
-    connection: &Connection,
-    keys: Vec<Key>,
-) -> Result<Vec<(Key, StoreError)>, StoreError> {
+pub(super) async fn delete_many(connection: &Connection, keys: Vec<Key>) -> Result<Vec<(Key, StoreError)>, StoreError> {
     let (batch, mut single): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| xml_can_carry(key.as_str()));
     let mut failed = Vec::new();
     if !batch.is_empty() {

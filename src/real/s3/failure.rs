@@ -132,15 +132,36 @@ fn by_code(status: u16, code: &str) -> Option<ErrorKind> {
         "InvalidRange" => ErrorKind::InvalidRange,
         "InvalidObjectState" => ErrorKind::Archived,
         "AccessDenied" | "AccountProblem" | "AllAccessDisabled" => ErrorKind::AccessDenied,
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "ExpiredTokenException" | "InvalidToken"
-        | "TokenRefreshRequired" | "InvalidSecurity" | "RequestTimeTooSkewed" | "RequestExpired" | "NotSignedUp"
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
+        | "InvalidSecurity"
+        | "RequestTimeTooSkewed"
+        | "RequestExpired"
+        | "NotSignedUp"
         | "UnrecognizedClientException" => ErrorKind::BadCredentials,
-        "PermanentRedirect" | "TemporaryRedirect" | "Redirect" | "IllegalLocationConstraintException"
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "Redirect"
+        | "IllegalLocationConstraintException"
         | "AuthorizationHeaderMalformed" => ErrorKind::WrongRegion,
-        "SlowDown" | "Throttling" | "ThrottlingException" | "RequestThrottled" | "RequestLimitExceeded"
-        | "TooManyRequests" | "TooManyRequestsException" | "BandwidthLimitExceeded" => ErrorKind::Throttled,
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestThrottled"
+        | "RequestLimitExceeded"
+        | "TooManyRequests"
+        | "TooManyRequestsException"
+        | "BandwidthLimitExceeded" => ErrorKind::Throttled,
         // The service saw other bytes than were sent, or waited in vain for them: the next attempt may do better.
-        "RequestTimeout" | "IncompleteBody" | "BadDigest" | "XAmzContentSHA256Mismatch" | "InternalError"
+        "RequestTimeout"
+        | "IncompleteBody"
+        | "BadDigest"
+        | "XAmzContentSHA256Mismatch"
+        | "InternalError"
         | "ServiceUnavailable" => ErrorKind::Unavailable,
         "NotImplemented" => ErrorKind::Unsupported,
         _ => return None,

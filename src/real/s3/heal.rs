@@ -40,8 +40,13 @@ pub(super) fn remedy(failure: &Failure, region: &str, now: i64) -> Option<Remedy
         (
             _,
             Some(
-                "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" | "TokenRefreshRequired" | "InvalidAccessKeyId"
-                | "RequestExpired" | "UnrecognizedClientException",
+                "ExpiredToken"
+                | "ExpiredTokenException"
+                | "InvalidToken"
+                | "TokenRefreshRequired"
+                | "InvalidAccessKeyId"
+                | "RequestExpired"
+                | "UnrecognizedClientException",
             ),
         ) => Some(Remedy::RefreshCredentials),
         // A HEAD's bare 400: S3 answers so to an expired token, and has little else to refuse in a HEAD.
@@ -84,7 +89,10 @@ mod tests {
     #[test]
     fn a_wrong_clock_is_corrected() {
         let now_bare = |now| remedy(&failure(403, None), "r", now);
-        assert_eq!(remedy(&failure(403, Some("RequestTimeTooSkewed")), "r", 1000), Some(Remedy::RepeatWithCorrectedClock));
+        assert_eq!(
+            remedy(&failure(403, Some("RequestTimeTooSkewed")), "r", 1000),
+            Some(Remedy::RepeatWithCorrectedClock)
+        );
         assert_eq!(now_bare(5000), Some(Remedy::RepeatWithCorrectedClock));
         assert_eq!(now_bare(1010), None);
         assert_eq!(remedy(&failure(403, Some("AccessDenied")), "r", 5000), None);

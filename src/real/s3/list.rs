@@ -124,6 +124,8 @@ pub(super) async fn list_uploads(connection: &Connection, prefix: &str) -> Resul
             });
         }
         if answer.is_truncated != Some(true) {
+            // Directory buckets, and some other services, list in an order of their own.
+            uploads.sort_by(|a, b| a.key.cmp(&b.key));
             return Ok(uploads);
         }
         let next = (
@@ -265,7 +267,8 @@ mod tests {
     fn versions_and_markers_are_put_back_into_one_order() {
         let versions = vec![entry("a", "3", false, 30), entry("a", "1", false, 10), entry("c", "1", true, 10)];
         let markers = vec![entry("a", "4", true, 30), entry("a", "2", false, 20), entry("b", "9", true, 1)];
-        let order: Vec<_> = merge(versions, markers).into_iter().map(|v| format!("{}{}", v.key, v.version_id)).collect();
+        let order: Vec<_> =
+            merge(versions, markers).into_iter().map(|v| format!("{}{}", v.key, v.version_id)).collect();
         assert_eq!(order, ["a4", "a3", "a2", "a1", "b9", "c1"]);
     }
 }

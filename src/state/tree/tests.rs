@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Holds, ObserveError, Target, Tree};
+use super::{ObserveError, Target, Tree};
 use crate::config::Config;
-use crate::data::content::Successor;
 use crate::env::Time;
 use crate::op::{Ino, Name};
-use crate::state::version::Version;
+use crate::state::version::{Holds, Successor, Version};
 
 #[derive(Debug, Default)]
 struct Fake {

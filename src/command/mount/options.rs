@@ -1,0 +1,280 @@
+//! The options of `holdfast mount` and what they mean.
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::command::logging::LogLevel;
+use crate::command::mount::running::{Failure, Plan};
+use crate::config::{Config, Hold};
+use crate::fuse::Access;
+use crate::real::S3Options;
+use crate::units::{parse_bytes, parse_duration};
+
+/// Mount a bucket, or a prefix of one, at a directory
+#[derive(Args, Debug)]
+pub struct MountArgs {
+    /// What to mount: s3://BUCKET, s3://BUCKET/PREFIX, or the same without s3://
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// Where to mount it: an existing directory
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Stay in the foreground and log to standard error
+    #[arg(short, long)]
+    pub foreground: bool,
+    /// Where a mount in the background logs to [default: holdfast/mount.log in the state directory]
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// The least serious lines to log
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: LogLevel,
+    /// Refuse every change (this version never makes any)
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// How hard to keep a replaced object's bytes within reach
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Holding")]
+    pub hold: HoldArg,
+    /// Local disk that saved rests of replaced objects may take, e.g. 1GiB; 5 % of the disk always stay free
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes, help_heading = "Holding")]
+    pub hold_max: u64,
+    /// Directory for them [default: holdfast in the user's cache directory]
+    #[arg(long, value_name = "DIR", help_heading = "Holding")]
+    pub cache_dir: Option<PathBuf>,
+    /// How long a name is taken for granted: seconds, `minimal` (ask every time) or `indefinite`
+    #[arg(long, value_name = "TTL", default_value = "1", value_parser = parse_ttl, help_heading = "Holding")]
+    pub metadata_ttl: Duration,
+    /// How long a missing name is [default: as --metadata-ttl]
+    #[arg(long, value_name = "TTL", value_parser = parse_ttl, help_heading = "Holding")]
+    pub negative_metadata_ttl: Option<Duration>,
+
+    /// Memory for object data, e.g. 256MiB
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes, help_heading = "Limits")]
+    pub memory: u64,
+    /// How long an operation keeps trying before it fails with EIO, e.g. 60s
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration, help_heading = "Limits")]
+    pub deadline: Duration,
+    /// How long one request may stay unanswered before it is repeated [default: 10s, at most the deadline]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Limits")]
+    pub attempt_timeout: Option<Duration>,
+    /// How long a signal waits for open files before it unmounts lazily
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration, help_heading = "Limits")]
+    pub unmount_grace: Duration,
+
+    /// Owner of all files [default: who mounts]
+    #[arg(long, value_name = "UID", help_heading = "Files")]
+    pub uid: Option<u32>,
+    /// Group of all files [default: that of who mounts]
+    #[arg(long, value_name = "GID", help_heading = "Files")]
+    pub gid: Option<u32>,
+    /// Show modes, owners, times and symbolic links that s3fs, rclone and others keep in metadata; costs a HEAD a file
+    #[arg(long, help_heading = "Files")]
+    pub posix_metadata: bool,
+    /// Permissions of files, octal
+    #[arg(long, value_name = "MODE", default_value = "0644", value_parser = parse_mode, help_heading = "Files")]
+    pub file_mode: u16,
+    /// Permissions of directories, octal
+    #[arg(long, value_name = "MODE", default_value = "0755", value_parser = parse_mode, help_heading = "Files")]
+    pub dir_mode: u16,
+    /// Let every user in
+    #[arg(long, conflicts_with = "allow_root", help_heading = "Files")]
+    pub allow_other: bool,
+    /// Let root in besides who mounts
+    #[arg(long, help_heading = "Files")]
+    pub allow_root: bool,
+
+    #[command(flatten)]
+    pub s3: S3Args,
+}
+
+/// How to reach the bucket
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "S3")]
+pub struct S3Args {
+    /// URL of an S3 service other than AWS [env: AWS_ENDPOINT_URL]
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// Region of the bucket [default: from the environment, the profile, or asked from the service]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Profile of the AWS configuration files
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Name the bucket in the path of URLs
+    #[arg(long, conflicts_with = "force_virtual_host")]
+    pub force_path_style: bool,
+    /// Name the bucket in the host of URLs
+    #[arg(long)]
+    pub force_virtual_host: bool,
+    /// Do not sign requests: for public buckets
+    #[arg(long)]
+    pub no_sign_request: bool,
+    /// Agree to pay for requests to a requester-pays bucket
+    #[arg(long)]
+    pub requester_pays: bool,
+    /// Account that must own the bucket
+    #[arg(long, value_name = "ACCOUNT")]
+    pub expected_bucket_owner: Option<String>,
+    /// Use endpoints that also speak IPv6
+    #[arg(long)]
+    pub dual_stack: bool,
+    /// Use FIPS endpoints
+    #[arg(long)]
+    pub fips: bool,
+    /// Use S3 Transfer Acceleration
+    #[arg(long)]
+    pub transfer_acceleration: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HoldArg {
+    /// A sequential reader's GET serves as anchor
+    Auto,
+    /// Every open keeps a GET from offset 0 as well
+    Full,
+    /// No GET outlives the reads it serves
+    Off,
+}
+
+impl From<HoldArg> for Hold {
+    fn from(arg: HoldArg) -> Self {
+        match arg {
+            HoldArg::Auto => Self::Auto,
+            HoldArg::Full => Self::Full,
+            HoldArg::Off => Self::Off,
+        }
+    }
+}
+
+impl MountArgs {
+    pub(super) fn plan(self) -> Result<Plan, Failure> {
+        let (bucket, prefix) = parse_source(&self.source)?;
+        let config = Config {
+            prefix,
+            metadata_ttl: self.metadata_ttl,
+            negative_metadata_ttl: self.negative_metadata_ttl.unwrap_or(self.metadata_ttl),
+            hold: self.hold.into(),
+            hold_max: self.hold_max,
+            memory_max: self.memory,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout.unwrap_or(Config::default().attempt_timeout.min(self.deadline)),
+            uid: self.uid.unwrap_or_else(|| nix::unistd::geteuid().as_raw()),
+            gid: self.gid.unwrap_or_else(|| nix::unistd::getegid().as_raw()),
+            posix_metadata: self.posix_metadata,
+            file_mode: self.file_mode,
+            dir_mode: self.dir_mode,
+        }
+        .validated()?;
+        let access = match (self.allow_other, self.allow_root) {
+            (true, _) => Access::Everybody,
+            (false, true) => Access::Root,
+            (false, false) => Access::Owner,
+        };
+        let s3 = self.s3.options(bucket, config.prefix.clone());
+        Ok(Plan { s3, config, directory: self.directory, cache: self.cache_dir.unwrap_or_else(default_cache), access })
+    }
+}
+
+impl S3Args {
+    fn options(self, bucket: String, prefix: String) -> S3Options {
+        let force_path_style = match (self.force_path_style, self.force_virtual_host) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        };
+        S3Options {
+            prefix,
+            region: self.region,
+            endpoint_url: self.endpoint_url,
+            profile: self.profile,
+            force_path_style,
+            anonymous: self.no_sign_request,
+            requester_pays: self.requester_pays,
+            expected_bucket_owner: self.expected_bucket_owner,
+            dual_stack: self.dual_stack,
+            fips: self.fips,
+            transfer_acceleration: self.transfer_acceleration,
+            ..S3Options::new(bucket)
+        }
+    }
+}
+
+/// Bucket and prefix. An access point's ARN contains slashes of its own and takes no `s3://`.
+fn parse_source(source: &str) -> Result<(String, String), Failure> {
+    let wrong = || Failure::Source(source.to_string());
+    let rest = source.strip_prefix("s3://").unwrap_or(source);
+    // arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME[/PREFIX]
+    let slashes_in_bucket = if rest.starts_with("arn:") { 1 } else { 0 };
+    let cut = rest.match_indices('/').nth(slashes_in_bucket).map_or(rest.len(), |(at, _)| at);
+    let (bucket, prefix) = rest.split_at(cut);
+    if bucket.is_empty() || (bucket.contains(':') && slashes_in_bucket == 0) {
+        return Err(wrong());
+    }
+    Ok((bucket.to_string(), prefix.strip_prefix('/').unwrap_or(prefix).to_string()))
+}
+
+/// Seconds, a duration with a unit, `minimal` or `indefinite`.
+fn parse_ttl(text: &str) -> Result<Duration, String> {
+    match text {
+        "minimal" => Ok(Duration::ZERO),
+        // Longer than any mount lives, and still a number that can be added to a time.
+        "indefinite" => Ok(Duration::from_secs(100 * 365 * 24 * 3600)),
+        _ => match text.parse::<f64>() {
+            Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
+            Err(_) => parse_duration(text).map_err(|error| error.to_string()),
+        },
+    }
+}
+
+fn parse_mode(text: &str) -> Result<u16, String> {
+    u16::from_str_radix(text, 8).map_err(|_| format!("{text:?} is no octal mode such as 0644"))
+}
+
+fn default_cache() -> PathBuf {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    cache.or_else(home).unwrap_or_else(|| PathBuf::from("/var/cache")).join("holdfast")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{parse_source, parse_ttl};
+
+    #[test]
+    fn a_source_is_a_bucket_and_perhaps_a_prefix() {
+        let cases = [
+            ("s3://b", ("b", "")),
+            ("b", ("b", "")),
+            ("s3://b/", ("b", "")),
+            ("s3://b/a/c/", ("b", "a/c/")),
+            ("b/a", ("b", "a")),
+            (
+                "arn:aws:s3:us-west-2:123456789012:accesspoint/ap/data",
+                ("arn:aws:s3:us-west-2:123456789012:accesspoint/ap", "data"),
+            ),
+        ];
+        for (text, (bucket, prefix)) in cases {
+            assert_eq!(parse_source(text).expect(text), (bucket.to_string(), prefix.to_string()));
+        }
+        for text in ["", "s3://", "/b", "http://b"] {
+            assert!(parse_source(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_ttl_is_seconds_or_a_word() {
+        assert_eq!(parse_ttl("60"), Ok(Duration::from_secs(60)));
+        assert_eq!(parse_ttl("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_ttl("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_ttl("minimal"), Ok(Duration::ZERO));
+        assert!(parse_ttl("indefinite").is_ok_and(|ttl| ttl > Duration::from_secs(1 << 31)));
+        for text in ["-1", "soon", "NaN"] {
+            assert!(parse_ttl(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A mount that is being served by this process: start to end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::config::{Config, ConfigError};
+use crate::fs::Fs;
+use crate::fuse::{Access, Mounted};
+use crate::real::mountpoint::{self, MountpointError, Unmount};
+use crate::real::{ConnectError, LocalDisk, RealEnv, S3Options, S3Store};
+
+/// Why a mount did not come about, or how it ended. Each is one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Mountpoint(#[from] MountpointError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0:?} names no bucket: write s3://BUCKET, s3://BUCKET/PREFIX or the same without s3://")]
+    Source(String),
+    #[error("the cache directory {0} cannot be used: {1}")]
+    Cache(PathBuf, io::Error),
+    #[error("the kernel refused to mount at {0}: {1}")]
+    Kernel(PathBuf, io::Error),
+    #[error("the mount ended with an error: {0}")]
+    Ended(io::Error),
+    #[error("cannot unmount {0}: {1}")]
+    Unmount(PathBuf, io::Error),
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    #[error("{0}")]
+    Child(String),
+}
+
+/// All that a mount needs to know.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub s3: S3Options,
+    /// Validated.
+    pub config: Config,
+    pub directory: PathBuf,
+    pub cache: PathBuf,
+    pub access: Access,
+}
+
+/// How often a busy mount is tried again during the grace.
+const UNMOUNT_EVERY: Duration = Duration::from_millis(100);
+
+pub struct Running {
+    source: String,
+    directory: PathBuf,
+    session: Option<JoinHandle<io::Result<()>>>,
+    ended: watch::Receiver<bool>,
+}
+
+/// The runtime that a mount runs on.
+pub fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("holdfast").build()
+}
+
+impl Running {
+    /// Mounts, and returns once the mount answers. On failure nothing is left behind.
+    pub fn start(plan: Plan, runtime: &Runtime) -> Result<Self, Failure> {
+        let directory = mountpoint::check(&plan.directory)?;
+        prepare_cache(&plan.cache).map_err(|error| Failure::Cache(plan.cache.clone(), error))?;
+        let source = format!("s3://{}/{}", plan.s3.bucket, plan.s3.prefix);
+        let handle = runtime.handle().clone();
+        let store = runtime.block_on(S3Store::connect(plan.s3, handle.clone()))?;
+        let env = RealEnv::new(store, LocalDisk::new(plan.cache, handle.clone()), handle);
+        let fs = Fs::new(env, plan.config);
+        let kernel = |error| Failure::Kernel(directory.clone(), error);
+        let mounted = Mounted::new(fs, &directory, &source, plan.access).map_err(kernel)?;
+        let (ends, ended) = watch::channel(false);
+        let session = std::thread::Builder::new().name("kernel".to_string()).spawn(move || {
+            let outcome = mounted.run();
+            ends.send_replace(true);
+            outcome
+        })?;
+        let running = Self { source, directory, session: Some(session), ended };
+        std::fs::metadata(&running.directory).map_err(|error| Failure::Kernel(running.directory.clone(), error))?;
+        match mountpoint::raise_readahead(&running.directory) {
+            Ok(bytes) => tracing::debug!("the kernel reads ahead {bytes} bytes"),
+            Err(error) => tracing::info!("the kernel's readahead stays small, which costs throughput: {error}"),
+        }
+        Ok(running)
+    }
+
+    /// What is mounted, like `s3://bucket/prefix/`.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Completes when the file system has been unmounted, by whomever, and its last file closed.
+    pub async fn ended(&mut self) {
+        // An error means that the session's thread is gone, which is an end too.
+        let _ = self.ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Unmounts; while files are open, waits for up to `grace`, then takes the name away and lets them be closed.
+    pub fn unmount(&self, grace: Duration) -> Result<(), Failure> {
+        let asked = Instant::now();
+        loop {
+            match mountpoint::unmount(&self.directory, Unmount::Strict) {
+                Ok(()) => return Ok(()),
+                // Somebody else was faster.
+                Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => return Ok(()),
+                Err(error) if error.raw_os_error() != Some(Errno::EBUSY as i32) => {
+                    return Err(Failure::Unmount(self.directory.clone(), error));
+                }
+                Err(_) if asked.elapsed() < grace => std::thread::sleep(UNMOUNT_EVERY),
+                Err(_) => break,
+            }
+        }
+        tracing::warn!(
+            "files are still open under {}: unmounted lazily; they work until they are closed, then this process ends",
+            self.directory.display()
+        );
+        mountpoint::unmount(&self.directory, Unmount::Lazy)
+            .map_err(|error| Failure::Unmount(self.directory.clone(), error))
+    }
+
+    /// Waits for the end.
+    pub fn join(mut self) -> Result<(), Failure> {
+        match self.session.take().map(JoinHandle::join) {
+            Some(Ok(Ok(()))) | None => Ok(()),
+            Some(Ok(Err(error))) => Err(Failure::Ended(error)),
+            Some(Err(_)) => Err(Failure::Ended(io::Error::other("internal error in the session"))),
+        }
+    }
+}
+
+impl Drop for Running {
+    /// A mount that was not unmounted properly leaves nothing behind all the same.
+    fn drop(&mut self) {
+        if self.session.is_some() && !*self.ended.borrow() {
+            let _ = mountpoint::unmount(&self.directory, Unmount::Lazy);
+        }
+    }
+}
+
+/// Creates the cache directory, for this user only, and shows early whether it can be written.
+fn prepare_cache(cache: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(cache)?;
+    let probe = cache.join(format!(".probe-{}", std::process::id()));
+    std::fs::write(&probe, b"")?;
+    std::fs::remove_file(&probe)
+}
