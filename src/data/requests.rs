@@ -78,7 +78,17 @@ impl<E: Env> Context<E> {
         self.persist(|| self.ask_version(version, None, range)).await
     }
 
-    /// A GET of bytes of exactly `version`, one attempt: for streams, which count their failures across the breaks of a
+    /// A GET of bytes of exactly `version`. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot be
+    /// had any more.
+    pub async fn get_version(
+        &self,
+        version: &Version,
+        range: Option<ByteRange>,
+    ) -> Result<GetReply<BodyOf<E>>, StoreError> {
+        self.persist(|| self.ask_version(version, version.version_id.clone(), range)).await
+    }
+
+    /// The same, one attempt: for streams, which count their failures across the breaks of a
     /// body. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot be had any more.
     pub async fn get_version_once(
         &self,
