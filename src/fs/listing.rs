@@ -113,12 +113,12 @@ impl<E: Env> Fs<E> {
             Ok(page) => page,
             Err(error) => return Err(FsError::from_store(&key, error)),
         };
-        let found = listing.add(page).map_err(|what| FsError::Nonsense {
+        let found = listing.add(page, stamp).map_err(|what| FsError::Nonsense {
             cause: StoreError::new(ErrorKind::InvalidAnswer, format!("a page of the listing: {what}")),
             key,
         })?;
         self.hidden.note(&found.hidden);
-        let obsolete = self.tree.lock().observe_listed(ino, stamp, found.names)?;
+        let obsolete = self.tree.lock().observe_listed(ino, found.names)?;
         supersede(obsolete);
         Ok(())
     }

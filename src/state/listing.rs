@@ -3,11 +3,12 @@
 //! S3 lists keys in byte order, so a page can only add names after those that came before. One trap is left: the file
 //! `a` and the directory `a/` are the same name, the directory wins, and between the two may lie any number of others
 //! (`a-1`, `a.txt`: `-` and `.` sort before `/`). So a file is held back until the listing has passed its `/`. Held-back
-//! names are prefixes of one another, so there are never more of them than bytes in a key.
+//! names are prefixes of one another, so there are never more of them than bytes in a key. What is held back was seen by
+//! its own page's request, not by the one that lets it go, and carries that one's stamp.
 
 use crate::env::store::ListPage;
 use crate::op::{Kind, Name};
-use crate::state::tree::Target;
+use crate::state::tree::{Stamp, Target};
 use crate::state::version::Version;
 
 /// The position in a directory that is being listed, and all names found so far, by which cookies stay valid.
@@ -17,9 +18,9 @@ pub struct Listing {
     /// Whether the store lists in byte order.
     ordered: bool,
     names: Vec<(Name, Kind)>,
-    held_back: Vec<(Name, Target)>,
+    held_back: Vec<(Name, Target, Stamp)>,
     /// Of an unordered store: everything, until it is complete and can be sorted.
-    pile: Vec<(String, Target)>,
+    pile: Vec<Item>,
     last_key: Option<String>,
     next: Next,
 }
@@ -30,11 +31,14 @@ enum Next {
     Done,
 }
 
+/// A key or common prefix, and when the request began that saw it.
+type Item = (String, Target, Stamp);
+
 /// What a page brought.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Names to be observed, in the order of the listing.
-    pub names: Vec<(Name, Target)>,
+    pub names: Vec<(Name, Target, Stamp)>,
     /// Keys that no path can spell, or that a directory of the same name shadows.
     pub hidden: Vec<String>,
 }
@@ -70,32 +74,35 @@ impl Listing {
         }
     }
 
-    /// Takes the next page. `Err`: it cannot follow the pages before, and nothing of it was taken.
-    pub fn add(&mut self, page: ListPage) -> Result<Found, String> {
+    /// Takes the next page, whose request began at `stamp`. `Err`: it cannot follow the pages before, and nothing of it
+    /// was taken.
+    pub fn add(&mut self, page: ListPage, stamp: Stamp) -> Result<Found, String> {
         let next = page.next.clone();
-        let objects =
-            page.objects.iter().map(|object| (object.key.as_str().to_string(), Target::File(Version::listed(object))));
-        let prefixes = page.prefixes.iter().map(|prefix| (prefix.as_str().to_string(), Target::Directory));
-        let mut items: Vec<(String, Target)> = objects.chain(prefixes).collect();
+        let objects = page.objects.iter().map(|object| (&object.key, Target::File(Version::listed(object))));
+        let prefixes = page.prefixes.iter().map(|prefix| (prefix, Target::Directory));
+        let mut items: Vec<Item> =
+            objects.chain(prefixes).map(|(key, target)| (key.as_str().to_string(), target, stamp)).collect();
         if let Next::Page(Some(token)) = &self.next
             && next.as_ref() == Some(token)
         {
             return Err("it gave the same continuation token again".to_string());
         }
+        items.iter().try_for_each(|(key, target, _)| self.check_place(key, target))?;
         if !self.ordered {
             self.pile.append(&mut items);
             if next.is_none() {
                 items = std::mem::take(&mut self.pile);
             }
         }
-        items.sort_by(|(a, _), (b, _)| a.cmp(b));
+        // Stable: of the same key twice, the earlier stays.
+        items.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         if !self.ordered {
-            items.dedup_by(|(a, _), (b, _)| a == b);
+            items.dedup_by(|(a, ..), (b, ..)| a == b);
         }
-        self.check(&items)?;
+        self.check_order(&items)?;
         let mut found = Found::default();
-        for (key, target) in items {
-            self.take(key, target, &mut found);
+        for item in items {
+            self.take(item, &mut found);
         }
         self.next = match next {
             Some(token) => Next::Page(Some(token)),
@@ -109,30 +116,32 @@ impl Listing {
         Ok(found)
     }
 
-    /// Keys must go on after those before, and lie directly beneath the prefix.
-    fn check(&self, items: &[(String, Target)]) -> Result<(), String> {
+    /// Keys must lie directly beneath the prefix.
+    fn check_place(&self, key: &str, target: &Target) -> Result<(), String> {
+        let rest = key.strip_prefix(&self.prefix).ok_or_else(|| format!("it named {key:?}"))?;
+        let slash = rest.find('/');
+        let fits = match target {
+            Target::Directory => slash.is_some_and(|at| at + 1 == rest.len()),
+            Target::File(_) | Target::Absent => slash.is_none(),
+        };
+        if fits { Ok(()) } else { Err(format!("it named {key:?}, which is not directly beneath")) }
+    }
+
+    /// Keys must go on after those before.
+    fn check_order(&self, items: &[Item]) -> Result<(), String> {
         let mut last = self.last_key.as_deref();
-        for (key, target) in items {
+        for (key, ..) in items {
             if last.is_some_and(|last| key.as_str() <= last) {
                 return Err(format!("it named {key:?} again, or out of order"));
-            }
-            let rest = key.strip_prefix(&self.prefix).ok_or_else(|| format!("it named {key:?}"))?;
-            let slash = rest.find('/');
-            let fits = match target {
-                Target::Directory => slash.is_some_and(|at| at + 1 == rest.len()),
-                Target::File(_) | Target::Absent => slash.is_none(),
-            };
-            if !fits {
-                return Err(format!("it named {key:?}, which is not directly beneath"));
             }
             last = Some(key);
         }
         Ok(())
     }
 
-    fn take(&mut self, key: String, target: Target, found: &mut Found) {
+    fn take(&mut self, (key, target, stamp): Item, found: &mut Found) {
         let rest = &key[self.prefix.len()..];
-        while let Some((file, _)) = self.held_back.last() {
+        while let Some((file, ..)) = self.held_back.last() {
             let barrier = format!("{}/", file.as_str());
             if rest < barrier.as_str() {
                 break;
@@ -148,8 +157,8 @@ impl Listing {
         }
         let spelt = rest.strip_suffix('/').unwrap_or(rest);
         match (Name::new(spelt), &target) {
-            (Some(name), Target::Directory) => self.release((name, target), found),
-            (Some(name), Target::File(_) | Target::Absent) => self.held_back.push((name, target)),
+            (Some(name), Target::Directory) => self.release((name, target, stamp), found),
+            (Some(name), Target::File(_) | Target::Absent) => self.held_back.push((name, target, stamp)),
             // The directory's own marker.
             (None, _) if rest.is_empty() => {}
             (None, _) => found.hidden.push(key.clone()),
@@ -157,13 +166,13 @@ impl Listing {
         self.last_key = Some(key);
     }
 
-    fn release(&mut self, (name, target): (Name, Target), found: &mut Found) {
+    fn release(&mut self, (name, target, stamp): (Name, Target, Stamp), found: &mut Found) {
         let kind = match target {
             Target::Directory => Kind::Directory,
             Target::File(_) | Target::Absent => Kind::File,
         };
         self.names.push((name.clone(), kind));
-        found.names.push((name, target));
+        found.names.push((name, target, stamp));
     }
 }
 
@@ -176,6 +185,7 @@ mod tests {
     use super::Listing;
     use crate::env::store::{Key, ListPage, ListedObject};
     use crate::op::{Kind, Name};
+    use crate::state::tree::Stamp;
 
     fn object(key: &str) -> ListedObject {
         ListedObject { key: key.into(), etag: "e".into(), size: 1, last_modified: 0, storage_class: None }
@@ -196,9 +206,9 @@ mod tests {
     #[test]
     fn a_directory_shadows_the_file_of_its_name_though_others_sort_between_them() {
         let mut listing = Listing::new("d/".into(), true);
-        let first = listing.add(page(&["d/", "d/a", "d/a-1", "d/a.txt"], &[], Some("t"))).expect("fits");
+        let first = listing.add(page(&["d/", "d/a", "d/a-1", "d/a.txt"], &[], Some("t")), Stamp::nth(1)).expect("fits");
         assert_eq!(first.hidden, Vec::<String>::new());
-        let second = listing.add(page(&["d/b"], &["d/a/"], None)).expect("fits");
+        let second = listing.add(page(&["d/b"], &["d/a/"], None), Stamp::nth(1)).expect("fits");
         assert_eq!(second.hidden, ["d/a"]);
         let mut names = shown(&listing);
         names.sort();
@@ -209,7 +219,7 @@ mod tests {
     fn keys_that_no_path_spells_are_hidden_and_named() {
         let long = "x".repeat(256);
         let mut listing = Listing::new(String::new(), true);
-        let found = listing.add(page(&["..", "ok", &long], &["./", "/"], None)).expect("fits");
+        let found = listing.add(page(&["..", "ok", &long], &["./", "/"], None), Stamp::nth(1)).expect("fits");
         assert_eq!(shown(&listing), [("ok", Kind::File)]);
         assert_eq!(found.hidden.len(), 4);
     }
@@ -217,20 +227,20 @@ mod tests {
     #[test]
     fn a_page_that_repeats_a_key_or_a_token_is_refused() {
         let mut listing = Listing::new(String::new(), true);
-        listing.add(page(&["a", "b"], &[], Some("t"))).expect("fits");
-        assert!(listing.add(page(&["b", "c"], &[], None)).is_err());
-        assert!(listing.add(page(&["c"], &[], Some("t"))).is_err());
-        assert!(listing.add(page(&["c/d"], &[], None)).is_err());
-        listing.add(page(&["c"], &[], None)).expect("fits");
+        listing.add(page(&["a", "b"], &[], Some("t")), Stamp::nth(1)).expect("fits");
+        assert!(listing.add(page(&["b", "c"], &[], None), Stamp::nth(1)).is_err());
+        assert!(listing.add(page(&["c"], &[], Some("t")), Stamp::nth(1)).is_err());
+        assert!(listing.add(page(&["c/d"], &[], None), Stamp::nth(1)).is_err());
+        listing.add(page(&["c"], &[], None), Stamp::nth(1)).expect("fits");
         assert_eq!(shown(&listing).len(), 3);
     }
 
     #[test]
     fn a_store_without_order_is_sorted_first() {
         let mut listing = Listing::new(String::new(), false);
-        listing.add(page(&["z", "a"], &[], Some("t"))).expect("fits");
+        listing.add(page(&["z", "a"], &[], Some("t")), Stamp::nth(1)).expect("fits");
         assert!(shown(&listing).is_empty());
-        listing.add(page(&["m"], &["a/"], None)).expect("fits");
+        listing.add(page(&["m"], &["a/"], None), Stamp::nth(1)).expect("fits");
         assert_eq!(shown(&listing).len(), 3);
     }
 
@@ -255,7 +265,7 @@ mod tests {
                 let pick = |kind| chunk.iter().filter(move |i| i.1 == kind).map(|i| i.0.as_str()).collect::<Vec<_>>();
                 let next = format!("{n}");
                 let more = (n + 1 < pages.len()).then_some(next.as_str());
-                listing.add(page(&pick(Kind::File), &pick(Kind::Directory), more)).expect("fits");
+                listing.add(page(&pick(Kind::File), &pick(Kind::Directory), more), Stamp::nth(1)).expect("fits");
             }
             let expected: BTreeSet<_> = items
                 .iter()

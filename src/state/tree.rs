@@ -27,6 +27,14 @@ pub struct Stamp {
     at: Time,
 }
 
+#[cfg(test)]
+impl Stamp {
+    /// For tests of what only carries stamps.
+    pub fn nth(order: u64) -> Self {
+        Self { order, at: Time::ZERO }
+    }
+}
+
 /// The span of the request that saw something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
@@ -281,11 +289,10 @@ impl<C: Holds> Tree<C> {
     pub fn observe_listed(
         &mut self,
         parent: Ino,
-        stamp: Stamp,
-        listed: Vec<(Name, Target)>,
+        listed: Vec<(Name, Target, Stamp)>,
     ) -> Result<Vec<(Arc<C>, Successor)>, FsError> {
         let mut obsolete = Vec::new();
-        for (name, target) in listed {
+        for (name, target, stamp) in listed {
             match self.observe(parent, &name, stamp, target) {
                 Ok(content) => obsolete.extend(content),
                 Err(ObserveError::Contradiction) => {}

@@ -100,10 +100,13 @@ impl Oracle {
         }
     }
 
-    /// Names that were there throughout are listed once, names that were absent throughout never. Of files directly in
-    /// the root only, where no directory shadows them.
+    /// Names that were there throughout are listed once, names that were absent throughout never. Of files only, and
+    /// unless a directory shadows them.
     pub(super) fn judge_listing(&self, path: &str, listed: &[Listed], began: Began) {
-        let directory = self.key(path);
+        let mut directory = self.key(path);
+        if !directory.is_empty() && !directory.ends_with('/') {
+            directory.push('/');
+        }
         for key in self.history.keys() {
             let Some(name) = key.as_str().strip_prefix(&directory) else { continue };
             if name.is_empty() || name.contains('/') {
