@@ -5,6 +5,7 @@
 //! before it is checked again.
 
 mod attr;
+mod complaints;
 mod handles;
 mod listing;
 mod lookup;
@@ -19,6 +20,7 @@ use crate::data::content::Content;
 use crate::data::context::Context;
 use crate::env::{Clock, Env};
 use crate::error::{FsError, Severity};
+use crate::fs::complaints::Complaints;
 use crate::fs::handles::Handles;
 use crate::lock::Lock;
 use crate::op::{Fh, Op, Reply};
@@ -29,6 +31,7 @@ pub struct Fs<E: Env> {
     tree: Lock<Tree<Content<E>>>,
     handles: Lock<Handles<E>>,
     hidden: listing::Hidden,
+    complaints: Lock<Complaints>,
 }
 
 impl<E: Env> Fs<E> {
@@ -41,6 +44,7 @@ impl<E: Env> Fs<E> {
             tree,
             handles: Lock::new(Handles::default()),
             hidden: listing::Hidden::default(),
+            complaints: Lock::default(),
         })
     }
 
@@ -67,7 +71,7 @@ impl<E: Env> Fs<E> {
         if let Err(error) = &outcome
             && error.severity() == Severity::Problem
         {
-            tracing::warn!("{error}");
+            self.complain(error);
         }
         outcome
     }
@@ -90,6 +94,14 @@ impl<E: Env> Fs<E> {
             memory_bytes: self.context.memory.used(),
             lifeboat_bytes: self.context.lifeboats.used(),
             hidden_keys: self.hidden.count(),
+        }
+    }
+
+    fn complain(&self, error: &FsError) {
+        match self.complaints.lock().admit(self.now()) {
+            Some(0) => tracing::warn!("{error}"),
+            Some(held_back) => tracing::warn!("{error} (and {held_back} failures before it that were not logged)"),
+            None => {}
         }
     }
 

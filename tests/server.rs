@@ -1,4 +1,6 @@
 //! The embedded server, asked by aws-sdk-s3.
+
+#![allow(clippy::disallowed_methods)]
 #![cfg(feature = "mount")]
 
 use std::io::{Read, Write};

@@ -4,6 +4,8 @@
 //! `src/env/store.rs` or of the S3 API reference. A store that breaks one on purpose or by age is listed with the reason
 //! in its backend's deviations, and the suite fails when a listed case passes, so that such lists only shrink.
 
+#![allow(clippy::disallowed_methods)]
+
 mod backends;
 mod cases;
 mod suite;
