@@ -5,6 +5,7 @@
 //! panics; for every read of spool bytes that nobody had written; and for whatever the mount still holds once everything
 //! is closed and forgotten.
 
+mod outside;
 mod s3;
 
 use std::future::Future;
@@ -27,6 +28,7 @@ use crate::history::History;
 use crate::kernel::{Kernel, KernelConfig};
 use crate::store::{SimStore, StoreConfig};
 
+pub use outside::Outside;
 pub use s3::S3;
 
 /// Everything that a world begins with.
@@ -137,6 +139,11 @@ impl World {
     /// The bucket as its other clients and its operators see it. Acts at once, without latency.
     pub fn s3(&self) -> S3<'_> {
         S3::new(self)
+    }
+
+    /// Those who change the bucket and make the weather, for stories in which several things happen at a time.
+    pub fn outside(&self) -> Outside {
+        Outside::new(self.store.clone(), self.history.clone(), self.exec.handle())
     }
 
     /// An application on this machine.
