@@ -6,9 +6,14 @@
 //!
 //! No test measures time. Time-outs only end a test that hangs.
 
+mod churn;
+mod fresh;
 mod mounted;
+mod outage;
+mod random;
 mod reader;
 mod remote;
 mod replaced;
+mod requests;
 mod require;
 mod world;

@@ -1,10 +1,13 @@
 //! What an application does with a file, and which version it saw.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::ptr::NonNull;
 
 use holdfast_sim::Version;
@@ -48,7 +51,11 @@ pub enum Sight {
 
 impl PartialEq for Sight {
     fn eq(&self, other: &Self) -> bool {
-        matches!((self, other), (Self::Errno(a), Self::Errno(b)) if a == b)
+        match (self, other) {
+            (Self::Errno(a), Self::Errno(b)) => a == b,
+            (Self::Nothing, Self::Nothing) => true,
+            _ => false,
+        }
     }
 }
 
@@ -61,6 +68,12 @@ impl From<io::Error> for Sight {
 impl Reader {
     pub fn new(key: &str, file: File) -> Self {
         Self { key: key.to_string(), file, at: 0 }
+    }
+
+    /// Where the key is not what the path was named.
+    pub fn key_is(mut self, key: &str) -> Self {
+        self.key = key.to_string();
+        self
     }
 
     /// Reads on from where it is until `end` or the end of the file.
@@ -121,6 +134,41 @@ fn join(seen: Option<Saw>, key: &str, bytes: &[u8], at: u64) -> Result<Saw, Sigh
         Some(before) if before.version == version => Ok(Saw { version, bytes: before.bytes + bytes }),
         Some(before) => Err(Sight::Torn(before.version, version)),
     }
+}
+
+/// One extended attribute, or its errno.
+pub fn xattr(path: &Path, name: &str) -> Result<String, i32> {
+    let (path, name) = (c_string(path.as_os_str().as_bytes()), c_string(name.as_bytes()));
+    let mut value = vec![0u8; 64 << 10];
+    // SAFETY: both strings end in NUL, and the buffer is as long as said.
+    let n = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    to_bytes(n, value).map(|value| String::from_utf8(value).expect("what S3 knows is text"))
+}
+
+/// The names of all extended attributes, sorted.
+pub fn xattrs(path: &Path) -> Result<Vec<String>, i32> {
+    let path = c_string(path.as_os_str().as_bytes());
+    let mut names = vec![0u8; 64 << 10];
+    // SAFETY: the path ends in NUL, and the buffer is as long as said.
+    let n = unsafe { libc::listxattr(path.as_ptr(), names.as_mut_ptr().cast(), names.len()) };
+    let names = String::from_utf8(to_bytes(n, names)?).expect("names are text");
+    let mut names: Vec<String> = names.split_terminator('\0').map(str::to_string).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn to_bytes(n: isize, mut buffer: Vec<u8>) -> Result<Vec<u8>, i32> {
+    match usize::try_from(n) {
+        Ok(n) => {
+            buffer.truncate(n);
+            Ok(buffer)
+        }
+        Err(_) => Err(io::Error::last_os_error().raw_os_error().unwrap_or_default()),
+    }
+}
+
+fn c_string(bytes: &[u8]) -> CString {
+    CString::new(bytes).expect("no NUL in it")
 }
 
 /// A file mapped into memory, read-only.
