@@ -55,6 +55,10 @@ pub const LIFEBOAT_WRITE_BYTES: usize = MIB as usize;
 pub const DISK_FREE_PERCENT_MIN: u64 = 5;
 /// A Version that `open` pinned for a name is handed to the look-up and open that follow within this time.
 pub const PIN_KEPT: Duration = Duration::from_secs(5);
+/// With `posix_metadata`, HEADs sent together for the names of a directory that is being listed.
+pub const LISTED_HEADS: usize = 64;
+/// The longest target of a symbolic link: Linux's PATH_MAX.
+pub const LINK_BYTES_MAX: u64 = 4096;
 /// Answers that contradict each other because they overlapped in time are asked again so often.
 pub const CONTRADICTIONS_MAX: u32 = 3;
 /// Attributes belong to an inode and never change under it, so the kernel may keep them.
@@ -97,6 +101,9 @@ pub struct Config {
     pub attempt_timeout: Duration,
     pub uid: u32,
     pub gid: u32,
+    /// Whether modes, owners, times and symbolic links that other tools left in objects' metadata are shown. Listings do
+    /// not tell them, so every file then costs a HEAD.
+    pub posix_metadata: bool,
     /// Permission bits of files and directories.
     pub file_mode: u16,
     pub dir_mode: u16,
@@ -115,6 +122,7 @@ impl Default for Config {
             attempt_timeout: Duration::from_secs(10),
             uid: 0,
             gid: 0,
+            posix_metadata: false,
             file_mode: 0o644,
             dir_mode: 0o755,
         }

@@ -50,7 +50,7 @@ impl<E: Env> Fs<E> {
             Op::Lookup { parent, name } => self.lookup(parent, &name).await,
             Op::Forget { ino, count } => self.forget(ino, count),
             Op::Getattr { ino } => self.getattr(ino),
-            Op::Readlink { ino } => self.readlink(ino),
+            Op::Readlink { ino } => self.readlink(ino).await,
             Op::Open { ino, mode } => self.open(ino, mode).await,
             Op::Read { ino, fh, offset, len } => self.read(ino, fh, offset, len).await,
             Op::Flush { fh, .. } | Op::Fsync { fh, .. } => self.flush(fh),

@@ -7,6 +7,9 @@
 //! The core's futures are often polled first on a thread that belongs to the kernel adapter and knows no tokio. So each
 //! implementation keeps a [`Handle`] and enters the runtime by itself ([`in_runtime::InRuntime`]); callers never must.
 
+// This is the world that the core may not name.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod clock;
 mod in_runtime;
 mod local_disk;
@@ -22,7 +25,7 @@ use crate::env::Env;
 pub use clock::TokioClock;
 pub use local_disk::{LocalDisk, LocalSpool};
 pub use random::OsRng;
-pub use s3::{ConnectError, S3Body, S3Options, S3Store};
+pub use s3::{ConnectError, S3Body, S3Options, S3Store, StaticCredentials};
 pub use spawn::TokioSpawn;
 
 /// The whole of production's world. Generic over the store, so that a mount can also run on the in-memory bucket.

@@ -202,11 +202,6 @@ impl<E: Env> Content<E> {
         self.let_go_unless_open(inner);
     }
 
-    /// Lets go of the streams unless somebody has opened the file meanwhile.
-    pub fn close_unless_open(&self) {
-        self.let_go_unless_open(self.inner.lock());
-    }
-
     /// Whether the bucket is known to have moved on.
     pub fn is_superseded(&self) -> bool {
         self.inner.lock().superseded.is_some()
@@ -221,12 +216,6 @@ impl<E: Env> Content<E> {
     /// then has nothing to fetch.
     pub fn is_complete(&self) -> bool {
         self.inner.lock().first_missing(self.version.size).is_none()
-    }
-
-    /// Whether a GET from its beginning feeds it that no read has used yet, as a pin leaves it.
-    pub fn is_fed_unread(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.served.pieces() == 0 && inner.streams.iter().any(|stream| stream.origin == 0 && !stream.keep)
     }
 
     /// The first byte that is neither at hand nor served, if an open has to fetch: `None` also when a stream lives.

@@ -11,6 +11,7 @@ use crate::data::patience::or_timeout;
 use crate::data::retry::{Retry, Verdict};
 use crate::env::store::{
     ByteRange, ErrorKind, Get, GetReply, Head, Key, List, ListPage, ObjectMeta, ReadConditions, Store, StoreError,
+    VersionId,
 };
 use crate::env::{Clock, Env, Rng};
 use crate::state::version::Version;
@@ -67,6 +68,16 @@ impl<E: Env> Context<E> {
         .await
     }
 
+    /// A GET of bytes of `version` if it is the current one. [`ErrorKind::PreconditionFailed`] or
+    /// [`ErrorKind::NotFound`]: it is not, though on a bucket with versions it may still be had.
+    pub async fn get_if_current(
+        &self,
+        version: &Version,
+        range: Option<ByteRange>,
+    ) -> Result<GetReply<BodyOf<E>>, StoreError> {
+        self.persist(|| self.ask_version(version, None, range)).await
+    }
+
     /// A GET of bytes of exactly `version`. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot be
     /// had any more.
     pub async fn get_version(
@@ -74,29 +85,27 @@ impl<E: Env> Context<E> {
         version: &Version,
         range: Option<ByteRange>,
     ) -> Result<GetReply<BodyOf<E>>, StoreError> {
-        self.persist(|| self.ask_version(version, range)).await
+        self.persist(|| self.ask_version(version, version.version_id.clone(), range)).await
     }
 
-    /// The same, one attempt: for streams, which count their failures across the breaks of a body.
+    /// The same, one attempt: for streams, which count their failures across the breaks of a
+    /// body. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot be had any more.
     pub async fn get_version_once(
         &self,
         version: &Version,
         range: Option<ByteRange>,
     ) -> Result<GetReply<BodyOf<E>>, StoreError> {
-        self.attempt(self.ask_version(version, range)).await
+        self.attempt(self.ask_version(version, version.version_id.clone(), range)).await
     }
 
     async fn ask_version(
         &self,
         version: &Version,
+        version_id: Option<VersionId>,
         range: Option<ByteRange>,
     ) -> Result<GetReply<BodyOf<E>>, StoreError> {
-        let request = Get {
-            key: version.key.clone(),
-            version_id: version.version_id.clone(),
-            range,
-            conditions: ReadConditions::if_match(&version.etag),
-        };
+        let request =
+            Get { key: version.key.clone(), version_id, range, conditions: ReadConditions::if_match(&version.etag) };
         let reply = self.env.store().get(request).await?;
         check_range(range, &reply)?;
         if reply.meta.etag != version.etag || reply.meta.size != version.size {

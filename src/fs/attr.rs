@@ -1,10 +1,12 @@
-//! Attributes of inodes and of the file system: always at hand, never a request.
+//! Attributes of inodes and of the file system: always at hand, never a request; and what symbolic links point to.
 
-use crate::config::{ATTR_TTL, MIB};
+use crate::config::{ATTR_TTL, LINK_BYTES_MAX, MIB};
+use crate::data::patience::or_timeout;
 use crate::env::Env;
+use crate::env::store::{Body, ErrorKind, StoreError};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::op::{Ino, Name, Reply, Statfs};
+use crate::op::{Ino, Kind, Name, Reply, Statfs};
 
 /// statfs(2) of a bucket: large, constant, and small enough for 32-bit block counts at this block size.
 const STATFS: Statfs =
@@ -17,9 +19,37 @@ impl<E: Env> Fs<E> {
         Ok(Reply::Attr { attr, ttl: ATTR_TTL })
     }
 
-    pub(super) fn readlink(&self, ino: Ino) -> Result<Reply, FsError> {
-        self.tree.lock().attr(ino)?;
-        Err(FsError::InvalidArgument)
+    /// The target of a symbolic link: the bytes of its object.
+    pub(super) async fn readlink(&self, ino: Ino) -> Result<Reply, FsError> {
+        let version = {
+            let tree = self.tree.lock();
+            if tree.attr(ino)?.kind != Kind::Symlink {
+                return Err(FsError::InvalidArgument);
+            }
+            tree.file(ino)?.version.clone()
+        };
+        let key = &version.key;
+        if version.size == 0 || version.size > LINK_BYTES_MAX {
+            let cause = StoreError::new(ErrorKind::InvalidAnswer, format!("a link of {} bytes", version.size));
+            return Err(FsError::Nonsense { key: key.clone(), cause });
+        }
+        let reply = self.context.get_version(&version, None).await;
+        let mut body = reply.map_err(|error| FsError::from_store(key, error))?.body;
+        let mut target = Vec::new();
+        let patience = self.context.config.attempt_timeout;
+        while target.len() as u64 <= version.size {
+            let chunk = or_timeout(self.context.env.clock(), patience, body.next()).await;
+            match chunk.unwrap_or(Some(Err(ErrorKind::NoAnswer.into()))) {
+                Some(chunk) => target.extend_from_slice(&chunk.map_err(|error| FsError::from_store(key, error))?),
+                None => break,
+            }
+        }
+        if target.len() as u64 != version.size {
+            let what = format!("{} bytes of a link of {}", target.len(), version.size);
+            let cause = StoreError::new(ErrorKind::InvalidAnswer, what);
+            return Err(FsError::Nonsense { key: key.clone(), cause });
+        }
+        Ok(Reply::Link(target))
     }
 
     pub(super) fn statfs(&self) -> Reply {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::future::join_all;
 use futures_util::lock::Mutex;
 
+use crate::config::LISTED_HEADS;
 use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, Store, StoreError};
 use crate::error::FsError;
@@ -13,6 +15,7 @@ use crate::fs::handles::Handle;
 use crate::fs::lookup::supersede;
 use crate::op::{DirEntry, Fh, Ino, Kind, Reply};
 use crate::state::listing::Listing;
+use crate::state::version::Version;
 
 /// An open directory. The lock is asynchronous: it is held while a page is fetched, so that two readers of one handle
 /// do not fetch it twice.
@@ -78,6 +81,9 @@ impl<E: Env> Fs<E> {
         let mut room = max_bytes;
         let mut position = offset;
         loop {
+            if self.context.config.posix_metadata {
+                self.describe_next(ino, listing, position.saturating_sub(DOTS) as usize).await?;
+            }
             while position < DOTS + listing.names().len() as u64 {
                 let name = name_at(listing, position);
                 let Some(left) = room.checked_sub(DirEntry::wire_bytes(name, plus)) else {
@@ -117,6 +123,27 @@ impl<E: Env> Fs<E> {
         Ok(())
     }
 
+    /// `--posix-metadata`: HEADs, many at a time, for the names that the next entries will show.
+    async fn describe_next(&self, ino: Ino, listing: &Listing, from: usize) -> Result<(), FsError> {
+        let names = listing.names().iter().skip(from).take(LISTED_HEADS);
+        let wanted: Vec<_> = {
+            let tree = self.tree.lock();
+            names.filter_map(|(name, _)| Some((name.clone(), tree.undescribed(ino, name)?))).collect()
+        };
+        let heads = wanted.iter().map(|(_, version)| self.context.head(&version.key));
+        for ((name, version), answer) in wanted.iter().zip(join_all(heads).await) {
+            match answer {
+                // Of another version by now: it stays undescribed, and a look-up will ask.
+                Ok(meta) if !Version::of(&version.key, &meta).is_same(version) => {}
+                Ok(meta) => self.tree.lock().describe(ino, name, version, &Arc::new(meta)),
+                // Deleted meanwhile, or not for us to read: listed it is all the same.
+                Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::AccessDenied) => {}
+                Err(error) => return Err(FsError::from_store(&version.key, error)),
+            }
+        }
+        Ok(())
+    }
+
     /// The entry at a position; with `plus` it counts as a look-up of its name.
     fn entry_at(&self, ino: Ino, listing: &Listing, position: u64, plus: bool) -> Result<DirEntry, FsError> {
         let mut tree = self.tree.lock();
@@ -133,7 +160,11 @@ impl<E: Env> Fs<E> {
             return Ok(listed);
         }
         listed.ino = tree.number(ino, name)?;
+        listed.kind = tree.kind(ino, name).unwrap_or(*kind);
         if plus {
+            if tree.undescribed(ino, name).is_some() {
+                return Ok(listed);
+            }
             let entry = tree.grant(ino, name, self.now())?;
             listed.kind = entry.attr.as_ref().map_or(listed.kind, |attr| attr.kind);
             listed.entry = Some(entry);

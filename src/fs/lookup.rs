@@ -35,17 +35,18 @@ impl<E: Env> Fs<E> {
                 return Err(FsError::NotFound);
             }
             let (target, meta) = self.ask(&key).await?;
+            let described = match (&target, meta) {
+                (Target::File(version), Some(meta)) => Some((version.clone(), Arc::new(meta))),
+                (Target::File(_) | Target::Directory | Target::Absent, _) => None,
+            };
             // While it was asked, others may have learnt about the name too: the tree decides what stands.
             let mut tree = self.tree.lock();
             match tree.observe(parent, &name, stamp, target) {
                 Ok(obsolete) => {
-                    let granted = tree.grant(parent, &name, self.now());
-                    if let (Ok(entry), Some(meta)) = (&granted, meta)
-                        && let Some(attr) = &entry.attr
-                        && let Ok(file) = tree.file_mut(attr.ino)
-                    {
-                        file.meta.get_or_insert(Arc::new(meta));
+                    if let Some((version, meta)) = described {
+                        tree.describe(parent, &name, &version, &meta);
                     }
+                    let granted = tree.grant(parent, &name, self.now());
                     drop(tree);
                     supersede(obsolete);
                     return granted.map(Reply::Entry);

@@ -57,7 +57,7 @@ impl<E: Env> Fs<E> {
         let mut opening = Opening { fs: self, ino, content: None };
         let content = self.content_to_open(&mut opening).await?;
         if content.wants_kept_anchor() {
-            self.keep_anchor(ino, &content).await?;
+            self.keep_anchor(&content).await?;
         }
         // The handle's share in the inode; `opening` gives up its own.
         self.tree.lock().file_mut(ino)?.opens += 1;
@@ -82,20 +82,25 @@ impl<E: Env> Fs<E> {
     /// The inode's content, known to be current as of this open.
     async fn content_to_open(self: &Arc<Self>, opening: &mut Opening<'_, E>) -> Result<Arc<Content<E>>, FsError> {
         let ino = opening.ino;
-        let (content, key, current) = {
+        let (content, key, verified, pinned) = {
             let mut tree = self.tree.lock();
             let verified = tree.is_verified(ino, self.now())?;
-            let file = tree.file_mut(ino)?;
-            let pinned = std::mem::take(&mut file.pinned);
-            (file.content.clone(), file.version.key.clone(), verified || pinned)
+            let pinned = tree.take_pin(ino);
+            let file = tree.file(ino)?;
+            (file.content.clone(), file.version.key.clone(), verified, pinned)
         };
         let Some(content) = content else { return self.open_cold(opening, &key).await };
         opening.hold(content.clone());
-        if content.is_superseded() {
-            return Err(FsError::Superseded { key });
+        if pinned {
+            // By the open that was answered ESTALE just now: its GET is waiting here, and goes on if the Version has
+            // been superseded since.
+            content.opening_ended();
+            return Ok(content);
         }
-        // Pinned by the open that was answered ESTALE just now: its GET is waiting here.
-        if current && (content.is_complete() || content.is_fed_unread()) {
+        if content.is_superseded() {
+            return Err(self.pin_successor(ino, &key).await);
+        }
+        if verified && content.is_complete() {
             return Ok(content);
         }
         let stamp = self.tree.lock().stamp(self.now());
@@ -103,7 +108,7 @@ impl<E: Env> Fs<E> {
         let answer = match anchor_at {
             Some(at) => {
                 let range = (at > 0).then_some(ByteRange::From(at));
-                self.context.get_version(content.version(), range).await.map(|reply| {
+                self.context.get_if_current(content.version(), range).await.map(|reply| {
                     content.feed(reply.range, reply.body);
                     true
                 })
@@ -197,51 +202,48 @@ impl<E: Env> Fs<E> {
         body: crate::data::content::BodyOf<E>,
     ) -> FsError {
         let superseded = FsError::Superseded { key: key.clone() };
-        let content = Content::new(self.context.clone(), version.clone());
-        let pinned = {
-            let mut tree = self.tree.lock();
-            let Ok((parent, name)) = tree.place(ino) else { return superseded };
-            let observed = tree.observe(parent, &name, stamp, Target::File(version));
-            match observed {
-                Ok(obsolete) => {
-                    let until = self.now().plus(PIN_KEPT);
-                    let pinned = tree.pin(parent, &name, content.clone(), Arc::new(meta), until);
-                    drop(tree);
-                    supersede(obsolete);
-                    pinned.ok()
-                }
-                // Others know better by now; the look-up that follows finds out.
-                Err(ObserveError::Contradiction | ObserveError::Fs(_)) => None,
-            }
+        let fresh = Content::new(self.context.clone(), version.clone());
+        let mut tree = self.tree.lock();
+        let Ok((parent, name)) = tree.place(ino) else { return superseded };
+        let obsolete = match tree.observe(parent, &name, stamp, Target::File(version)) {
+            Ok(obsolete) => obsolete,
+            // Others know better by now; the look-up that follows finds out.
+            Err(ObserveError::Contradiction | ObserveError::Fs(_)) => return superseded,
         };
-        if let Some(pinned) = pinned {
-            content.feed(range, body);
-            let fs = self.clone();
-            self.context.env.spawn().spawn("let go of a pin", async move {
-                fs.context.env.clock().sleep(PIN_KEPT).await;
-                content.close_unless_open();
-                let mut tree = fs.tree.lock();
-                tree.unpin(pinned);
-                tree.drop_if_unknown(pinned);
-            });
+        let until = self.now().plus(PIN_KEPT);
+        let pinned = tree.pin(parent, &name, fresh, Arc::new(meta), until);
+        if let Ok((_, content)) = &pinned {
+            // Under the tree's lock, so that no open takes the pin before.
+            content.opening();
         }
+        drop(tree);
+        supersede(obsolete);
+        let Ok((pinned, content)) = pinned else { return superseded };
+        if content.anchor_wanted_at().is_some() {
+            content.feed(range, body);
+        }
+        let fs = self.clone();
+        self.context.env.spawn().spawn("let go of a pin", async move {
+            fs.context.env.clock().sleep(PIN_KEPT).await;
+            let expired = fs.tree.lock().expire_pins(pinned, fs.now());
+            for _ in 0..expired {
+                content.opening_ended();
+            }
+        });
         superseded
     }
 
     /// `--hold=full`: a GET from offset 0 that no reader moves.
-    async fn keep_anchor(self: &Arc<Self>, ino: Ino, content: &Arc<Content<E>>) -> Result<(), FsError> {
-        let key = &content.version().key;
-        match self.context.get_version(content.version(), None).await {
-            Ok(reply) => {
-                content.keep_anchor(reply.body);
-                Ok(())
-            }
+    async fn keep_anchor(&self, content: &Arc<Content<E>>) -> Result<(), FsError> {
+        match self.context.get_if_current(content.version(), None).await {
+            Ok(reply) => content.keep_anchor(reply.body),
+            // Replaced a moment after the open saw it current: what the open has in hand goes on from here.
             Err(error) if matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {
                 content.supersede(Successor::Unknown);
-                Err(self.pin_successor(ino, key).await)
             }
-            Err(error) => Err(FsError::from_store(key, error)),
+            Err(error) => return Err(FsError::from_store(&content.version().key, error)),
         }
+        Ok(())
     }
 
     /// What the opening GET asks for: all, so that it can go on as the anchor, or with `--hold=off` a first piece.

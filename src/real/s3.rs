@@ -16,6 +16,8 @@ mod list;
 mod names;
 mod options;
 mod read;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod write;
 
@@ -33,7 +35,7 @@ use connection::Connection;
 
 pub use body::S3Body;
 pub use connect::ConnectError;
-pub use options::S3Options;
+pub use options::{S3Options, StaticCredentials};
 
 /// One bucket, reached over the network. Cheap to clone: clones share the connection pool and the credentials.
 #[derive(Clone)]

@@ -17,6 +17,7 @@ use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
 use crate::op::{Attr, Entry, Ino, Kind, Name};
+use crate::state::posix::Posix;
 use crate::state::version::{Holds, Successor, Version};
 
 /// When a request began, in order and in time.
@@ -63,6 +64,8 @@ struct NameEntry {
     /// The number the name has, or is going to have: handed out by listings before an inode exists.
     ino: Option<Ino>,
     seen: Seen,
+    /// What a HEAD or GET told of a file beyond its Version.
+    meta: Option<Arc<ObjectMeta>>,
     /// `open` pinned this Version for the look-up that follows: it is good until then, whatever the TTL.
     pinned_until: Option<Time>,
 }
@@ -81,10 +84,10 @@ pub struct File<C> {
     /// What a GET or HEAD told beyond the Version.
     pub meta: Option<Arc<ObjectMeta>>,
     pub content: Option<Arc<C>>,
-    /// Opens under way and open handles.
+    /// Opens under way, open handles and pins.
     pub opens: u32,
-    /// An open was answered ESTALE and left its GET here for the one that follows.
-    pub pinned: bool,
+    /// Each open that was answered ESTALE left its GET here for the one that follows, until then; ascending.
+    pins: Vec<Time>,
     /// When it was last seen to be the current version.
     verified: Time,
 }
@@ -114,6 +117,7 @@ pub struct Tree<C> {
     gid: u32,
     file_mode: u16,
     dir_mode: u16,
+    posix_metadata: bool,
     /// Directories have no time of their own; they show when the mount began.
     mounted_at: i64,
 }
@@ -139,6 +143,7 @@ impl<C: Holds> Tree<C> {
             gid: config.gid,
             file_mode: config.file_mode,
             dir_mode: config.dir_mode,
+            posix_metadata: config.posix_metadata,
             mounted_at,
         }
     }
@@ -193,11 +198,11 @@ impl<C: Holds> Tree<C> {
 
     /// The answer for a name that is known well enough, with one more lookup counted; `None`: the bucket must be asked.
     pub fn known(&mut self, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
+        let obsolete = self.is_superseded(parent, name)?;
         let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
-        let content = entry.ino.and_then(|ino| self.file(ino).ok()).and_then(|file| file.content.as_ref());
-        let obsolete = content.is_some_and(|content| content.is_superseded());
         let pinned = entry.pinned_until.is_some_and(|until| now < until);
-        if obsolete || !(pinned || now < self.fresh_until(entry)) {
+        // What is pinned was current when the open that this look-up belongs to began, whatever has come since.
+        if !pinned && (obsolete || now >= self.fresh_until(entry) || self.wants_meta(entry)) {
             return Ok(None);
         }
         self.grant(parent, name, now).map(Some)
@@ -212,9 +217,10 @@ impl<C: Holds> Tree<C> {
         target: Target,
     ) -> Result<Obsolete<C>, ObserveError> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let superseded = self.is_superseded(parent, name)?;
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
-            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, pinned_until: None });
+            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, meta: None, pinned_until: None });
             self.prune(parent, stamp.at);
             return Ok(None);
         };
@@ -226,6 +232,12 @@ impl<C: Holds> Tree<C> {
                 && known.version_id.is_none()
             {
                 known.version_id = told.version_id.clone();
+            }
+            if superseded {
+                // It went and came back: what was lost meanwhile stays lost for that inode, so the name gets another.
+                entry.ino = None;
+                entry.pinned_until = None;
+                return Ok(None);
             }
             let at = entry.seen.at;
             if let Some(ino) = entry.ino
@@ -243,7 +255,7 @@ impl<C: Holds> Tree<C> {
             Target::Absent | Target::Directory => Successor::Deleted,
         };
         let old = entry.ino;
-        *entry = NameEntry { target, ino: None, seen, pinned_until: None };
+        *entry = NameEntry { target, ino: None, seen, meta: None, pinned_until: None };
         match old {
             // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
             Some(number) if !self.inodes.contains_key(&number) => {
@@ -292,6 +304,39 @@ impl<C: Holds> Tree<C> {
         Ok(Entry { attr: Some(attr), entry_ttl, attr_ttl: ATTR_TTL })
     }
 
+    /// Keeps what a HEAD or GET told of this Version of the name.
+    pub fn describe(&mut self, parent: Ino, name: &Name, version: &Version, meta: &Arc<ObjectMeta>) {
+        let Ok(entry) = self.entry_mut(parent, name) else { return };
+        if !matches!(&entry.target, Target::File(known) if known.is_same(version)) {
+            return;
+        }
+        entry.meta = Some(meta.clone());
+        if let Some(ino) = entry.ino
+            && let Ok(file) = self.file_mut(ino)
+        {
+            file.meta.get_or_insert(meta.clone());
+        }
+    }
+
+    /// The Version of a listed file that must be described before it can be shown.
+    pub fn undescribed(&self, parent: Ino, name: &Name) -> Option<Version> {
+        let entry = self.directory(parent).ok()?.names.get(name)?;
+        match &entry.target {
+            Target::File(version) if self.wants_meta(entry) => Some(version.clone()),
+            Target::File(_) | Target::Directory | Target::Absent => None,
+        }
+    }
+
+    /// What the name is shown as, as far as is known.
+    pub fn kind(&self, parent: Ino, name: &Name) -> Option<Kind> {
+        let entry = self.directory(parent).ok()?.names.get(name)?;
+        match &entry.target {
+            Target::Absent => None,
+            Target::Directory => Some(Kind::Directory),
+            Target::File(_) => Some(self.posix(entry.meta.as_deref()).kind.unwrap_or(Kind::File)),
+        }
+    }
+
     /// The inode number that a name has or will have; listings show it before any look-up.
     pub fn number(&mut self, parent: Ino, name: &Name) -> Result<Ino, FsError> {
         if let Some(ino) = self.entry_mut(parent, name)?.ino {
@@ -309,8 +354,8 @@ impl<C: Holds> Tree<C> {
         entry.is_some_and(|entry| entry.target != Target::Absent)
     }
 
-    /// An `open` found another Version than the inode's and has its GET in hand: the name gets a fresh inode with that
-    /// content, which the next look-up is answered with until `until`. `None` if the name has moved on already.
+    /// An `open` found another Version than the inode's and has its GET in hand: the name's inode waits, with `content`
+    /// unless it has one already, for the open that follows, until `until`. Answers it and its content.
     pub fn pin(
         &mut self,
         parent: Ino,
@@ -318,21 +363,47 @@ impl<C: Holds> Tree<C> {
         content: Arc<C>,
         meta: Arc<ObjectMeta>,
         until: Time,
-    ) -> Result<Ino, FsError> {
+    ) -> Result<(Ino, Arc<C>), FsError> {
         let ino = self.number(parent, name)?;
         self.materialise(parent, name, ino)?;
-        self.entry_mut(parent, name)?.pinned_until = Some(until);
+        let entry = self.entry_mut(parent, name)?;
+        entry.pinned_until = Some(until);
+        entry.meta = Some(meta.clone());
         let file = self.file_mut(ino)?;
-        file.content.get_or_insert(content);
         file.meta = Some(meta);
-        file.pinned = true;
-        Ok(ino)
+        file.pins.push(until);
+        // Linux may forget the inode between two look-ups of the same open.
+        file.opens += 1;
+        Ok((ino, file.content.get_or_insert(content).clone()))
     }
 
-    /// The time for the open that a pin waited for is over.
-    pub fn unpin(&mut self, ino: Ino) {
-        if let Ok(file) = self.file_mut(ino) {
-            file.pinned = false;
+    /// Takes one pin for an open, which then knows the Version to be current. The name itself is pinned for nobody else.
+    pub fn take_pin(&mut self, ino: Ino) -> bool {
+        let pinned = self.file(ino).is_ok_and(|file| !file.pins.is_empty());
+        if pinned {
+            self.remove_pins(ino, 1);
+        }
+        pinned
+    }
+
+    /// Lets go of pins whose time is over; answers how many.
+    pub fn expire_pins(&mut self, ino: Ino, now: Time) -> usize {
+        let expired = self.file(ino).map_or(0, |file| file.pins.partition_point(|until| *until <= now));
+        self.remove_pins(ino, expired);
+        self.drop_if_unknown(ino);
+        expired
+    }
+
+    fn remove_pins(&mut self, ino: Ino, count: usize) {
+        let Ok(file) = self.file_mut(ino) else { return };
+        file.pins.drain(..count);
+        file.opens -= count as u32;
+        if file.pins.is_empty()
+            && let Ok((parent, name)) = self.place(ino)
+            && let Ok(entry) = self.entry_mut(parent, &name)
+            && entry.ino == Some(ino)
+        {
+            entry.pinned_until = None;
         }
     }
 
@@ -412,15 +483,31 @@ impl<C: Holds> Tree<C> {
             Target::Directory => Node::Directory(Directory::new(format!("{}{}/", directory.prefix, name.as_str()))),
             Target::File(version) => Node::File(File {
                 version: version.clone(),
-                meta: None,
+                meta: entry.meta.clone(),
                 content: None,
                 opens: 0,
-                pinned: false,
+                pins: Vec::new(),
                 verified: entry.seen.at,
             }),
         };
         self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node });
         Ok(())
+    }
+
+    /// Listings do not tell what `--posix-metadata` is to show.
+    fn wants_meta(&self, entry: &NameEntry) -> bool {
+        self.posix_metadata && entry.meta.is_none() && matches!(entry.target, Target::File(_))
+    }
+
+    fn posix(&self, meta: Option<&ObjectMeta>) -> Posix {
+        meta.filter(|_| self.posix_metadata).map(Posix::of).unwrap_or_default()
+    }
+
+    /// Whether the bucket is known to have moved on from what the name's inode stands for.
+    fn is_superseded(&self, parent: Ino, name: &Name) -> Result<bool, FsError> {
+        let entry = self.directory(parent)?.names.get(name);
+        let file = entry.and_then(|entry| entry.ino).and_then(|ino| self.file(ino).ok());
+        Ok(file.and_then(|file| file.content.as_ref()).is_some_and(|content| content.is_superseded()))
     }
 
     fn fresh_until(&self, entry: &NameEntry) -> Time {
@@ -465,16 +552,19 @@ impl<C: Holds> Tree<C> {
                 // Not the count of subdirectories: 1 tells find(1) not to rely on it.
                 nlink: 1,
             },
-            Node::File(file) => Attr {
-                ino,
-                kind: Kind::File,
-                size: file.version.size,
-                mtime: file.version.last_modified,
-                perm: self.file_mode,
-                uid: self.uid,
-                gid: self.gid,
-                nlink: 1,
-            },
+            Node::File(file) => {
+                let posix = self.posix(file.meta.as_deref());
+                Attr {
+                    ino,
+                    kind: posix.kind.unwrap_or(Kind::File),
+                    size: file.version.size,
+                    mtime: posix.mtime.unwrap_or(file.version.last_modified),
+                    perm: posix.perm.unwrap_or(self.file_mode),
+                    uid: posix.uid.unwrap_or(self.uid),
+                    gid: posix.gid.unwrap_or(self.gid),
+                    nlink: 1,
+                }
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::command::logging::LogLevel;
 use crate::command::mount::running::{Failure, Plan};
-use crate::config::{Config, Hold, MIB};
+use crate::config::{Config, Hold};
 use crate::fuse::Access;
 use crate::real::S3Options;
 use crate::units::{parse_bytes, parse_duration};
@@ -70,6 +70,9 @@ pub struct MountArgs {
     /// Group of all files [default: that of who mounts]
     #[arg(long, value_name = "GID", help_heading = "Files")]
     pub gid: Option<u32>,
+    /// Show modes, owners, times and symbolic links that s3fs, rclone and others keep in metadata; costs a HEAD a file
+    #[arg(long, help_heading = "Files")]
+    pub posix_metadata: bool,
     /// Permissions of files, octal
     #[arg(long, value_name = "MODE", default_value = "0644", value_parser = parse_mode, help_heading = "Files")]
     pub file_mode: u16,
@@ -160,6 +163,7 @@ impl MountArgs {
             attempt_timeout: self.attempt_timeout.unwrap_or(Config::default().attempt_timeout.min(self.deadline)),
             uid: self.uid.unwrap_or_else(|| nix::unistd::geteuid().as_raw()),
             gid: self.gid.unwrap_or_else(|| nix::unistd::getegid().as_raw()),
+            posix_metadata: self.posix_metadata,
             file_mode: self.file_mode,
             dir_mode: self.dir_mode,
         }
@@ -234,8 +238,6 @@ fn default_cache() -> PathBuf {
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     cache.or_else(home).unwrap_or_else(|| PathBuf::from("/var/cache")).join("holdfast")
 }
-
-const _: () = assert!(64 * MIB < 256 * MIB, "the default memory is above the least");
 
 #[cfg(test)]
 mod tests {

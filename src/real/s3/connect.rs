@@ -4,7 +4,7 @@ use tokio::runtime::Handle;
 
 use super::connection::Connection;
 use super::failure::Failure;
-use super::http_client::CaBundleError;
+use super::http_client::HttpClientError;
 use super::options::S3Options;
 use crate::env::store::ErrorKind;
 
@@ -28,15 +28,15 @@ pub enum ConnectError {
     AccessDenied { bucket: String, prefix: String, reason: String },
     #[error("cannot reach {endpoint} ({reason})")]
     Unreachable { endpoint: String, reason: String },
-    #[error("the CA certificates of AWS_CA_BUNDLE cannot be used: {0}")]
-    CaBundle(String),
+    #[error("cannot set up TLS, see AWS_CA_BUNDLE: {0}")]
+    Tls(String),
     #[error("bucket {bucket:?}{at} cannot be used ({reason})")]
     Other { bucket: String, at: String, reason: String },
 }
 
-impl From<CaBundleError> for ConnectError {
-    fn from(error: CaBundleError) -> Self {
-        Self::CaBundle(error.to_string())
+impl From<HttpClientError> for ConnectError {
+    fn from(error: HttpClientError) -> Self {
+        Self::Tls(error.to_string())
     }
 }
 

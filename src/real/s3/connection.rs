@@ -9,13 +9,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
+    Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+    StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
@@ -24,15 +28,15 @@ use tokio::runtime::Handle;
 
 use super::failure::Failure;
 use super::heal::{Remedy, remedy};
-use super::http_client::{self, CONNECT_TIMEOUT, CaBundleError};
-use super::interceptor::{BucketHeaders, RangeAnswers};
-use super::options::S3Options;
+use super::http_client::{self, CONNECT_TIMEOUT, HttpClientError};
+use super::interceptor::{BucketHeaders, RangeAnswers, RealKeys};
+use super::options::{S3Options, StaticCredentials};
 use crate::real::in_runtime::InRuntime;
 
 /// Where requests go until the service says otherwise; also what most other services want signatures for.
 const REGION_FALLBACK: &str = "us-east-1";
 
-/// Credentials that were loaded less than this long ago are not loaded again: they are wrong, not stale.
+/// Credentials that were refreshed less than this long ago are not refreshed again: they are wrong, not stale.
 const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 
 /// The way to the bucket.
@@ -52,12 +56,13 @@ pub(super) struct Current {
     /// The endpoint that was configured; `None`: AWS's own.
     pub(super) endpoint_url: Option<String>,
     pub(super) sign_payloads: bool,
-    credentials_loaded: Instant,
+    /// When a refused request last made us load the credentials anew.
+    credentials_refreshed: Option<Instant>,
 }
 
 impl Connection {
     /// Loads the configuration and credentials' sources; sends nothing to the bucket yet.
-    pub(super) async fn open(options: S3Options, handle: Handle) -> Result<Self, CaBundleError> {
+    pub(super) async fn open(options: S3Options, handle: Handle) -> Result<Self, HttpClientError> {
         let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
         let http = http_client::build(ca_bundle.as_deref())?;
         let current = InRuntime::new(handle.clone(), load(&options, &http, options.region.clone())).await;
@@ -116,22 +121,24 @@ impl Connection {
         if !Arc::ptr_eq(&current, failed) {
             return Some(current);
         }
-        let region = match remedy {
+        let (region, credentials_refreshed) = match remedy {
             Remedy::RepeatWithCorrectedClock => return Some(current),
             Remedy::MoveTo { region } => {
                 tracing::warn!(from = current.region, to = region, "the bucket is in another region; following it");
-                region
+                (region, current.credentials_refreshed)
             }
             Remedy::RefreshCredentials => {
-                if self.options.anonymous || current.credentials_loaded.elapsed() < REFRESH_PAUSE {
+                let fixed = self.options.anonymous || self.options.credentials.is_some();
+                if fixed || current.credentials_refreshed.is_some_and(|at| at.elapsed() < REFRESH_PAUSE) {
                     return None;
                 }
                 tracing::info!(reason = failure.error.message, "loading credentials anew");
-                current.region.clone()
+                (current.region.clone(), Some(Instant::now()))
             }
         };
         // Everything is loaded anew, as the SDK remembers the profile files that it has read.
-        let healed = Arc::new(load(&self.options, &self.http, Some(region)).await);
+        let loaded = load(&self.options, &self.http, Some(region)).await;
+        let healed = Arc::new(Current { credentials_refreshed, ..loaded });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = healed.clone();
         Some(healed)
     }
@@ -143,11 +150,25 @@ async fn load(options: &S3Options, http: &SharedHttpClient, region: Option<Strin
     if let Some(profile) = &options.profile {
         loader = loader.profile_name(profile);
     }
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region));
+    match region {
+        Some(region) => loader = loader.region(Region::new(region)),
+        // Other services than AWS's have no instance metadata to tell a region, but would make us wait for it.
+        None if has_own_endpoint(options) => {
+            let mut profile = ProfileFileRegionProvider::builder();
+            if let Some(name) = &options.profile {
+                profile = profile.profile_name(name);
+            }
+            let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(profile.build())
+                .or_else(Region::new(REGION_FALLBACK));
+            loader = loader.region(chain);
+        }
+        None => {}
     }
     if options.anonymous {
         loader = loader.no_credentials();
+    } else if let Some(StaticCredentials { access_key_id, secret_access_key }) = &options.credentials {
+        loader = loader.credentials_provider(Credentials::new(access_key_id, secret_access_key, None, None, "given"));
     }
     // Left alone when false, so that the environment's and the profile's settings count.
     if options.dual_stack {
@@ -161,10 +182,12 @@ async fn load(options: &S3Options, http: &SharedHttpClient, region: Option<Strin
     let endpoint_url = options.endpoint_url.clone().or_else(|| configured_endpoint(&sdk));
     Current {
         client: Client::from_conf(client_config(options, &sdk, &region, endpoint_url.as_deref())),
-        sign_payloads: options.sign_payloads || endpoint_url.as_deref().is_some_and(|url| !is_https(url)),
+        sign_payloads: options
+            .sign_payloads
+            .unwrap_or_else(|| endpoint_url.as_deref().is_some_and(|url| !is_https(url))),
         region,
         endpoint_url,
-        credentials_loaded: Instant::now(),
+        credentials_refreshed: None,
     }
 }
 
@@ -179,6 +202,7 @@ fn client_config(options: &S3Options, sdk: &SdkConfig, region: &str, endpoint_ur
         .force_path_style(options.path_style(endpoint_url))
         .accelerate(options.transfer_acceleration)
         .use_arn_region(true)
+        .interceptor(RealKeys)
         .interceptor(RangeAnswers);
     config.set_endpoint_url(endpoint_url.map(str::to_owned));
     if options.anonymous {
@@ -188,6 +212,12 @@ fn client_config(options: &S3Options, sdk: &SdkConfig, region: &str, endpoint_ur
         config = config.interceptor(headers);
     }
     config.build()
+}
+
+/// Whether it is certain, before any configuration is loaded, that requests do not go to AWS.
+fn has_own_endpoint(options: &S3Options) -> bool {
+    let named = |variable| std::env::var_os(variable).is_some_and(|url| !url.is_empty());
+    options.endpoint_url.is_some() || named("AWS_ENDPOINT_URL_S3") || named("AWS_ENDPOINT_URL")
 }
 
 /// The endpoint that the environment or the profile names for S3, or for every service. Asked for the same way as the

@@ -7,6 +7,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
+use super::names::real_uri;
 use super::options::S3Options;
 
 /// Headers that concern the bucket as such.
@@ -48,6 +49,30 @@ impl Intercept for BucketHeaders {
             if headers.contains_key("x-amz-copy-source") {
                 headers.try_insert("x-amz-source-expected-bucket-owner", owner.clone())?;
             }
+        }
+        Ok(())
+    }
+}
+
+/// Puts the keys into the requests for which [`super::names::sent_key`] sent a stand-in, before the request is signed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RealKeys;
+
+#[dyn_dispatch_hint]
+impl Intercept for RealKeys {
+    fn name(&self) -> &'static str {
+        "RealKeys"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        if let Some(uri) = real_uri(request.uri()) {
+            request.set_uri(uri)?;
         }
         Ok(())
     }

@@ -124,6 +124,8 @@ pub(super) async fn list_uploads(connection: &Connection, prefix: &str) -> Resul
             });
         }
         if answer.is_truncated != Some(true) {
+            // Directory buckets, and some other services, list in an order of their own.
+            uploads.sort_by(|a, b| a.key.cmp(&b.key));
             return Ok(uploads);
         }
         let next = (

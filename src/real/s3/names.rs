@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::env::store::{CopySource, ETag, ErrorKind, StoreError, VersionId};
+use crate::env::store::{CopySource, ETag, ErrorKind, Key, StoreError, VersionId};
 
 /// Undoes `encoding-type=url`. Form rules apply, as AWS writes a space as `+`; a server that writes `%20` writes `+` only
 /// for itself. Escapes that are none stay as they are; [`ErrorKind::InvalidAnswer`] when the result is not UTF-8.
@@ -50,14 +50,56 @@ pub(super) fn copy_source_header(bucket: &str, source: &CopySource) -> String {
     header
 }
 
+/// What stands in for a key that the SDK would refuse to send. No bucket's name can look so.
+const STAND_IN: &str = "~holdfast~stands~in~for~";
+
+/// The key to give to the SDK, which takes keys of nothing but white space for missing ones: those go out under a
+/// stand-in, which [`real_uri`] takes back. So does any key that could be mistaken for a stand-in.
+pub(super) fn sent_key(key: &Key) -> String {
+    let text = key.as_str();
+    if !text.trim().is_empty() && !text.contains(STAND_IN) {
+        return text.to_owned();
+    }
+    let mut stand_in = STAND_IN.to_owned();
+    for byte in text.bytes() {
+        // Writing to a String cannot fail.
+        let _ = write!(stand_in, "{byte:02x}");
+    }
+    stand_in
+}
+
+/// A request's URI with the key itself, percent-encoded, in the place of its stand-in. `None`: there is no stand-in.
+pub(super) fn real_uri(uri: &str) -> Option<String> {
+    let (path, query) = match uri.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (uri, None),
+    };
+    // The key is the last thing in the path, and stand-ins have no slash.
+    let (before, last) = path.rsplit_once('/')?;
+    let digits = last.strip_prefix(STAND_IN)?;
+    let mut real = format!("{before}/");
+    for pair in digits.as_bytes().chunks(2) {
+        percent_encode_byte(hex_byte(pair)?, &mut real);
+    }
+    if let Some(query) = query {
+        real.push('?');
+        real.push_str(query);
+    }
+    Some(real)
+}
+
 /// Leaves RFC 3986's unreserved characters and the slash alone.
 fn percent_encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
-            // Writing to a String cannot fail.
-            _ => drop(write!(out, "%{byte:02X}")),
-        }
+        percent_encode_byte(byte, out);
+    }
+}
+
+fn percent_encode_byte(byte: u8, out: &mut String) {
+    match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
+        // Writing to a String cannot fail.
+        _ => _ = write!(out, "%{byte:02X}"),
     }
 }
 
@@ -86,7 +128,9 @@ pub(super) fn version(id: Option<&str>) -> Option<VersionId> {
 
 #[cfg(test)]
 mod tests {
-    use super::{copy_source_header, decode_listed, quoted, unquoted, version};
+    use super::{
+        STAND_IN, copy_source_header, decode_listed, percent_encode, quoted, real_uri, sent_key, unquoted, version,
+    };
     use crate::env::store::{CopySource, ETag, ErrorKind, ReadConditions, VersionId};
 
     #[test]
@@ -124,6 +168,22 @@ mod tests {
             copy_source_header("arn:aws:s3:r:1:accesspoint/p", &source("k", None)),
             "arn%3Aaws%3As3%3Ar%3A1%3Aaccesspoint/p/object/k"
         );
+    }
+
+    #[test]
+    fn keys_that_the_sdk_takes_for_missing_go_out_under_a_stand_in() {
+        for key in [" ", "\n", "\u{85}", "~holdfast~stands~in~for~20", "a/~holdfast~stands~in~for~20"] {
+            let sent = sent_key(&key.into());
+            assert!(sent.starts_with(STAND_IN) && sent != key, "{key:?}");
+            let mut encoded = String::new();
+            percent_encode(key, &mut encoded);
+            let uri = format!("http://host/bucket/{sent}?versionId=1");
+            assert_eq!(real_uri(&uri), Some(format!("http://host/bucket/{encoded}?versionId=1")));
+        }
+        for key in ["a", " a", "~"] {
+            assert_eq!(sent_key(&key.into()), key);
+        }
+        assert_eq!(real_uri("http://host/bucket/key"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What must be known to reach one bucket, and how the bucket is addressed.
 
+use std::fmt;
 use std::net::IpAddr;
 
 /// How to reach one bucket. Everything but the bucket's name has a default that suits AWS; what is `None` here is looked
@@ -22,6 +23,8 @@ pub struct S3Options {
     /// host is an address or a bare name, where no name below it can exist, or if the bucket's name has dots, which no
     /// wildcard certificate covers; else into the host name.
     pub force_path_style: Option<bool>,
+    /// Sign with these instead of what the default chain finds: for services that this process itself runs.
+    pub credentials: Option<StaticCredentials>,
     /// Send requests unsigned (`--no-sign-request` elsewhere): for public buckets.
     pub anonymous: bool,
     /// Agree to be charged for requests and transfer from a requester-pays bucket.
@@ -34,9 +37,9 @@ pub struct S3Options {
     pub fips: bool,
     /// Use the bucket's Transfer Acceleration endpoint.
     pub transfer_acceleration: bool,
-    /// Hash and sign bodies of uploads even where TLS protects them already. Costs a pass of SHA-256 over every byte;
-    /// wanted only where a bucket policy refuses `UNSIGNED-PAYLOAD`. Without TLS bodies are always signed.
-    pub sign_payloads: bool,
+    /// Whether to hash and sign the bodies of uploads: a pass of SHA-256 over every byte, at about a CPU second per GiB.
+    /// `None`: only where no TLS protects them. Wanted with TLS too where a bucket policy refuses `UNSIGNED-PAYLOAD`.
+    pub sign_payloads: Option<bool>,
 }
 
 impl S3Options {
@@ -61,6 +64,19 @@ impl S3Options {
             return false;
         }
         self.bucket.contains('.') || endpoint_url.is_some_and(has_no_names_below)
+    }
+}
+
+/// A key pair given by hand. Does not expire, and does not show its secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StaticCredentials {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for StaticCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@ use aws_smithy_types::DateTime;
 use super::body::S3Body;
 use super::connection::Connection;
 use super::content_range;
-use super::names::{quoted, unquoted, version};
+use super::names::{quoted, sent_key, unquoted, version};
 use crate::env::store::{
     ByteRange, ErrorKind, Get, GetReply, Head, Match, ObjectMeta, ReadConditions, StoreError, VersionId,
 };
@@ -22,7 +22,7 @@ pub(super) async fn get(connection: &Connection, request: &Get) -> Result<GetRep
                 .client
                 .get_object()
                 .bucket(&connection.options().bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .set_version_id(version_parameter(request.version_id.as_ref()))
                 .set_range(request.range.map(range_header))
                 .set_if_match(conditions.if_match)
@@ -79,7 +79,7 @@ pub(super) async fn head(connection: &Connection, request: &Head) -> Result<Obje
                 .client
                 .head_object()
                 .bucket(&connection.options().bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .set_version_id(version_parameter(request.version_id.as_ref()))
                 .set_if_match(conditions.if_match)
                 .set_if_none_match(conditions.if_none_match)

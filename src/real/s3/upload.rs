@@ -4,7 +4,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use aws_smithy_types::byte_stream::ByteStream;
 
 use super::connection::Connection;
-use super::names::{copy_source_header, quoted, unquoted, version};
+use super::names::{copy_source_header, quoted, sent_key, unquoted, version};
 use super::read::Conditions;
 use super::write::{Attributes, TargetCondition};
 use crate::env::store::{
@@ -19,7 +19,7 @@ pub(super) async fn create(connection: &Connection, request: &CreateUpload) -> R
                 .client
                 .create_multipart_upload()
                 .bucket(&connection.options().bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .set_content_type(attributes.content_type)
                 .set_storage_class(attributes.storage_class)
                 .set_metadata(attributes.metadata)
@@ -39,7 +39,7 @@ pub(super) async fn part(connection: &Connection, request: &UploadPart) -> Resul
                 .client
                 .upload_part()
                 .bucket(&connection.options().bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .upload_id(request.upload.as_str())
                 .part_number(number)
                 .body(ByteStream::from(request.body.clone()))
@@ -67,7 +67,7 @@ pub(super) async fn part_copy(connection: &Connection, request: &UploadPartCopy)
                 .client
                 .upload_part_copy()
                 .bucket(bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .upload_id(request.upload.as_str())
                 .part_number(number)
                 .copy_source(copy_source_header(bucket, &request.source))
@@ -97,7 +97,7 @@ pub(super) async fn complete(connection: &Connection, request: &CompleteUpload) 
                 .client
                 .complete_multipart_upload()
                 .bucket(&connection.options().bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .upload_id(request.upload.as_str())
                 .multipart_upload(parts.clone())
                 .set_if_match(condition.if_match)
@@ -116,7 +116,7 @@ pub(super) async fn abort(connection: &Connection, key: &Key, upload: &UploadId)
                 .client
                 .abort_multipart_upload()
                 .bucket(&connection.options().bucket)
-                .key(key.as_str())
+                .key(sent_key(key))
                 .upload_id(upload.as_str())
                 .send()
         })

@@ -6,7 +6,7 @@ use aws_sdk_s3::types::{MetadataDirective, StorageClass};
 use aws_smithy_types::byte_stream::ByteStream;
 
 use super::connection::Connection;
-use super::names::{copy_source_header, quoted, unquoted, version};
+use super::names::{copy_source_header, quoted, sent_key, unquoted, version};
 use super::read::{Conditions, version_parameter};
 use crate::env::store::{Copy, Delete, ErrorKind, NewObject, Put, StoreError, VersionId, WriteCondition, Written};
 
@@ -19,7 +19,7 @@ pub(super) async fn put(connection: &Connection, request: &Put) -> Result<Writte
                 .client
                 .put_object()
                 .bucket(&connection.options().bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .set_content_type(attributes.content_type)
                 .set_storage_class(attributes.storage_class)
                 .set_metadata(attributes.metadata)
@@ -50,7 +50,7 @@ pub(super) async fn delete(connection: &Connection, request: &Delete) -> Result<
                 .client
                 .delete_object()
                 .bucket(&connection.options().bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .set_version_id(version_parameter(request.version_id.as_ref()))
                 .set_if_match(if_match.clone())
                 .send()
@@ -72,7 +72,7 @@ pub(super) async fn copy(connection: &Connection, request: &Copy) -> Result<Writ
                 .client
                 .copy_object()
                 .bucket(bucket)
-                .key(request.key.as_str())
+                .key(sent_key(&request.key))
                 .copy_source(copy_source_header(bucket, &request.source))
                 .set_copy_source_if_match(source.if_match)
                 .set_copy_source_if_none_match(source.if_none_match)
