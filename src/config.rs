@@ -29,12 +29,20 @@ pub const RANDOM_FETCH_BYTES_MIN: u64 = 64 * KIB;
 pub const RANDOM_FETCH_BYTES_MAX: u64 = 4 * MIB;
 /// A reader that has read this much in a row is given an open-ended GET.
 pub const SEQUENTIAL_BYTES_MIN: u64 = 2 * MIB;
+/// A stream that brought this much without once waiting for its reader is outrun by it ...
+pub const OUTRUN_BYTES: u64 = 16 * MIB;
+/// ... unless it is faster than this, when more connections would bring work, not speed.
+pub const OUTRUN_BYTES_PER_SECOND: u64 = 300_000_000;
+/// An outrun reader is then served by this many GETs side by side ...
+pub const LANES: u64 = 8;
+/// ... of this much each: long beside what is under way on a connection, which is wasted when an anchor is cut.
+pub const LANE_BYTES: u64 = EXTENT_BYTES;
 /// A read this close to the end of a run still belongs to it: the kernel's readahead arrives out of order.
 pub const RUN_SLACK_BYTES: u64 = 4 * MIB;
 /// Runs of sequential reads that one inode keeps apart.
 pub const RUNS_MAX: usize = 8;
 /// Streams of one inode at a time; the one unused for longest makes room.
-pub const STREAMS_MAX: usize = 8;
+pub const STREAMS_MAX: usize = 32;
 /// After this many reads in a row that no run explains, a reader counts as random, and its paused stream is dropped.
 pub const RANDOM_READS_MAX: u32 = 4;
 /// With `--hold=off` nothing may wait paused: a fetch asks for this much at a time.
@@ -68,6 +76,7 @@ pub const IDLE_NAMES_MIN: usize = 4096;
 
 const _: () = assert!(READ_BYTES_MAX < EXTENT_BYTES, "a read straddles at most two extents");
 const _: () = assert!(WINDOW_BYTES_MIN >= READ_BYTES_MAX, "a stream is never a read short");
+const _: () = assert!(STREAMS_MAX as u64 > 3 * LANES, "a relay leaves room for other readers");
 const _: () = assert!(RANDOM_FETCH_BYTES_MAX <= EXTENT_BYTES, "a bounded fetch fills one extent");
 
 /// How hard Holdfast tries to keep a replaced object's bytes within reach.

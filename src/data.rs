@@ -12,6 +12,7 @@ pub mod memory;
 pub mod pace;
 pub mod patience;
 pub mod ranges;
+mod relay;
 pub mod requests;
 pub mod retry;
 pub mod runs;

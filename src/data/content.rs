@@ -26,10 +26,11 @@ use crate::data::lifeboat::{Lifeboat, Refused};
 use crate::data::memory::{Sweep, Swept};
 use crate::data::patience::or_timeout;
 use crate::data::ranges::Ranges;
+use crate::data::relay::Relay;
 use crate::data::runs::Runs;
 use crate::data::stream::{self, Permission, Stream, StreamId, Upkeep};
 use crate::env::store::{ErrorKind, Store, StoreError};
-use crate::env::{Disk, Env, Spawn};
+use crate::env::{Clock, Disk, Env, Spawn};
 use crate::error::FsError;
 use crate::lock::Lock;
 use crate::op::Fh;
@@ -90,7 +91,8 @@ pub(super) struct Inner<B> {
     reads: u64,
     /// Bytes that the kernel has been given; its page cache may still have them.
     served: Ranges,
-    superseded: Option<Successor>,
+    pub(super) superseded: Option<Successor>,
+    pub(super) relay: Option<Relay>,
     /// The version id that would still name it names nothing any more.
     gone: bool,
     boat: Option<Arc<B>>,
@@ -134,6 +136,7 @@ impl<E: Env> Content<E> {
                 reads: 0,
                 served: Ranges::new(),
                 superseded: None,
+                relay: None,
                 gone: false,
                 boat: None,
                 boat_refused: false,
@@ -240,7 +243,9 @@ impl<E: Env> Content<E> {
         }
         let run_bytes = self.note_read(offset, end - offset);
         loop {
-            match self.step(offset..end, run_bytes) {
+            let step = self.step(offset..end, run_bytes);
+            self.hop_if_outrun(end);
+            match step {
                 Step::Serve(data) => return Ok(data),
                 Step::Load(pieces) => return self.load(pieces, (end - offset) as usize).await,
                 Step::Start(id) => self.start_stream(id, None),
@@ -448,7 +453,7 @@ impl<E: Env> Content<E> {
         Ok(joined.freeze())
     }
 
-    fn start_stream(self: &Arc<Self>, id: StreamId, body: Option<BodyOf<E>>) {
+    pub(super) fn start_stream(self: &Arc<Self>, id: StreamId, body: Option<BodyOf<E>>) {
         self.context.env.spawn().spawn("stream", stream::run(self.clone(), id, body));
     }
 
@@ -478,9 +483,20 @@ impl<E: Env> Content<E> {
         self.inner.lock().gone = true;
     }
 
+    /// Whether the stream still has a purpose.
+    pub(super) fn wants(&self, id: StreamId) -> bool {
+        self.inner.lock().stream(id).is_some()
+    }
+
+    /// Where the stream is to end.
+    pub(super) fn end_of(&self, id: StreamId) -> u64 {
+        self.inner.lock().stream(id).map_or(0, |stream| stream.end)
+    }
+
     /// Whether the stream may read on.
     pub(super) fn permission(&self, id: StreamId) -> Permission {
         let memory_short = self.context.memory.is_short_of(MIB);
+        let now = self.context.env.clock().now();
         let mut inner = self.inner.lock();
         let lost = !self.is_refetchable(&inner);
         let drains = lost && !inner.boat_refused && self.context.config.hold != Hold::Off;
@@ -496,6 +512,9 @@ impl<E: Env> Content<E> {
             (stream.demand + stream.window).max(stream.trickle_to)
         };
         stream.paused = stream.pos >= limit && stream.pos < stream.end;
+        if stream.paused || stream.busy.0 == 0 {
+            stream.busy = (0, now);
+        }
         if !stream.paused {
             return Permission::Run {
                 pos: stream.pos,
@@ -545,6 +564,9 @@ impl<E: Env> Content<E> {
         let mut inner = self.inner.lock();
         let Some(stream) = inner.stream(id) else { return };
         stream.pos += bytes;
+        // It may have been cut while these were under way.
+        stream.end = stream.end.max(stream.pos);
+        stream.busy.0 += bytes;
         if stream.pos >= stream.wake_at {
             stream.wake_at = u64::MAX;
             drop(inner);
@@ -556,6 +578,7 @@ impl<E: Env> Content<E> {
     pub(super) fn end_stream(&self, id: StreamId, error: Option<FsError>) {
         let mut inner = self.inner.lock();
         inner.streams.retain(|stream| stream.id != id);
+        inner.relay_lost(id);
         if let Some(error) = error {
             if inner.failed.len() == FAILED_KEPT {
                 inner.failed.remove(0);
@@ -651,7 +674,7 @@ impl<B> Inner<B> {
         self.opening > 0 || !self.handles.is_empty()
     }
 
-    fn add_stream(&mut self, range: Range<u64>, open_ended: bool) -> StreamId {
+    pub(super) fn add_stream(&mut self, range: Range<u64>, open_ended: bool) -> StreamId {
         self.next_stream += 1;
         let id = StreamId(self.next_stream);
         self.streams.push(Stream::new(id, range, open_ended, self.reads));
@@ -719,6 +742,7 @@ impl<B> Inner<B> {
     /// Nobody has the file open: stop fetching, free the disk, and of a superseded Version keep nothing.
     fn let_go(&mut self) {
         self.streams.clear();
+        self.relay = None;
         self.boat = None;
         self.boat_refused = false;
         if self.superseded.is_some() {

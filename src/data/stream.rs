@@ -14,13 +14,14 @@ use crate::config::{LIFEBOAT_WRITE_BYTES, RENEW_EVERY, STALL_MAX, TRICKLE_BYTES,
 use crate::data::content::{BodyOf, Content};
 use crate::data::extent::ExtentWriter;
 use crate::data::patience::{or_interrupted, or_timeout};
+use crate::data::relay::Busy;
 use crate::data::retry::{Retry, Verdict};
 use crate::env::store::{Body, ByteRange, ErrorKind, StoreError};
-use crate::env::{Clock, Env, Rng};
+use crate::env::{Clock, Env, Rng, Time};
 use crate::error::FsError;
 use crate::state::version::Successor;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StreamId(pub(super) u64);
 
 /// A stream as its content sees it.
@@ -44,6 +45,8 @@ pub(super) struct Stream {
     pub(super) trickle_to: u64,
     /// It waits for its limit to move.
     pub(super) paused: bool,
+    /// What it brought since it last had to wait for its reader, and since when that is.
+    pub(super) busy: Busy,
     /// Readers wait for `pos` to reach this.
     pub(super) wake_at: u64,
     /// The content's read count when it was last of use.
@@ -63,6 +66,7 @@ impl Stream {
             window: WINDOW_BYTES_MIN,
             trickle_to: 0,
             paused: false,
+            busy: (0, Time::ZERO),
             wake_at: u64::MAX,
             used_at_read: reads,
         }
@@ -94,7 +98,8 @@ pub(super) async fn run<E: Env>(content: Arc<Content<E>>, id: StreamId, body: Op
     // Dropped on every way out, a panic included: readers must never wait on a stream that is gone.
     let mut ending = Ending { content: content.clone(), id, error: None, done: false };
     let retry = Retry::new(content.context.config.deadline);
-    let mut flow = Flow { content, id, body, retry, writer: None, streamed: 0, packed: BytesMut::new() };
+    let body_end = content.end_of(id);
+    let mut flow = Flow { content, id, body, body_end, retry, writer: None, streamed: 0, packed: BytesMut::new() };
     ending.error = flow.run().await.err();
     ending.done = true;
 }
@@ -123,6 +128,8 @@ struct Flow<E: Env> {
     content: Arc<Content<E>>,
     id: StreamId,
     body: Option<BodyOf<E>>,
+    /// Where the body ends: beyond the stream's own end once that was cut.
+    body_end: u64,
     retry: Retry,
     writer: Option<ExtentWriter>,
     /// Bytes delivered so far.
@@ -150,15 +157,21 @@ impl<E: Env> Flow<E> {
                 continue;
             }
             if pos == end {
-                self.expect_end().await;
+                if self.body_end == end {
+                    self.expect_end().await;
+                }
                 return Ok(());
             }
             let outcome = match self.body.take() {
-                None => Self::connect(&self.content, at, end).await.map(|body| self.body = Some(body)),
-                Some(body) => match self.next_chunk(body, end - at).await {
+                None => Self::connect(&self.content, at, end).await.map(|body| {
+                    (self.body, self.body_end) = (Some(body), end);
+                    self.content.connected(self.id);
+                }),
+                Some(body) => match self.next_chunk(body, self.body_end - at).await {
                     None => continue,
-                    Some(Ok(chunk)) => {
+                    Some(Ok(mut chunk)) => {
                         self.retry.progressed();
+                        chunk.truncate((end - at) as usize);
                         if into_lifeboat {
                             self.packed.extend_from_slice(&chunk);
                         } else {
@@ -189,7 +202,7 @@ impl<E: Env> Flow<E> {
     /// The next bytes of the body, which is put back; `None` when the content has news for this stream.
     async fn next_chunk(&mut self, mut body: BodyOf<E>, left: u64) -> Option<Result<Bytes, StoreError>> {
         let go = self.content.go.listen();
-        if matches!(self.content.permission(self.id), Permission::Stop) {
+        if !self.content.wants(self.id) {
             return None;
         }
         let clock = self.content.context.env.clock();
@@ -270,7 +283,7 @@ impl<E: Env> Flow<E> {
             Upkeep::Trickle => self.content.trickle(self.id, TRICKLE_BYTES),
             // Make before break: if the Version is gone, the old GET is what still has it.
             Upkeep::Renew { pos, end } => match Self::connect(&self.content, pos, end).await {
-                Ok(body) => self.body = Some(body),
+                Ok(body) => (self.body, self.body_end) = (Some(body), end),
                 Err(error) => self.note_if_gone(&error),
             },
             Upkeep::None => {}

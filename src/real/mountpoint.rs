@@ -73,7 +73,7 @@ impl MountEntry {
 /// The topmost mount at exactly this absolute path.
 pub fn mount_at(path: &Path) -> Option<MountEntry> {
     let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    table.lines().filter_map(parse_entry).filter(|entry| entry.path == path).last()
+    table.lines().filter_map(parse_entry).rfind(|entry| entry.path == path)
 }
 
 fn parse_entry(line: &str) -> Option<MountEntry> {
