@@ -8,7 +8,10 @@
 
 mod churn;
 mod fresh;
+mod listing;
+mod mirror;
 mod mounted;
+mod names;
 mod outage;
 mod random;
 mod reader;

@@ -182,9 +182,8 @@ impl Mapping {
     pub fn new(key: &str, file: &File) -> Self {
         let bytes = file.metadata().expect("fstat").len() as usize;
         // SAFETY: a fresh mapping of an open file, owned by the value returned.
-        let at = unsafe {
-            libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0)
-        };
+        let at =
+            unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         assert_ne!(at, libc::MAP_FAILED, "mmap: {}", io::Error::last_os_error());
         Self { key: key.to_string(), at: NonNull::new(at).expect("mmap maps no page at zero"), bytes }
     }
