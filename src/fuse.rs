@@ -462,12 +462,14 @@ fn add_plus(reply: &mut ReplyDirectoryPlus, entry: &DirEntry) -> bool {
         Some(Entry { attr: Some(attr), entry_ttl, .. }) => {
             reply.add(INodeNo(attr.ino.0), entry.offset, &*entry.name, entry_ttl, &file_attr(attr), GENERATION)
         }
-        // A nodeid of zero tells the kernel to look the name up when it needs to.
+        // A nodeid of zero tells the kernel to look the name up when it needs to; fuser takes it from the attributes,
+        // and it is the number that readdir(3) sees too, which leaves out entries numbered zero. So `.` and `..` get
+        // theirs; the kernel does not count them as look-ups.
         Some(Entry { attr: None, .. }) | None => {
-            let attr = FileAttr { kind: file_type(entry.kind), ..no_attr() };
             let dots = matches!(&*entry.name, "." | "..");
-            let ino = if dots { entry.ino.0 } else { 0 };
-            reply.add(INodeNo(ino), entry.offset, &*entry.name, &Duration::ZERO, &attr, GENERATION)
+            let ino = INodeNo(if dots { entry.ino.0 } else { 0 });
+            let attr = FileAttr { ino, kind: file_type(entry.kind), ..no_attr() };
+            reply.add(ino, entry.offset, &*entry.name, &Duration::ZERO, &attr, GENERATION)
         }
     }
 }

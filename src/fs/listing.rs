@@ -24,6 +24,12 @@ pub(super) struct DirectoryHandle {
     listing: Mutex<Option<Listing>>,
 }
 
+impl DirectoryHandle {
+    pub(super) fn ino(&self) -> Ino {
+        self.ino
+    }
+}
+
 /// Keys that were met and that no path shows: counted, and the first one named in the log.
 #[derive(Debug, Default)]
 pub(super) struct Hidden(AtomicU64);
@@ -49,7 +55,7 @@ const DOTS: u64 = 2;
 
 impl<E: Env> Fs<E> {
     pub(super) fn opendir(&self, ino: Ino) -> Result<Reply, FsError> {
-        self.tree.lock().directory(ino)?;
+        self.tree.lock().listing_begins(ino)?;
         let handle = DirectoryHandle { ino, listing: Mutex::new(None) };
         let fh = self.handles.lock().insert(Handle::Directory(Arc::new(handle)));
         Ok(Reply::Opened { fh })

@@ -68,13 +68,17 @@ impl<E: Env> Fs<E> {
 
     pub(super) fn release(&self, fh: Fh) -> Result<Reply, FsError> {
         let handle = self.handles.lock().remove(fh).ok_or(FsError::BadHandle(fh.0))?;
-        if let Handle::File { ino, content } = handle {
-            content.closed(fh);
-            let mut tree = self.tree.lock();
-            if let Ok(file) = tree.file_mut(ino) {
-                file.opens -= 1;
+        match handle {
+            Handle::File { ino, content } => {
+                content.closed(fh);
+                let mut tree = self.tree.lock();
+                if let Ok(file) = tree.file_mut(ino) {
+                    file.opens -= 1;
+                }
+                tree.drop_if_unknown(ino);
             }
-            tree.drop_if_unknown(ino);
+            Handle::Directory(directory) => self.tree.lock().listing_ended(directory.ino()),
+            Handle::Fenced(_) => {}
         }
         Ok(Reply::Done)
     }

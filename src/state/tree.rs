@@ -84,6 +84,8 @@ pub struct Directory {
     pub prefix: String,
     names: BTreeMap<Name, NameEntry>,
     prune_at: usize,
+    /// Open listings, which may yet have to tell of any name.
+    listings: u32,
 }
 
 #[derive(Debug)]
@@ -352,6 +354,18 @@ impl<C: Holds> Tree<C> {
         }
     }
 
+    /// A listing begins: until its end, names that it has taken in are remembered however old they get.
+    pub fn listing_begins(&mut self, ino: Ino) -> Result<(), FsError> {
+        self.directory_mut(ino)?.listings += 1;
+        Ok(())
+    }
+
+    pub fn listing_ended(&mut self, ino: Ino) {
+        if let Ok(directory) = self.directory_mut(ino) {
+            directory.listings -= 1;
+        }
+    }
+
     /// The inode number that a name has or will have; listings show it before any look-up.
     pub fn number(&mut self, parent: Ino, name: &Name) -> Result<Ino, FsError> {
         if let Some(ino) = self.entry_mut(parent, name)?.ino {
@@ -533,12 +547,13 @@ impl<C: Holds> Tree<C> {
         entry.seen.at.plus(ttl)
     }
 
-    /// Drops names that are out of date and that the kernel does not know, once there are many.
+    /// Drops names that are out of date and that the kernel does not know, once there are many; but none that a listing
+    /// under way may have taken in and not told of yet.
     fn prune(&mut self, ino: Ino, now: Time) {
         let (positive, negative) = (self.metadata_ttl, self.negative_metadata_ttl);
         let Some(inode) = self.inodes.get(&ino) else { return };
         let Node::Directory(directory) = &inode.node else { return };
-        if directory.names.len() < directory.prune_at {
+        if directory.names.len() < directory.prune_at || directory.listings > 0 {
             return;
         }
         let idle = |entry: &NameEntry| {
@@ -586,7 +601,7 @@ impl<C: Holds> Tree<C> {
 
 impl Directory {
     fn new(prefix: String) -> Self {
-        Self { prefix, names: BTreeMap::new(), prune_at: IDLE_NAMES_MIN }
+        Self { prefix, names: BTreeMap::new(), prune_at: IDLE_NAMES_MIN, listings: 0 }
     }
 
     /// The key of a file of that name here.

@@ -1,5 +1,6 @@
 //! The first contact with the bucket, and how its failure is told to the person who mounts.
 
+use aws_sdk_s3::types::EncodingType;
 use tokio::runtime::Handle;
 
 use super::connection::Connection;
@@ -48,7 +49,9 @@ pub(super) async fn connect(options: S3Options, handle: Handle) -> Result<Connec
     let connection = Connection::open(options, handle).await?;
     let probe = connection.call(|current| {
         let options = connection.options();
-        let list = current.client.list_objects_v2().bucket(&options.bucket).max_keys(1);
+        // As every listing here: the first key may hold what XML cannot carry.
+        let list =
+            current.client.list_objects_v2().bucket(&options.bucket).max_keys(1).encoding_type(EncodingType::Url);
         let prefix = Some(options.prefix.clone()).filter(|prefix| !prefix.is_empty());
         list.set_prefix(prefix).send()
     });

@@ -1,0 +1,22 @@
+//! The promise over a real kernel: the binary mounts a bucket of a real server, and applications are real processes.
+//!
+//! One binary, so that it links once. [`world::World`] is what a test holds; the other modules without `#[test]`s are
+//! [`require`] (what is skipped when), [`mounted`] (one mount), [`remote`] (who serves the bucket), [`reader`] (what an
+//! application does) and [`proxy`] (answers that are wrong on the wire).
+//!
+//! No test measures time. Time-outs only end a test that hangs.
+
+mod churn;
+mod fresh;
+mod listing;
+mod mirror;
+mod mounted;
+mod names;
+mod outage;
+mod random;
+mod reader;
+mod remote;
+mod replaced;
+mod requests;
+mod require;
+mod world;
