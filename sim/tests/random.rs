@@ -258,7 +258,11 @@ fn run(seed: u64) -> u64 {
     let weather = disturb(w.outside(), SimRng::new(seed, "weather"));
     w.run(async move {
         let applications = join_all(applications.into_iter().map(Application::run));
-        let weather = async { if plan.faults { weather.await } };
+        let weather = async {
+            if plan.faults {
+                weather.await
+            }
+        };
         futures_util::future::join3(applications, mutations, weather).await
     });
 

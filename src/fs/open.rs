@@ -93,7 +93,22 @@ impl<E: Env> Fs<E> {
             let file = tree.file(ino)?;
             (file.content.clone(), file.version.key.clone(), verified, pinned)
         };
-        let Some(content) = content else { return self.open_cold(opening, &key).await };
+        let (content, verified) = match content {
+            Some(content) => (content, verified),
+            None => {
+                let gate = self.cold_opens.of(ino);
+                let _turn = gate.lock().await;
+                // Whoever was before us may have opened it.
+                let (content, verified) = {
+                    let tree = self.tree.lock();
+                    (tree.file(ino)?.content.clone(), tree.is_verified(ino, self.now())?)
+                };
+                match content {
+                    Some(content) => (content, verified),
+                    None => return self.open_cold(opening, &key).await,
+                }
+            }
+        };
         opening.hold(content.clone());
         if pinned {
             // By the open that was answered ESTALE just now: its GET is waiting here, and goes on if the Version has
@@ -161,7 +176,7 @@ impl<E: Env> Fs<E> {
             drop(tree);
             return Err(self.pin(ino, key, stamp, version, reply.meta, reply.range, reply.body));
         }
-        // Another open may have been faster; then its content is the inode's, and this GET was for nothing.
+        // A pin may have been faster; then its content is the inode's, and this GET was for nothing.
         let content = match &file.content {
             Some(content) => content.clone(),
             None => {
