@@ -180,23 +180,27 @@ fn with_a_ttl_of_zero_every_open_is_fresh() {
 
 #[test]
 fn a_slow_and_stale_answer_does_not_override_a_newer_one() {
-    let mut w = World::new(doubtful());
-    w.s3().put("film", version(1), MIB);
-    // This HEAD sees version 1 and takes two seconds to say so.
-    w.s3().fault(head("film").nth(1), FaultKind::BodySlow { chunk: seconds(1) });
-    let process = w.process();
-    let slow = process.clone();
-    w.s3().after(head("film").nth(1), Mutation::put("film", version(2), 2 * MIB));
-    let (early, film) = w.run(async move {
-        let early = slow.stat("/film");
-        let film = async {
+    for config in [patient(), doubtful()] {
+        let mut w = World::new(config);
+        w.s3().put("film", version(1), 24 * MIB);
+        w.app().stat("/film").unwrap();
+        w.wait(seconds(61));
+        // This HEAD sees version 1 and takes two seconds to say so.
+        w.s3().fault(head("film").nth(1), FaultKind::AnswerSlow(seconds(2)));
+        w.s3().after(head("film").nth(1), Mutation::put("film", version(2), 20 * MIB));
+        let (slow, process, handle) = (w.process(), w.process(), w.handle());
+        let early = async move { slow.stat("/film").await.map(|attr| attr.size) };
+        let film = async move {
+            handle.sleep(millis(20)).await;
             let film = process.open("/film").await.unwrap();
-            (process.read_to_end(film).await, process.stat("/film").await.map(|attr| attr.size))
+            process.read(film, 0..MIB).await.unwrap();
+            film
         };
-        futures_util::future::join(early, film).await
-    });
-    assert!(early.is_ok());
-    assert_eq!(film, (Ok(version(2)), Ok(2 * MIB)));
+        let (early, film) = w.run(futures_util::future::join(early, film));
+        assert_eq!(early, Ok(20 * MIB), "its answer was out of date before it came");
+        assert_eq!(w.app().hold(film), "current");
+        assert_eq!(w.app().read_to_end(film), Ok(version(2)));
+    }
 }
 
 // Reopening.

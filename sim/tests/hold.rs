@@ -469,3 +469,57 @@ fn every_get_of_an_open_version_names_it() {
     let read = w.app().pread(film, 55 * MIB..55 * MIB + KIB);
     assert!(matches!(read, Err(Errno::EIO | Errno::ESTALE)), "{read:?}");
 }
+
+// Several GETs of one version.
+
+#[test]
+fn what_an_anchor_delivers_beyond_a_lane_that_died_is_read() {
+    for nth in 2..5 {
+        for break_after in [100 * KIB, 3 * MIB] {
+            let mut config = WorldConfig::calm().mounted(|mount| mount.hold_max = 0);
+            let chunk = Duration::from_micros(728);
+            config.store.chunk = chunk..=chunk;
+            let mut w = World::new(config);
+            w.s3().put("film", version(1), 80 * MIB);
+            // The reader outruns its connection; while the lanes are being set up, one is refused, for the object was
+            // replaced, and another breaks.
+            w.s3().before(get("film").nth(nth + 1), Mutation::put("film", version(2), 80 * MIB));
+            w.s3().fault(get("film").nth(nth), FaultKind::BodyBreaks { after: break_after });
+            let film = w.app().open("/film");
+            assert_eq!(w.app().read_to_end(film), Ok(version(1)), "GET {nth} breaks after {break_after}");
+            w.drop_caches();
+            assert_eq!(w.app().pread(film, 60 * MIB..80 * MIB), Ok(version(1)), "GET {nth} breaks after {break_after}");
+        }
+    }
+}
+
+#[test]
+fn two_anchors_of_one_version_are_saved_once() {
+    let mut w = World::mounted(|mount| mount.hold_max = 70 * MIB);
+    w.s3().put("film", version(1), 64 * MIB);
+    let film = w.app().open("/film");
+    w.app().read(film, 0..MIB);
+    w.app().read(film, 32 * MIB..36 * MIB);
+    w.s3().replace("film", version(2), 64 * MIB);
+    w.wait(seconds(2));
+    w.app().stat("/film").unwrap();
+    w.wait(seconds(5));
+    assert!(w.fs().census().lifeboat_bytes <= 64 * MIB);
+    w.s3().down();
+    assert_eq!(w.app().pread(film, 0..64 * MIB), Ok(version(1)));
+    w.s3().up();
+}
+
+#[test]
+fn a_scattered_reader_does_not_take_the_anchor_from_a_viewer() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 128 * MIB);
+    let viewer = w.app().open("/film");
+    let other = w.app().open("/film");
+    w.app().read(viewer, 0..8 * MIB);
+    for at in [120, 60, 90, 30, 100, 40, 70, 50] {
+        w.app().pread(other, at * MIB..at * MIB + 4 * KIB).unwrap();
+    }
+    w.s3().replace("film", version(2), 64 * MIB);
+    assert_eq!(w.app().read_to_end(viewer), Ok(version(1)));
+}

@@ -110,7 +110,8 @@ async fn disturb(outside: Outside, rng: SimRng) {
             9 => FaultKind::RangeShifted(16),
             10 => FaultKind::Delayed(millis(rng.below(5000))),
             _ => {
-                outside.down_for(millis(rng.below(20_000)));
+                // Now and then past the deadline.
+                outside.down_for(millis(rng.below(20_000) * (1 + rng.below(8))));
                 continue;
             }
         };

@@ -360,8 +360,11 @@ impl<E: Env> Content<E> {
         if inner.runs.strays() >= RANDOM_READS_MAX && self.context.config.hold == Hold::Auto {
             let reads = inner.reads;
             let superseded = inner.superseded.is_some();
+            // What fed a sequential reader is his anchor, though others of the same file read here and there.
             let idle = |stream: &Stream| {
-                stream.open_ended && !superseded && reads - stream.used_at_read >= RANDOM_READS_MAX.into()
+                let sequential = stream.demand - stream.origin >= SEQUENTIAL_BYTES_MIN;
+                let unused = reads - stream.used_at_read >= RANDOM_READS_MAX.into();
+                stream.open_ended && !superseded && unused && !sequential
             };
             if self.version.size > WHOLE_FETCH_BYTES && inner.streams.iter().any(idle) {
                 inner.streams.retain(|stream| !idle(stream));
@@ -411,7 +414,9 @@ impl<E: Env> Content<E> {
         {
             fetch.end = fetch.end.min(*next);
         }
-        inner.make_room_for_stream();
+        if inner.make_room_for_stream() {
+            self.go.notify(usize::MAX);
+        }
         let id = inner.add_stream(fetch, open_ended);
         Step::Start(id)
     }
@@ -699,15 +704,15 @@ impl<B> Inner<B> {
         self.streams.iter_mut().filter(serves).max_by_key(|stream| stream.pos)
     }
 
-    /// The stream unused for longest makes room for another.
-    fn make_room_for_stream(&mut self) {
+    /// The stream unused for longest makes room for another, and must be told.
+    fn make_room_for_stream(&mut self) -> bool {
         if self.streams.len() < STREAMS_MAX {
-            return;
+            return false;
         }
         let idle = self.streams.iter().filter(|stream| stream.open_ended && !stream.keep && stream.wake_at == u64::MAX);
-        if let Some(idle) = idle.min_by_key(|stream| stream.used_at_read).map(|stream| stream.id) {
-            self.streams.retain(|stream| stream.id != idle);
-        }
+        let idle = idle.min_by_key(|stream| stream.used_at_read).map(|stream| stream.id);
+        self.streams.retain(|stream| Some(stream.id) != idle);
+        idle.is_some()
     }
 
     /// Notes that the kernel gets `range`, and lets the streams behind it run on. True if one may have been waiting.

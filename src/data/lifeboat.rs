@@ -54,23 +54,29 @@ pub struct Lifeboat<S> {
     spool: S,
     fleet: Arc<Lifeboats>,
     saved: Lock<Ranges>,
-    reserved: AtomicU64,
+    /// What disk space was reserved for: saved, being saved, or failed to be.
+    reserved: Lock<Ranges>,
 }
 
 impl<S: Spool> Lifeboat<S> {
     pub async fn launch<D: Disk<Spool = S>>(disk: &D, fleet: Arc<Lifeboats>) -> Result<Self, Refused> {
         let spool = disk.create_spool().await?;
-        Ok(Self { spool, fleet, saved: Lock::default(), reserved: AtomicU64::new(0) })
+        Ok(Self { spool, fleet, saved: Lock::default(), reserved: Lock::default() })
     }
 
     /// Saves the object's bytes at `offset`. After `Ok` they are held until the lifeboat is dropped.
     pub async fn save<D: Disk<Spool = S>>(&self, disk: &D, offset: u64, bytes: Bytes) -> Result<(), Refused> {
         let len = bytes.len() as u64;
-        if !self.fleet.reserve(len) {
-            return Err(Refused::HoldMax(self.fleet.bytes_max));
+        {
+            // Two anchors may bring the same bytes; they take disk space once.
+            let mut reserved = self.reserved.lock();
+            let range = offset..offset + len;
+            if !self.fleet.reserve(reserved.missing_bytes(range.clone())) {
+                return Err(Refused::HoldMax(self.fleet.bytes_max));
+            }
+            // From here on the reservation belongs to this lifeboat, also if the write fails half-way.
+            reserved.insert(range);
         }
-        // From here on the reservation belongs to this lifeboat, also if the write fails half-way.
-        self.reserved.fetch_add(len, Ordering::Relaxed);
         let space = disk.space().await?;
         if space.free.saturating_sub(len) < space.total / 100 * DISK_FREE_PERCENT_MIN {
             return Err(Refused::DiskShare);
@@ -102,7 +108,7 @@ impl<S: Spool> Lifeboat<S> {
 
 impl<S> Drop for Lifeboat<S> {
     fn drop(&mut self) {
-        let reserved = self.reserved.load(Ordering::Relaxed);
+        let reserved = self.reserved.lock().bytes();
         self.fleet.used.fetch_sub(reserved, Ordering::Relaxed);
     }
 }

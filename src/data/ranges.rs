@@ -22,6 +22,17 @@ impl Ranges {
         self.0.iter().map(|(start, end)| end - start).sum()
     }
 
+    /// How many bytes of `range` are not in the set.
+    pub fn missing_bytes(&self, range: Range<u64>) -> u64 {
+        let before = self.0.range(..range.start).next_back();
+        let held: u64 = before
+            .into_iter()
+            .chain(self.0.range(range.clone()))
+            .map(|(&start, &end)| end.min(range.end).saturating_sub(start.max(range.start)))
+            .sum();
+        range.end - range.start - held
+    }
+
     pub fn insert(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
@@ -75,6 +86,10 @@ mod tests {
             for offset in 0..79u64 {
                 let run = naive[offset as usize..].iter().take_while(|held| **held).count() as u64;
                 assert_eq!(ranges.end_of(offset), (run > 0).then_some(offset + run));
+            }
+            for range in [0..79, 5..6, 10..40, 30..30, 59..79] {
+                let held = naive[range.start as usize..range.end as usize].iter().filter(|held| !**held).count();
+                assert_eq!(ranges.missing_bytes(range), held as u64);
             }
             assert_eq!(ranges.bytes(), naive.iter().filter(|held| **held).count() as u64);
         }

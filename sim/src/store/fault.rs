@@ -22,6 +22,8 @@ pub enum FaultKind {
     Refused(StoreError),
     /// Takes so much longer to be applied.
     Delayed(Duration),
+    /// Applied when it should be, and answered so much later.
+    AnswerSlow(Duration),
     /// Applied, but the connection breaks before the answer.
     AnswerLost,
     /// The connection breaks, and it is applied that much later all the same.
@@ -130,6 +132,13 @@ impl Suffering {
     pub(super) fn delay(&self) -> Duration {
         self.iter().fold(Duration::ZERO, |sum, fault| match fault {
             FaultKind::Delayed(delay) => sum.saturating_add(*delay),
+            _ => sum,
+        })
+    }
+
+    pub(super) fn answer_delay(&self) -> Duration {
+        self.iter().fold(Duration::ZERO, |sum, fault| match fault {
+            FaultKind::AnswerSlow(delay) => sum.saturating_add(*delay),
             _ => sum,
         })
     }

@@ -100,7 +100,7 @@ impl Server {
         let suffering = locked(&self.faults).meet(&asked);
         let hooks = locked(&self.hooks).take(&asked);
         let before = self.rng.within(&self.config.before).saturating_add(suffering.delay());
-        let after = self.rng.within(&self.config.after);
+        let after = self.rng.within(&self.config.after).saturating_add(suffering.answer_delay());
         let sent_at = self.now();
         let log = locked(&self.record).sent(asked, sent_at);
         Admitted { suffering, hooks, log, sent_at, before, after }
