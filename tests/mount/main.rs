@@ -13,6 +13,7 @@ mod fresh;
 mod life;
 mod listing;
 mod mirror;
+mod moto;
 mod mounted;
 mod names;
 mod outage;

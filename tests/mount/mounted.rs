@@ -205,7 +205,7 @@ impl Drop for Mounted {
 }
 
 /// Has the kernel end the child when the thread that starts it is gone, so that an interrupted test run leaves nothing.
-fn end_with_this_thread(command: &mut Command) {
+pub fn end_with_this_thread(command: &mut Command) {
     let ask = || {
         // SAFETY: prctl(2) with PR_SET_PDEATHSIG touches no memory, and is allowed between fork and exec.
         match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {
