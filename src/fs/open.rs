@@ -172,6 +172,15 @@ impl<E: Env> Fs<E> {
         let version = Version::of(key, &reply.meta);
         let mut tree = self.tree.lock();
         let file = tree.file_mut(ino)?;
+        if version.etag == file.version.etag && version.size != file.version.size {
+            let what =
+                format!("its ETag {} was of {} bytes before, of {} now", version.etag, file.version.size, version.size);
+            // Which of the two answers was wrong, nobody can tell: neither is used.
+            let (parent, name) = tree.place(ino)?;
+            tree.distrust(parent, &name);
+            let cause = StoreError::new(ErrorKind::InvalidAnswer, what);
+            return Err(FsError::Nonsense { key: key.clone(), cause });
+        }
         if !version.is_same(&file.version) {
             drop(tree);
             return Err(self.pin(ino, key, stamp, version, reply.meta, reply.range, reply.body));
