@@ -136,6 +136,7 @@ fn reads_at_and_past_the_end_are_empty() {
     let_go(&mut w, ino, fh);
 }
 
+/// Rule R24.
 #[test]
 fn seeking_data_and_holes_is_answered_as_for_a_file_without_holes() {
     let (mut w, ino, fh) = film();
@@ -187,6 +188,7 @@ fn attributes_tell_what_s3_knows_and_nothing_else() {
     assert!(matches!(w.ask(Op::Listxattr { ino: Ino::ROOT }), Ok(Reply::Xattr(names)) if names.is_empty()));
 }
 
+/// Rule R29.
 #[test]
 fn a_fenced_handle_fails_and_the_others_live_on() {
     let (mut w, ino, fh) = film();
@@ -214,6 +216,7 @@ fn a_handle_closed_while_it_is_read_lets_go_of_everything() {
     assert_eq!((read, closed), (Ok(version(1)), Ok(())));
 }
 
+/// Rule R28.
 #[test]
 fn archived_objects_are_shown_and_not_readable() {
     let mut w = World::calm();

@@ -142,6 +142,7 @@ fn who_may_not_list_may_still_read_what_he_can_name() {
 
 // Bodies.
 
+/// Rule R25.
 #[test]
 fn a_body_that_breaks_is_resumed_at_its_byte_under_the_same_condition() {
     let mut w = World::calm();
@@ -170,6 +171,7 @@ fn a_body_that_stalls_is_resumed() {
     assert!(w.now().0 < seconds(20));
 }
 
+/// Rule R2.
 #[test]
 fn a_body_that_runs_over_gives_no_byte_too_many() {
     for size in [0, 100 * KIB, 24 * MIB] {
@@ -290,6 +292,7 @@ fn a_store_that_ignores_conditions_is_caught_by_its_etag() {
 
 // Throttling.
 
+/// Rule R26.
 #[test]
 fn throttling_slows_everybody_down() {
     let mut w = World::calm();

@@ -71,6 +71,7 @@ fn a_small_file_costs_one_get_from_open_to_close() {
     }
 }
 
+/// Rule R15.
 #[test]
 fn opening_again_within_the_ttl_costs_nothing() {
     let mut w = World::calm();
@@ -141,6 +142,7 @@ fn fstat_and_reads_of_an_open_file_ask_for_no_metadata() {
 
 // Time.
 
+/// Rule R14.
 #[test]
 fn freshness_counts_from_when_the_request_began() {
     // The server looks at the key at once and answers slowly: the answer is old when it comes.
@@ -154,6 +156,7 @@ fn freshness_counts_from_when_the_request_began() {
     assert_eq!(w.app().stat("/film").map(|attr| attr.size), Ok(2 * MIB));
 }
 
+/// Rule R14.
 #[test]
 fn a_replacement_shows_after_the_ttl_and_no_later() {
     let mut w = World::calm();
@@ -165,6 +168,7 @@ fn a_replacement_shows_after_the_ttl_and_no_later() {
     assert_eq!(w.app().cat("/film"), Ok(version(2)));
 }
 
+/// Rule R14.
 #[test]
 fn with_a_ttl_of_zero_every_open_is_fresh() {
     let mut w = World::new(doubtful());
@@ -178,6 +182,7 @@ fn with_a_ttl_of_zero_every_open_is_fresh() {
     assert_eq!(w.app().try_open("/film"), Err(Errno::ENOENT));
 }
 
+/// Rule R18.
 #[test]
 fn a_slow_and_stale_answer_does_not_override_a_newer_one() {
     for config in [patient(), doubtful()] {
@@ -237,6 +242,7 @@ fn the_old_handle_goes_on_while_the_name_is_opened_anew() {
     );
 }
 
+/// Rule R16.
 #[test]
 fn ceaseless_replacement_never_makes_an_open_fail() {
     let full = patient().mounted(|mount| mount.hold = Hold::Full);

@@ -21,6 +21,7 @@ fn tenths(tenths: u64) -> Duration {
 
 // Sequential readers.
 
+/// Rule R1.
 #[test]
 fn a_reader_finishes_the_version_it_opened_when_the_object_is_replaced() {
     for size in [24 * MIB, 10 * MIB, 40 * MIB] {
@@ -59,6 +60,7 @@ fn a_reader_finishes_the_version_it_opened_when_the_object_is_deleted() {
     assert_eq!(w.app().try_open("/film"), Err(Errno::ENOENT));
 }
 
+/// Rule R6.
 #[test]
 fn a_small_object_is_held_whole_from_its_first_byte() {
     let mut w = World::calm();
@@ -173,6 +175,7 @@ fn replaced_film(config: WorldConfig) -> (World, holdfast_sim::File) {
     (w, film)
 }
 
+/// Rule R7.
 #[test]
 fn once_a_replacement_is_seen_the_rest_is_drained_and_no_broken_connection_loses_it() {
     let (mut w, film) = replaced_film(WorldConfig::calm());
@@ -204,6 +207,7 @@ fn a_deletion_that_a_lookup_sees_is_a_sign_of_replacement_too() {
     assert_eq!(w.app().read_to_end(film), Ok(version(1)));
 }
 
+/// Rule R8.
 #[test]
 fn with_too_little_hold_max_the_anchor_still_serves_a_sequential_reader() {
     let (mut w, film) = replaced_film(WorldConfig::calm().mounted(|mount| mount.hold_max = 3 * MIB));
@@ -269,6 +273,7 @@ fn scattered_film(config: WorldConfig) -> (World, holdfast_sim::File) {
     (w, film)
 }
 
+/// Rule R13.
 #[test]
 fn ranges_that_nobody_holds_are_lost_now_and_later_while_others_still_read() {
     let (mut w, film) = scattered_film(WorldConfig::calm());
@@ -335,6 +340,7 @@ fn with_hold_full_an_anchor_that_waited_for_hours_still_serves() {
     assert_eq!(w.app().read_to_end(film), Ok(version(1)));
 }
 
+/// Rule R10.
 #[test]
 fn with_hold_off_no_request_outlives_its_reads_and_a_replacement_is_told() {
     let mut w = World::mounted(|mount| mount.hold = Hold::Off);
@@ -416,6 +422,7 @@ fn a_long_pause_fills_no_memory() {
     assert_eq!(w.app().read_to_end(film), Ok(version(1)));
 }
 
+/// Rule R2.
 #[test]
 fn an_object_replaced_between_two_ranged_gets_of_one_read_is_never_torn() {
     for at in 1..=3 {

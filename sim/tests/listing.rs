@@ -78,6 +78,7 @@ fn replaced_objects_are_listed_once_and_open_as_they_are() {
 
 // Bad servers.
 
+/// Rule R27.
 #[test]
 fn pages_that_do_not_follow_one_another_are_an_error_and_leave_nothing_behind() {
     for fault in [FaultKind::PageRepeats, FaultKind::PageGoesBack, FaultKind::PageTokenLoops] {

@@ -96,6 +96,7 @@ const BODY_LIES: &[Lie] = &[
     ("a teapot", Expected::Errno(EIO), |_, _| Answer::error(418, "Teapot")),
 ];
 
+/// Rule R27.
 #[test]
 fn a_wrong_answer_to_a_ranged_get_is_an_error_of_that_read_and_nothing_of_it_is_kept() {
     let Some(w) = Lying::world(&[]) else { return };
@@ -256,6 +257,7 @@ fn a_wrong_answer_to_a_look_up_is_eio_and_never_says_that_a_file_is_missing() {
     }
 }
 
+/// Rule R28.
 #[test]
 fn keys_that_may_not_be_read_are_eacces_and_all_others_read() {
     let Some(w) = Lying::world(&[]) else { return };

@@ -45,6 +45,7 @@ fn only_line(command: &mut Command) -> String {
     lines[0].to_string()
 }
 
+/// Rule R31.
 #[test]
 fn a_mount_that_cannot_be_says_why_in_one_sentence_and_leaves_nothing_behind() {
     if !require::fuse() {

@@ -68,6 +68,7 @@ fn lasts() -> Duration {
     Duration::from_secs(if require::everything_is_required() { 15 } else { 5 })
 }
 
+/// Rule R16.
 #[test]
 fn readers_of_objects_that_are_replaced_ceaselessly_see_one_version_each_and_no_error() {
     let Some(w) = World::plain() else { return };

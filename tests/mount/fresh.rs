@@ -23,6 +23,7 @@ fn reopening_after_a_replacement_has_the_new_version_at_once() {
     assert_eq!(film.read_to_end(), saw(version(1), 63 * MIB));
 }
 
+/// Rule R15.
 #[test]
 fn reopening_has_the_new_version_at_once_also_when_the_name_is_cached_for_a_minute() {
     let Some(w) = World::with(&["--metadata-ttl", "60"]) else { return };

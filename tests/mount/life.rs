@@ -122,6 +122,7 @@ fn sigterm_ends_a_mount_without_open_files() {
     }
 }
 
+/// Rule R31.
 #[test]
 fn sigterm_with_an_open_file_unmounts_lazily_and_the_file_reads_to_its_end() {
     let Some(mut w) = World::with(&["--unmount-grace", "1s"]) else { return };
@@ -190,6 +191,7 @@ fn two_mounts_of_one_bucket_do_not_disturb_each_other() {
     assert_eq!(film.read_to_end(), saw(version(1), 19 * MIB));
 }
 
+/// Rule R12.
 #[test]
 fn each_handle_of_a_replaced_object_leaves_one_warning_that_names_key_etags_and_hold() {
     let Some(w) = World::plain() else { return };
@@ -218,6 +220,7 @@ fn each_handle_of_a_replaced_object_leaves_one_warning_that_names_key_etags_and_
     assert_eq!(w.mount.log_lines(&["WARN"]).len(), 2, "{}", w.mount.log());
 }
 
+/// Rule R28.
 #[test]
 fn no_log_line_holds_a_secret_however_much_is_logged() {
     let Some(w) = World::with(&["--log-level", "debug", "--deadline", "2s", "--attempt-timeout", "1s"]) else { return };
@@ -233,6 +236,7 @@ fn no_log_line_holds_a_secret_however_much_is_logged() {
     }
 }
 
+/// Rule R30.
 #[test]
 fn a_mount_refuses_every_change_with_erofs() {
     let Some(w) = World::plain() else { return };
@@ -265,6 +269,7 @@ fn owner_and_modes_are_those_asked_for() {
     assert!(statfs.blocks() > 0 && statfs.name_max() == 255);
 }
 
+/// Rule R23.
 #[test]
 fn extended_attributes_show_what_s3_knows() {
     let Some(w) = World::versioned() else { return };

@@ -200,6 +200,7 @@ fn numbered(range: std::ops::Range<u32>) -> BTreeMap<String, u64> {
     range.map(|n| (format!("d/key-{n:05}"), u64::from(n % 10))).collect()
 }
 
+/// Rule R21.
 #[test]
 fn positions_of_a_directory_stay_good_while_it_is_open() {
     let world = World::prepared(Versioning::Off, &[], |remote| put_all(remote, &numbered(0..3500)));
@@ -225,6 +226,7 @@ fn positions_of_a_directory_stay_good_while_it_is_open() {
     }
 }
 
+/// Rule R21.
 #[test]
 fn names_that_are_there_throughout_are_listed_exactly_once_while_others_come_and_go() {
     const STABLE: u32 = 20_000;

@@ -147,6 +147,7 @@ fn composed_and_decomposed_letters_are_two_names() {
     assert_eq!(std::fs::read_to_string(w.path("e\u{301}")).expect("the other"), "decomposed");
 }
 
+/// Rule R20.
 #[test]
 fn keys_that_no_path_can_spell_are_hidden_and_the_log_says_so_once() {
     let long = "n".repeat(256);
@@ -174,6 +175,7 @@ fn a_name_of_more_than_255_bytes_is_too_long_and_one_of_other_bytes_does_not_exi
     assert_eq!(errno(latin1), Some(nix::libc::ENOENT));
 }
 
+/// Rule R19.
 #[test]
 fn a_directory_shadows_the_file_of_its_name() {
     let world = World::prepared(Versioning::Off, &[], |remote| {

@@ -12,6 +12,7 @@ use crate::world::World;
 
 const SIZE: u64 = 64 * MIB;
 
+/// Rule R25.
 #[test]
 fn a_read_completes_when_the_server_dies_and_comes_back_within_the_deadline() {
     let Some(w) = World::plain() else { return };
@@ -44,6 +45,7 @@ fn a_read_completes_though_the_server_dies_again_and_again() {
     });
 }
 
+/// Rule R25.
 #[test]
 fn a_read_fails_with_eio_after_the_deadline_the_mount_answers_and_all_recovers_when_the_server_returns() {
     let Some(w) = World::with(&["--deadline", "3s", "--attempt-timeout", "1s"]) else { return };

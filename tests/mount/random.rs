@@ -29,6 +29,7 @@ fn reads_here_and_there_and_is_replaced(w: &World) -> Reader {
     film
 }
 
+/// Rule R11.
 #[test]
 fn random_reads_on_a_plain_bucket_fail_with_estale_for_what_is_not_held_and_the_rest_reads() {
     let Some(w) = World::plain() else { return };
@@ -52,6 +53,7 @@ fn random_reads_on_a_plain_bucket_fail_with_estale_for_what_is_not_held_and_the_
     assert_eq!(film.read_at(piece(BEFORE[0])), saw(version(1), PIECE), "nor harm it");
 }
 
+/// Rule R9.
 #[test]
 fn random_reads_on_a_versioned_bucket_read_the_old_version() {
     let Some(w) = World::versioned() else { return };
@@ -66,6 +68,7 @@ fn random_reads_on_a_versioned_bucket_read_the_old_version() {
     }
 }
 
+/// Rule R10.
 #[test]
 fn random_reads_with_hold_full_read_the_old_version() {
     let Some(w) = World::with(&["--hold=full"]) else { return };

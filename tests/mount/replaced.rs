@@ -25,6 +25,7 @@ pub fn rest_after(w: &World<impl Remote>, size: u64, change: impl FnOnce()) -> R
     film.read_to_end()
 }
 
+/// Rule R1.
 #[test]
 fn a_reader_finishes_the_version_it_opened_when_the_object_is_replaced_by_one_of_the_same_size() {
     let Some(w) = World::plain() else { return };
@@ -54,6 +55,7 @@ fn a_reader_finishes_the_version_it_opened_when_the_object_is_deleted() {
     assert!(std::fs::File::open(w.path("film")).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound));
 }
 
+/// Rule R6.
 #[test]
 fn a_reader_of_a_small_object_finishes_the_version_it_opened() {
     let Some(w) = World::plain() else { return };
@@ -86,6 +88,7 @@ pub fn two_handles_in_turn(w: &World<impl Remote>, size: u64) {
     }
 }
 
+/// Rule R5.
 #[test]
 fn an_old_handle_reads_all_old_and_a_new_handle_all_new_in_turn() {
     let Some(w) = World::plain() else { return };
@@ -113,12 +116,14 @@ pub fn two_mappings_in_turn(w: &World<impl Remote>, size: u64) {
     }
 }
 
+/// Rule R1.
 #[test]
 fn an_old_mapping_shows_all_old_and_a_new_one_all_new() {
     let Some(w) = World::plain() else { return };
     two_mappings_in_turn(&w, SIZE);
 }
 
+/// Rule R3.
 #[test]
 fn fstat_of_a_handle_keeps_answering_with_the_attributes_it_was_opened_with() {
     let Some(w) = World::plain() else { return };

@@ -25,6 +25,7 @@ fn a_cold_small_file_costs_one_look_up_and_one_get() {
     assert_eq!(stats.total(), stats.count(GET) + stats.count(HEAD) + stats.count(LIST), "{stats:?}");
 }
 
+/// Rule R22.
 #[test]
 fn a_cold_name_costs_at_most_one_head_and_one_list() {
     let Some(w) = World::plain() else { return };
@@ -38,6 +39,7 @@ fn a_cold_name_costs_at_most_one_head_and_one_list() {
     }
 }
 
+/// Rule R22.
 #[test]
 fn names_just_listed_cost_nothing() {
     let Some(w) = World::with(&["--metadata-ttl", "60"]) else { return };
@@ -94,6 +96,7 @@ fn an_unchanged_file_read_again_later_costs_no_data_request() {
     }
 }
 
+/// Rule R17.
 #[test]
 fn a_missing_name_is_asked_for_once_within_the_negative_ttl() {
     let Some(w) = World::with(&["--negative-metadata-ttl", "60"]) else { return };

@@ -44,6 +44,7 @@ fn look_up(tree: &mut Tree<Fake>, ms: u64, target: Target) -> Option<Ino> {
     tree.grant(Ino::ROOT, &film(), at(ms)).expect("granted").attr.map(|attr| attr.ino)
 }
 
+/// Rule R4.
 #[test]
 fn a_new_version_at_a_name_is_a_new_inode_and_numbers_are_never_used_again() {
     let mut tree = tree();
