@@ -16,7 +16,7 @@ use holdfast::error::Errno;
 use holdfast_sim::disk::{DiskFault, DiskOp};
 use holdfast_sim::rng::SimRng;
 use holdfast_sim::world::Outside;
-use holdfast_sim::{FaultKind, File, KIB, MIB, Matcher, Mutation, Process, World, WorldConfig, version};
+use holdfast_sim::{FaultKind, File, KIB, MIB, Matcher, Mutation, Process, World, WorldConfig, get, version};
 
 const KEYS: [&str; 3] = ["a", "b", "d/c"];
 const SIZES: [u64; 6] = [0, 100, 64 * KIB, 3 * MIB, 6 * MIB, 12 * MIB];
@@ -296,6 +296,7 @@ fn run(seed: u64) -> u64 {
 }
 
 fn seeds() -> Range<u64> {
+    #[allow(clippy::disallowed_methods)]
     let Ok(text) = std::env::var("HOLDFAST_SEEDS") else { return 0..SEEDS };
     let number = |text: &str| text.parse().expect("HOLDFAST_SEEDS is a number or a range");
     match text.split_once("..") {
@@ -327,6 +328,12 @@ fn view(seed: u64) -> u64 {
     let mut w = World::new(config);
     w.s3().put("film", version(1), size);
     let (outside, process) = (w.outside(), w.process());
+    // In a hurry, or easily distracted.
+    let pauses = [2, 20][rng.below(2) as usize];
+    // Between the requests that set up a reader's next stretch is where a replacement hurts.
+    for n in 100..103 {
+        w.s3().before(get("film").nth(2 + rng.below(16)), Mutation::put("film", version(n), size));
+    }
     let viewer_rng = SimRng::new(seed, "viewer");
     let viewing = async move {
         for _ in 0..2 {
@@ -338,7 +345,7 @@ fn view(seed: u64) -> u64 {
                 let read = process.pread(film, at..end).await;
                 assert_eq!(read, Ok(process.version(film)), "{at}..{end} of {size}");
                 at = end;
-                if viewer_rng.below(6) == 0 {
+                if viewer_rng.below(100) < pauses {
                     outside.sleep(millis(viewer_rng.below(200_000))).await;
                 }
             }
