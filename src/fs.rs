@@ -6,6 +6,7 @@
 
 mod attr;
 mod complaints;
+mod gates;
 mod handles;
 mod listing;
 mod lookup;
@@ -21,6 +22,7 @@ use crate::data::context::Context;
 use crate::env::{Clock, Env};
 use crate::error::{FsError, Severity};
 use crate::fs::complaints::Complaints;
+use crate::fs::gates::Gates;
 use crate::fs::handles::Handles;
 use crate::lock::Lock;
 use crate::op::{Fh, Op, Reply};
@@ -32,6 +34,7 @@ pub struct Fs<E: Env> {
     handles: Lock<Handles<E>>,
     hidden: listing::Hidden,
     complaints: Lock<Complaints>,
+    cold_opens: Gates,
 }
 
 impl<E: Env> Fs<E> {
@@ -45,6 +48,7 @@ impl<E: Env> Fs<E> {
             handles: Lock::new(Handles::default()),
             hidden: listing::Hidden::default(),
             complaints: Lock::default(),
+            cold_opens: Gates::default(),
         })
     }
 

@@ -85,7 +85,11 @@ impl<E: Env> Mounted<E> {
 
     /// Answers requests until the file system is unmounted.
     pub fn run(self) -> io::Result<()> {
-        self.session.run()
+        match self.session.run() {
+            // The kernel took the mount down while a thread was taking a request from it: an end like any other.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Ok(()),
+            outcome => outcome,
+        }
     }
 }
 

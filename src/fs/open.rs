@@ -93,7 +93,22 @@ impl<E: Env> Fs<E> {
             let file = tree.file(ino)?;
             (file.content.clone(), file.version.key.clone(), verified, pinned)
         };
-        let Some(content) = content else { return self.open_cold(opening, &key).await };
+        let (content, verified) = match content {
+            Some(content) => (content, verified),
+            None => {
+                let gate = self.cold_opens.of(ino);
+                let _turn = gate.lock().await;
+                // Whoever was before us may have opened it.
+                let (content, verified) = {
+                    let tree = self.tree.lock();
+                    (tree.file(ino)?.content.clone(), tree.is_verified(ino, self.now())?)
+                };
+                match content {
+                    Some(content) => (content, verified),
+                    None => return self.open_cold(opening, &key).await,
+                }
+            }
+        };
         opening.hold(content.clone());
         if pinned {
             // By the open that was answered ESTALE just now: its GET is waiting here, and goes on if the Version has
@@ -157,11 +172,20 @@ impl<E: Env> Fs<E> {
         let version = Version::of(key, &reply.meta);
         let mut tree = self.tree.lock();
         let file = tree.file_mut(ino)?;
+        if version.etag == file.version.etag && version.size != file.version.size {
+            let what =
+                format!("its ETag {} was of {} bytes before, of {} now", version.etag, file.version.size, version.size);
+            // Which of the two answers was wrong, nobody can tell: neither is used.
+            let (parent, name) = tree.place(ino)?;
+            tree.distrust(parent, &name);
+            let cause = StoreError::new(ErrorKind::InvalidAnswer, what);
+            return Err(FsError::Nonsense { key: key.clone(), cause });
+        }
         if !version.is_same(&file.version) {
             drop(tree);
             return Err(self.pin(ino, key, stamp, version, reply.meta, reply.range, reply.body));
         }
-        // Another open may have been faster; then its content is the inode's, and this GET was for nothing.
+        // A pin may have been faster; then its content is the inode's, and this GET was for nothing.
         let content = match &file.content {
             Some(content) => content.clone(),
             None => {

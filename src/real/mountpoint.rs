@@ -8,6 +8,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
+use nix::sys::statvfs::statvfs;
 
 use crate::config::{KIB, READ_BYTES_MAX};
 
@@ -45,7 +46,11 @@ pub fn check(directory: &Path) -> Result<PathBuf, MountpointError> {
         Err(error) => return Err(MountpointError::Unusable(at, error)),
     };
     if mount_at(&path).is_some() {
-        return Err(MountpointError::Busy(at));
+        // The kernel may still know the attributes of a dead mount's root, but never its statistics.
+        return Err(match statvfs(&path) {
+            Err(Errno::ENOTCONN) => MountpointError::Dead(at),
+            Ok(_) | Err(_) => MountpointError::Busy(at),
+        });
     }
     fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").map_err(MountpointError::NoFuse)?;
     Ok(path)

@@ -6,13 +6,18 @@
 //!
 //! No test measures time. Time-outs only end a test that hangs.
 
+mod bad_answers;
+mod bad_mounts;
 mod churn;
 mod fresh;
+mod life;
 mod listing;
 mod mirror;
+mod moto;
 mod mounted;
 mod names;
 mod outage;
+mod proxy;
 mod random;
 mod reader;
 mod remote;

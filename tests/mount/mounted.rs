@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use holdfast::real::mountpoint::{Unmount, mount_at, unmount};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -87,7 +88,13 @@ impl Mounted {
             assert!(begun.elapsed() < PATIENCE, "the mount does not answer: {}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
-        std::fs::metadata(&self.directory).expect("a mount answers");
+        self.answers();
+    }
+
+    /// Panics unless the mount's process answers. Not stat(2): that the kernel answers from memory.
+    pub fn answers(&self) {
+        let statfs = statvfs(&self.directory);
+        assert!(statfs.is_ok(), "the mount does not answer: {statfs:?}\n{}", self.log());
     }
 
     pub fn directory(&self) -> &Path {
@@ -198,7 +205,7 @@ impl Drop for Mounted {
 }
 
 /// Has the kernel end the child when the thread that starts it is gone, so that an interrupted test run leaves nothing.
-fn end_with_this_thread(command: &mut Command) {
+pub fn end_with_this_thread(command: &mut Command) {
     let ask = || {
         // SAFETY: prctl(2) with PR_SET_PDEATHSIG touches no memory, and is allowed between fork and exec.
         match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {

@@ -23,6 +23,13 @@ pub fn program(program: &str, from: &str) -> bool {
     available(runs.is_ok_and(|status| status.success()), &format!("there is no {program} ({from})"))
 }
 
+/// Whether python3 has `module`.
+pub fn python(module: &str, from: &str) -> bool {
+    let import = format!("import importlib.util, sys; sys.exit(importlib.util.find_spec({module:?}) is None)");
+    let runs = Command::new("python3").args(["-c", &import]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    available(runs.is_ok_and(|status| status.success()), &format!("python3 has no {module} ({from})"))
+}
+
 fn available(is: bool, reason: &str) -> bool {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if is {
