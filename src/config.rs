@@ -61,8 +61,9 @@ pub const STALL_MAX: Duration = Duration::from_secs(10);
 pub const LIFEBOAT_WRITE_BYTES: usize = MIB as usize;
 /// The lifeboat leaves this share of its disk free.
 pub const DISK_FREE_PERCENT_MIN: u64 = 5;
-/// A Version that `open` pinned for a name is handed to the look-up and open that follow within this time.
-pub const PIN_KEPT: Duration = Duration::from_secs(5);
+/// A Version that `open` pinned for a name is handed to the look-up and open that follow within this time. Nobody can
+/// tell whose look-up it is: others' may be answered from it too, so it must be short, yet let Linux walk the path again.
+pub const PIN_KEPT: Duration = Duration::from_secs(2);
 /// With `posix_metadata`, HEADs sent together for the names of a directory that is being listed.
 pub const LISTED_HEADS: usize = 64;
 /// The longest target of a symbolic link: Linux's PATH_MAX.

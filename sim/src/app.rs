@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use holdfast::config::PIN_KEPT;
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::op::{Attr, Ino, Kind};
@@ -76,7 +77,7 @@ impl Process {
         let attr = self.kernel.fstat(&file).await.expect("fstat of a handle never fails");
         let etag = self.kernel.getxattr(&file, "user.s3.etag").await.expect("a file's ETag is always known");
         let expected = self.oracle.expect(path, &etag, &attr);
-        self.oracle.judge_freshness(&expected, began);
+        self.oracle.judge_freshness(&expected, self.seen_from(began));
         Ok(self.add(Open { file, expected: Arc::new(expected), position: 0 }))
     }
 
@@ -122,7 +123,7 @@ impl Process {
         let began = self.oracle.now();
         let stat = self.kernel.stat(path).await;
         match &stat {
-            Ok(attr) if attr.kind == Kind::File => self.oracle.judge_size(path, attr.size, began),
+            Ok(attr) if attr.kind == Kind::File => self.oracle.judge_size(path, attr.size, self.seen_from(began)),
             Ok(_) => {}
             Err(errno) => self.oracle.judge_absence(path, began, *errno),
         }
@@ -176,6 +177,12 @@ impl Process {
     pub fn exit(&self) {
         let open = std::mem::take(&mut locked(&self.files).open);
         drop(open);
+    }
+
+    /// Since when what a call saw may be: what an open pinned for its own second look-up may be given to others meanwhile.
+    fn seen_from(&self, began: Began) -> Began {
+        let since = Time(began.0.saturating_sub(PIN_KEPT));
+        self.kernel.stale_open_began(since).map_or(began, |pinned| pinned.min(began))
     }
 
     fn add(&self, open: Open) -> File {

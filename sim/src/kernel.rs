@@ -67,6 +67,8 @@ struct State {
     inodes: BTreeMap<Ino, Inode>,
     dentries: BTreeMap<(Ino, Vec<u8>), Dentry>,
     requests: u64,
+    /// Opens that the core made look their path up again: when they began, and when they were told.
+    stale_opens: Vec<(Time, Time)>,
     last_error: Option<String>,
 }
 
@@ -94,6 +96,12 @@ impl Kernel {
         locked(&self.shared.state).requests
     }
 
+    /// When the earliest open began that was told ESTALE after `since`.
+    pub fn stale_open_began(&self, since: Time) -> Option<Time> {
+        let state = locked(&self.shared.state);
+        state.stale_opens.iter().filter(|(_, told)| *told >= since).map(|(began, _)| *began).min()
+    }
+
     /// What the core said about the failure it reported last.
     pub fn last_error(&self) -> String {
         locked(&self.shared.state).last_error.clone().unwrap_or_default()
@@ -110,9 +118,14 @@ impl Kernel {
     }
 
     async fn open_once(&self, path: &str, revalidate: bool) -> Result<Arc<OpenFile>, Errno> {
+        let began = self.now();
         let held = self.walk(path, revalidate).await?;
         let ino = held.ino();
-        match self.call(Op::Open { ino, mode: OpenMode::default() }).await? {
+        let opened = self.call(Op::Open { ino, mode: OpenMode::default() }).await;
+        if opened.as_ref().err() == Some(&Errno::ESTALE) {
+            locked(&self.shared.state).stale_opens.push((began, self.now()));
+        }
+        match opened? {
             Reply::Opened { fh } => Ok(Arc::new(OpenFile { kernel: self.clone(), fh, held })),
             other => panic!("OPEN was answered with {other:?}"),
         }

@@ -16,7 +16,7 @@ use holdfast::error::Errno;
 use holdfast_sim::disk::{DiskFault, DiskOp};
 use holdfast_sim::rng::SimRng;
 use holdfast_sim::world::Outside;
-use holdfast_sim::{FaultKind, File, KIB, MIB, Matcher, Mutation, Process, World, WorldConfig, version};
+use holdfast_sim::{FaultKind, File, KIB, MIB, Matcher, Mutation, Process, World, WorldConfig, get, version};
 
 const KEYS: [&str; 3] = ["a", "b", "d/c"];
 const SIZES: [u64; 6] = [0, 100, 64 * KIB, 3 * MIB, 6 * MIB, 12 * MIB];
@@ -89,6 +89,16 @@ async fn mutate(outside: Outside, rng: SimRng) {
             },
             _ => Mutation::put(key, version(n as u32 + 10), size),
         });
+    }
+}
+
+/// Slowness, which explains no error.
+async fn delay(outside: Outside, rng: SimRng) {
+    for _ in 0..20 {
+        outside.sleep(millis(rng.below(1000))).await;
+        let by = millis(rng.below(3000));
+        let what = if rng.below(2) == 0 { FaultKind::Delayed(by) } else { FaultKind::AnswerSlow(by) };
+        outside.fault(Matcher::any().nth(1 + rng.below(6)), what);
     }
 }
 
@@ -256,6 +266,7 @@ fn run(seed: u64) -> u64 {
         files: Vec::new(),
     });
     let mutations = mutate(w.outside(), SimRng::new(seed, "mutations"));
+    let slowness = delay(w.outside(), SimRng::new(seed, "slowness"));
     let weather = disturb(w.outside(), SimRng::new(seed, "weather"));
     w.run(async move {
         let applications = join_all(applications.into_iter().map(Application::run));
@@ -264,7 +275,7 @@ fn run(seed: u64) -> u64 {
                 weather.await
             }
         };
-        futures_util::future::join3(applications, mutations, weather).await
+        futures_util::future::join4(applications, mutations, slowness, weather).await
     });
 
     // The weather clears, and everything is as it should be.
@@ -285,6 +296,7 @@ fn run(seed: u64) -> u64 {
 }
 
 fn seeds() -> Range<u64> {
+    #[allow(clippy::disallowed_methods)]
     let Ok(text) = std::env::var("HOLDFAST_SEEDS") else { return 0..SEEDS };
     let number = |text: &str| text.parse().expect("HOLDFAST_SEEDS is a number or a range");
     match text.split_once("..") {
@@ -300,6 +312,69 @@ fn whatever_happens_each_handle_is_one_version() {
         let Ok(hash) = ran else { panic!("seed {seed}: {:?}", Plan::of(seed)) };
         if seed % 8 == 0 {
             assert_eq!(run(seed), hash, "seed {seed} ran differently the second time");
+        }
+    }
+}
+
+/// A film, its viewer who pauses as he likes, and somebody who puts new films over it.
+fn view(seed: u64) -> u64 {
+    let rng = SimRng::new(seed, "film");
+    let size = 1 + rng.below([100 * KIB, 5 * MIB, 30 * MIB, 90 * MIB][seed as usize % 4]);
+    let mut config = WorldConfig::rough(seed);
+    config.kernel.readahead = rng.below(2) == 0;
+    config.store.chunk = Duration::ZERO..=Duration::from_micros([100, 1500][rng.below(2) as usize]);
+    config.store.body_idle_max = Some(Duration::from_secs(60));
+    config.mount.metadata_ttl = [Duration::ZERO, millis(1000), millis(60_000)][rng.below(3) as usize];
+    let mut w = World::new(config);
+    w.s3().put("film", version(1), size);
+    let (outside, process) = (w.outside(), w.process());
+    // In a hurry, or easily distracted.
+    let pauses = [2, 20][rng.below(2) as usize];
+    // Between the requests that set up a reader's next stretch is where a replacement hurts.
+    for n in 100..103 {
+        w.s3().before(get("film").nth(2 + rng.below(16)), Mutation::put("film", version(n), size));
+    }
+    let viewer_rng = SimRng::new(seed, "viewer");
+    let viewing = async move {
+        for _ in 0..2 {
+            let film = process.open("/film").await.expect("somebody always replaces it, nobody deletes it");
+            let size = process.fstat(film).await.expect("of an open file").size;
+            let mut at = 0;
+            while at < size {
+                let end = (at + 1 + viewer_rng.below(6 * MIB)).min(size);
+                let read = process.pread(film, at..end).await;
+                assert_eq!(read, Ok(process.version(film)), "{at}..{end} of {size}");
+                at = end;
+                if viewer_rng.below(100) < pauses {
+                    outside.sleep(millis(viewer_rng.below(200_000))).await;
+                }
+            }
+            process.close(film).await.expect("closed");
+        }
+    };
+    let others = w.outside();
+    let others_rng = SimRng::new(seed, "others");
+    let replacing = async move {
+        for n in 2..10 {
+            let pause = [50, 1000, 100_000][others_rng.below(3) as usize];
+            others.sleep(millis(others_rng.below(pause))).await;
+            let size = 1 + others_rng.below(2 * size);
+            others.apply(Mutation::put("film", version(n), size));
+        }
+    };
+    w.run(futures_util::future::join(viewing, replacing));
+    let hash = w.hash();
+    w.settle();
+    hash
+}
+
+#[test]
+fn a_viewer_alone_never_loses_his_film() {
+    for seed in seeds() {
+        let ran = std::panic::catch_unwind(|| view(seed));
+        let Ok(hash) = ran else { panic!("seed {seed}") };
+        if seed % 16 == 0 {
+            assert_eq!(view(seed), hash, "seed {seed} ran differently the second time");
         }
     }
 }
