@@ -7,6 +7,8 @@
 pub mod content;
 pub mod context;
 pub mod extent;
+mod feeding;
+mod holdings;
 pub mod lifeboat;
 pub mod memory;
 pub mod pace;

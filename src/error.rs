@@ -12,6 +12,8 @@ pub enum FsError {
     NotFound,
     #[error("access to {key:?} denied by the bucket ({cause}); check the policy of the credentials in use")]
     AccessDenied { key: Key, cause: StoreError },
+    #[error("the bucket of {key:?} does not exist any more; unmount, or create it again")]
+    NoBucket { key: Key },
     #[error("{key:?} is in an archive storage class; restore it first")]
     Archived { key: Key },
     /// The Version can no longer be had, as far as this request needs it.
@@ -103,9 +105,11 @@ impl FsError {
             Self::ReadOnly(_) => Errno::EROFS,
             Self::Unsupported => Errno::EOPNOTSUPP,
             Self::Disk(DiskError::Full) => Errno::ENOSPC,
-            Self::Disk(DiskError::Failed(_)) | Self::Fenced(_) | Self::Exhausted { .. } | Self::Nonsense { .. } => {
-                Errno::EIO
-            }
+            Self::Disk(DiskError::Failed(_))
+            | Self::Fenced(_)
+            | Self::NoBucket { .. }
+            | Self::Exhausted { .. }
+            | Self::Nonsense { .. } => Errno::EIO,
         }
     }
 
@@ -114,6 +118,7 @@ impl FsError {
             Self::AccessDenied { .. }
             | Self::Archived { .. }
             | Self::LostHold { .. }
+            | Self::NoBucket { .. }
             | Self::Fenced(_)
             | Self::Exhausted { .. }
             | Self::Nonsense { .. }
@@ -139,7 +144,8 @@ impl FsError {
     pub fn from_store(key: &Key, cause: StoreError) -> Self {
         let key = key.clone();
         match cause.kind {
-            ErrorKind::NotFound | ErrorKind::NoSuchBucket => Self::NotFound,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::NoSuchBucket => Self::NoBucket { key },
             ErrorKind::Archived => Self::Archived { key },
             ErrorKind::AccessDenied | ErrorKind::BadCredentials | ErrorKind::WrongRegion => {
                 Self::AccessDenied { key, cause }

@@ -17,20 +17,18 @@ use bytes::{Bytes, BytesMut};
 use event_listener::{Event, EventListener};
 
 use crate::config::{
-    BOUNDED_FETCH_BYTES, EXTENT_BYTES, Hold, MIB, RANDOM_FETCH_BYTES_MAX, RANDOM_FETCH_BYTES_MIN, RANDOM_READS_MAX,
-    SEQUENTIAL_BYTES_MIN, STREAMS_MAX, TRICKLE_AHEAD_BYTES_MAX, WHOLE_FETCH_BYTES, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN,
+    BOUNDED_FETCH_BYTES, Hold, RANDOM_FETCH_BYTES_MAX, RANDOM_FETCH_BYTES_MIN, RANDOM_READS_MAX, SEQUENTIAL_BYTES_MIN,
+    WHOLE_FETCH_BYTES,
 };
 use crate::data::context::Context;
-use crate::data::extent::{Extent, ExtentWriter};
-use crate::data::lifeboat::{Lifeboat, Refused};
-use crate::data::memory::{Sweep, Swept};
+use crate::data::holdings::{Gathered, Inner, Piece};
+use crate::data::lifeboat::Lifeboat;
 use crate::data::patience::or_timeout;
 use crate::data::ranges::Ranges;
-use crate::data::relay::Relay;
 use crate::data::runs::Runs;
-use crate::data::stream::{self, Permission, Stream, StreamId, Upkeep};
+use crate::data::stream::{self, Stream, StreamId};
 use crate::env::store::{ErrorKind, Store, StoreError};
-use crate::env::{Clock, Disk, Env, Spawn};
+use crate::env::{Disk, Env, Spawn};
 use crate::error::FsError;
 use crate::lock::Lock;
 use crate::op::Fh;
@@ -46,7 +44,7 @@ pub enum Held {
     Current,
     /// GETs name its version id.
     VersionId,
-    /// All of it is in memory, in the lifeboat, or has been given to the kernel.
+    /// All of it is in memory or in the lifeboat.
     Whole,
     /// A GET that began in time still delivers it, from this offset on.
     Anchor { from: u64 },
@@ -73,30 +71,8 @@ pub struct Content<E: Env> {
     /// Wakes streams: more may be read, or they are to stop.
     pub(super) go: Event,
     /// Wakes readers: bytes arrived, or a stream ended.
-    news: Event,
-    this: Weak<Self>,
-}
-
-pub(super) struct Inner<B> {
-    handles: BTreeSet<Fh>,
-    /// Opens under way.
-    opening: u32,
-    extents: BTreeMap<u64, Arc<Extent>>,
-    pub(super) streams: Vec<Stream>,
-    next_stream: u64,
-    /// Streams that ended in an error, and it; the last few.
-    failed: Vec<(StreamId, FsError)>,
-    runs: Runs,
-    /// Reads so far.
-    reads: u64,
-    /// Bytes that the kernel has been given; its page cache may still have them.
-    served: Ranges,
-    pub(super) superseded: Option<Successor>,
-    pub(super) relay: Option<Relay>,
-    /// The version id that would still name it names nothing any more.
-    gone: bool,
-    boat: Option<Arc<B>>,
-    boat_refused: bool,
+    pub(super) news: Event,
+    pub(super) this: Weak<Self>,
 }
 
 /// How a read goes on.
@@ -108,16 +84,6 @@ enum Step {
     Start(StreamId),
     Lost,
 }
-
-enum Piece {
-    Memory(crate::data::extent::ExtentSlice),
-    Boat(Range<u64>),
-}
-
-/// Failed streams that are remembered for the readers that wait on them.
-const FAILED_KEPT: usize = 16;
-/// Separate served ranges that are remembered; a reader more scattered than this is simply not called complete.
-const SERVED_PIECES_MAX: usize = 4096;
 
 impl<E: Env> Content<E> {
     /// Of `version`, with nothing at hand yet.
@@ -140,6 +106,7 @@ impl<E: Env> Content<E> {
                 gone: false,
                 boat: None,
                 boat_refused: false,
+                spilling: false,
             }),
             go: Event::new(),
             news: Event::new(),
@@ -242,6 +209,7 @@ impl<E: Env> Content<E> {
             return Ok(Bytes::new());
         }
         let run_bytes = self.note_read(offset, end - offset);
+        let mut waited_for = None;
         loop {
             let step = self.step(offset..end, run_bytes);
             self.hop_if_outrun(end);
@@ -253,12 +221,15 @@ impl<E: Env> Content<E> {
                     return Err(FsError::LostHold { key: self.version.key.clone(), start: offset, end });
                 }
                 Step::Wait(news, id) => {
-                    // Streams give up at the deadline by themselves; this bound only guards against one that died.
+                    // Streams give up at the deadline by themselves; this bound only guards against one that died. A
+                    // slow one may take its time.
                     let limit = self.context.config.deadline * 2;
-                    if or_timeout(self.context.env.clock(), limit, news).await.is_none() {
+                    let at = self.inner.lock().stream(id).map(|stream| (id, stream.pos));
+                    if or_timeout(self.context.env.clock(), limit, news).await.is_none() && at == waited_for {
                         let cause = StoreError::new(ErrorKind::NoAnswer, "no byte came");
                         return Err(FsError::Exhausted { key: self.version.key.clone(), cause });
                     }
+                    waited_for = at;
                     if let Some(error) = self.inner.lock().failure_of(id) {
                         return Err(error);
                     }
@@ -272,6 +243,9 @@ impl<E: Env> Content<E> {
         if successor == Successor::Replaced(self.version.etag.clone()) {
             // Put again with the same bytes, or only its metadata changed: GETs under its condition go on.
             return;
+        }
+        if successor == Successor::Shadowed {
+            return self.inquire();
         }
         let handles: Vec<Fh>;
         let held;
@@ -309,10 +283,21 @@ impl<E: Env> Content<E> {
         }
     }
 
+    /// Finds out what became of the object.
+    fn inquire(&self) {
+        let Some(this) = self.this.upgrade() else { return };
+        self.context.env.spawn().spawn("ask for a shadowed object", async move {
+            match this.ask_successor().await {
+                Successor::Unknown | Successor::Shadowed => {}
+                known => this.supersede(known),
+            }
+        });
+    }
+
     async fn ask_successor(&self) -> Successor {
         match self.context.head(&self.version.key).await {
             Ok(meta) => Successor::Replaced(meta.etag),
-            Err(error) if error.kind == ErrorKind::NotFound => Successor::Deleted,
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::NoSuchBucket) => Successor::Deleted,
             Err(_) => Successor::Unknown,
         }
     }
@@ -321,7 +306,7 @@ impl<E: Env> Content<E> {
         let now = match successor {
             Successor::Replaced(etag) => format!("ETag {etag}"),
             Successor::Deleted => "deleted".to_string(),
-            Successor::Unknown => "an unknown version".to_string(),
+            Successor::Unknown | Successor::Shadowed => "an unknown version".to_string(),
         };
         for fh in handles {
             tracing::warn!(
@@ -338,10 +323,11 @@ impl<E: Env> Content<E> {
         if self.is_refetchable(inner) {
             return Held::VersionId;
         }
-        if inner.first_missing(self.version.size).is_none() {
+        if inner.is_whole(self.version.size) {
             return Held::Whole;
         }
-        let anchors = inner.streams.iter().filter(|stream| stream.open_ended);
+        let whole = self.version.size <= WHOLE_FETCH_BYTES;
+        let anchors = inner.streams.iter().filter(|stream| stream.open_ended || whole);
         match anchors.map(|stream| stream.pos).min() {
             Some(from) => Held::Anchor { from },
             None => Held::Cached,
@@ -349,7 +335,7 @@ impl<E: Env> Content<E> {
     }
 
     /// Whether a new GET can still bring its bytes.
-    fn is_refetchable(&self, inner: &Inner<BoatOf<E>>) -> bool {
+    pub(super) fn is_refetchable(&self, inner: &Inner<BoatOf<E>>) -> bool {
         inner.superseded.is_none() || (self.version.version_id.is_some() && !inner.gone)
     }
 
@@ -390,6 +376,10 @@ impl<E: Env> Content<E> {
             }
             Err(missing) => missing,
         };
+        if inner.served.end_of(missing).is_some() {
+            // The kernel asks again for what it was given: its page cache is letting go of this file.
+            inner.served = Ranges::new();
+        }
         let refetchable = self.is_refetchable(&inner);
         let reads = inner.reads;
         if let Some(stream) = inner.stream_to_wait_for(missing, refetchable) {
@@ -475,307 +465,10 @@ impl<E: Env> Content<E> {
         self.go.notify(usize::MAX);
         self.news.notify(usize::MAX);
     }
-
-    // What streams call.
-
-    /// Whether what has not been begun can no longer be fetched.
-    pub(super) fn is_past_fetching(&self) -> bool {
-        !self.is_refetchable(&self.inner.lock())
-    }
-
-    /// A GET that named this very Version was told that it does not exist.
-    pub(super) fn gone(&self) {
-        self.inner.lock().gone = true;
-    }
-
-    /// Whether the stream still has a purpose.
-    pub(super) fn wants(&self, id: StreamId) -> bool {
-        self.inner.lock().stream(id).is_some()
-    }
-
-    /// Where the stream is to end.
-    pub(super) fn end_of(&self, id: StreamId) -> u64 {
-        self.inner.lock().stream(id).map_or(0, |stream| stream.end)
-    }
-
-    /// Whether the stream may read on.
-    pub(super) fn permission(&self, id: StreamId) -> Permission {
-        let memory_short = self.context.memory.is_short_of(MIB);
-        let now = self.context.env.clock().now();
-        let mut inner = self.inner.lock();
-        let lost = !self.is_refetchable(&inner);
-        let drains = lost && !inner.boat_refused && self.context.config.hold != Hold::Off;
-        let Some(stream) = inner.stream(id) else { return Permission::Stop };
-        let whole = stream.open_ended && self.version.size <= WHOLE_FETCH_BYTES;
-        let limit = if stream.pos == stream.end || whole || !stream.open_ended || drains {
-            stream.end
-        } else if stream.keep && !lost {
-            0
-        } else if memory_short {
-            stream.demand.max(stream.trickle_to)
-        } else {
-            (stream.demand + stream.window).max(stream.trickle_to)
-        };
-        stream.paused = stream.pos >= limit && stream.pos < stream.end;
-        if stream.paused || stream.busy.0 == 0 {
-            stream.busy = (0, now);
-        }
-        if !stream.paused {
-            return Permission::Run {
-                pos: stream.pos,
-                end: stream.end,
-                wake_at: stream.wake_at,
-                into_lifeboat: drains && stream.open_ended && !whole,
-            };
-        }
-        let far_ahead = stream.pos >= stream.demand + stream.window + TRICKLE_AHEAD_BYTES_MAX;
-        let upkeep = match (lost, stream.keep, far_ahead) {
-            (false, true, _) | (false, false, true) => Upkeep::Renew { pos: stream.pos, end: stream.end },
-            (true, _, true) => Upkeep::None,
-            (true, _, false) | (false, false, false) => Upkeep::Trickle,
-        };
-        Permission::Pause { go: self.go.listen(), upkeep }
-    }
-
-    /// Lets a paused stream read a little, so that it does not look dead.
-    pub(super) fn trickle(&self, id: StreamId, bytes: u64) {
-        if let Some(stream) = self.inner.lock().stream(id) {
-            stream.trickle_to = stream.pos + bytes;
-        }
-    }
-
-    /// Where the stream's next bytes go: `Err(n)`: nowhere, n bytes are held already.
-    pub(super) fn room_at(&self, pos: u64, end: u64, streamed: u64) -> Result<ExtentWriter, u64> {
-        let bytes = {
-            let inner = self.inner.lock();
-            if let Some(held) = inner.held_until(pos) {
-                return Err(held.min(end) - pos);
-            }
-            let next = inner.extents.range(pos + 1..).next().map_or(end, |(at, _)| *at);
-            let grown = streamed.next_power_of_two().clamp(WINDOW_BYTES_MIN, EXTENT_BYTES);
-            grown.min(end - pos).min(next - pos)
-        };
-        // Not under the lock: this may sweep other contents, and this one.
-        let (room, permit) = self.context.memory.allocate_anyway(bytes);
-        let (extent, writer) = Extent::new(pos, room, permit);
-        self.inner.lock().extents.insert(pos, extent);
-        let this: Weak<Self> = self.this.clone();
-        self.context.memory.enrol(this, pos);
-        Ok(writer)
-    }
-
-    /// `bytes` more of the stream are held.
-    pub(super) fn advance(&self, id: StreamId, bytes: u64) {
-        let mut inner = self.inner.lock();
-        let Some(stream) = inner.stream(id) else { return };
-        stream.pos += bytes;
-        // It may have been cut while these were under way.
-        stream.end = stream.end.max(stream.pos);
-        stream.busy.0 += bytes;
-        if stream.pos >= stream.wake_at {
-            stream.wake_at = u64::MAX;
-            drop(inner);
-            self.news.notify(usize::MAX);
-        }
-    }
-
-    /// The stream is over, for good or ill; readers that waited on it learn why.
-    pub(super) fn end_stream(&self, id: StreamId, error: Option<FsError>) {
-        let mut inner = self.inner.lock();
-        inner.streams.retain(|stream| stream.id != id);
-        inner.relay_lost(id);
-        if let Some(error) = error {
-            if inner.failed.len() == FAILED_KEPT {
-                inner.failed.remove(0);
-            }
-            inner.failed.push((id, error));
-        }
-        drop(inner);
-        self.news.notify(usize::MAX);
-    }
-
-    /// The lifeboat of this Version, launched when first needed; `None` when it was refused.
-    pub(super) async fn lifeboat(&self) -> Option<Arc<BoatOf<E>>> {
-        if let Some(boat) = &self.inner.lock().boat {
-            return Some(boat.clone());
-        }
-        let launched = Lifeboat::launch(self.context.env.disk(), self.context.lifeboats.clone()).await;
-        match launched {
-            Ok(boat) => {
-                // Another stream may have launched one while this one waited for the disk: one serves both.
-                Some(self.inner.lock().boat.get_or_insert(Arc::new(boat)).clone())
-            }
-            Err(refused) => {
-                self.refuse_lifeboat(&refused);
-                None
-            }
-        }
-    }
-
-    /// From now on streams hold what they can in memory and wait for their readers.
-    pub(super) fn refuse_lifeboat(&self, refused: &Refused) {
-        self.inner.lock().boat_refused = true;
-        tracing::warn!(
-            "{:?}: the rest of the replaced version is not saved locally ({refused}); readers are served as long as its GET lives",
-            self.version.key
-        );
-    }
-}
-
-enum Gathered {
-    One(crate::data::extent::ExtentSlice),
-    Many(Vec<Piece>),
-}
-
-impl<S: crate::env::Spool> Inner<Lifeboat<S>> {
-    /// All pieces of `range`, or the first offset that is not at hand.
-    fn gather(&self, range: Range<u64>) -> Result<Gathered, u64> {
-        let mut pieces = Vec::new();
-        let mut at = range.start;
-        while at < range.end {
-            let extent = self.extents.range(..=at).next_back().map(|(_, extent)| extent);
-            let slice = extent.and_then(|extent| extent.slice(at..range.end.min(extent.end_filled()).max(at)));
-            if let Some(slice) = slice.filter(|slice| !slice.is_empty()) {
-                at += slice.len() as u64;
-                if pieces.is_empty() && at == range.end {
-                    return Ok(Gathered::One(slice));
-                }
-                pieces.push(Piece::Memory(slice));
-            } else if let Some(end) = self.boat.as_ref().and_then(|boat| boat.end_of(at)) {
-                pieces.push(Piece::Boat(at..end.min(range.end)));
-                at = end.min(range.end);
-            } else {
-                return Err(at);
-            }
-        }
-        Ok(Gathered::Many(pieces))
-    }
-
-    /// The end of what is held without a gap from `offset` on in one place.
-    fn held_until(&self, offset: u64) -> Option<u64> {
-        let extent = self.extents.range(..=offset).next_back().map(|(_, extent)| extent.end_filled());
-        let boat = self.boat.as_ref().and_then(|boat| boat.end_of(offset));
-        extent.filter(|end| *end > offset).max(boat)
-    }
-
-    /// The first byte neither held nor served nor on its way to be fetched whole.
-    fn first_missing(&self, size: u64) -> Option<u64> {
-        let mut at = 0;
-        while at < size {
-            match self.held_until(at).max(self.served.end_of(at)) {
-                Some(end) => at = end,
-                None if size <= WHOLE_FETCH_BYTES && self.streams.iter().any(|s| s.pos <= at && s.end == size) => {
-                    return None;
-                }
-                None => return Some(at),
-            }
-        }
-        None
-    }
-}
-
-impl<B> Inner<B> {
-    fn is_open(&self) -> bool {
-        self.opening > 0 || !self.handles.is_empty()
-    }
-
-    pub(super) fn add_stream(&mut self, range: Range<u64>, open_ended: bool) -> StreamId {
-        self.next_stream += 1;
-        let id = StreamId(self.next_stream);
-        self.streams.push(Stream::new(id, range, open_ended, self.reads));
-        id
-    }
-
-    pub(super) fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
-        self.streams.iter_mut().find(|stream| stream.id == id)
-    }
-
-    fn failure_of(&self, id: StreamId) -> Option<FsError> {
-        self.failed.iter().find(|(failed, _)| *failed == id).map(|(_, error)| error.clone())
-    }
-
-    /// The stream that will bring the byte at `missing` soonest. Where nothing can be fetched again, any that will.
-    fn stream_to_wait_for(&mut self, missing: u64, refetchable: bool) -> Option<&mut Stream> {
-        let serves = |stream: &&mut Stream| {
-            let ahead = stream.pos <= missing && missing < stream.end;
-            let near = missing - stream.pos.min(missing) <= WINDOW_BYTES_MAX;
-            ahead && (!refetchable || (near && !stream.keep))
-        };
-        self.streams.iter_mut().filter(serves).max_by_key(|stream| stream.pos)
-    }
-
-    /// The stream unused for longest makes room for another, and must be told.
-    fn make_room_for_stream(&mut self) -> bool {
-        if self.streams.len() < STREAMS_MAX {
-            return false;
-        }
-        let idle = self.streams.iter().filter(|stream| stream.open_ended && !stream.keep && stream.wake_at == u64::MAX);
-        let idle = idle.min_by_key(|stream| stream.used_at_read).map(|stream| stream.id);
-        self.streams.retain(|stream| Some(stream.id) != idle);
-        idle.is_some()
-    }
-
-    /// Notes that the kernel gets `range`, and lets the streams behind it run on. True if one may have been waiting.
-    fn serve(&mut self, range: Range<u64>, run_bytes: u64) -> bool {
-        if self.served.contains(range.clone()) {
-            if let Some((_, extent)) = self.extents.range(..=range.start).next_back() {
-                extent.touch();
-            }
-        } else if self.served.pieces() < SERVED_PIECES_MAX
-            || self.served.end_of(range.start.saturating_sub(1)).is_some()
-        {
-            self.served.insert(range.clone());
-        }
-        let window = (run_bytes + range.end - range.start).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
-        let mut resumed = false;
-        for stream in &mut self.streams {
-            let follows = stream.origin <= range.end && range.end <= stream.pos + WINDOW_BYTES_MIN;
-            let near = stream.pos - stream.pos.min(range.end) <= 2 * WINDOW_BYTES_MAX;
-            if !stream.open_ended || stream.keep || !follows || !near {
-                continue;
-            }
-            stream.used_at_read = self.reads;
-            stream.window = stream.window.max(window);
-            if range.end > stream.demand {
-                resumed |= stream.paused;
-                stream.demand = range.end;
-            }
-        }
-        resumed
-    }
-
-    /// Nobody has the file open: stop fetching, free the disk, and of a superseded Version keep nothing.
-    fn let_go(&mut self) {
-        self.streams.clear();
-        self.relay = None;
-        self.boat = None;
-        self.boat_refused = false;
-        if self.superseded.is_some() {
-            self.extents.clear();
-        }
-    }
 }
 
 impl<E: Env> Holds for Content<E> {
     fn is_superseded(&self) -> bool {
         self.inner.lock().superseded.is_some()
-    }
-}
-
-impl<E: Env> Sweep for Content<E> {
-    fn sweep(&self, start: u64) -> Swept {
-        let mut inner = self.inner.lock();
-        let Some(extent) = inner.extents.get(&start) else { return Swept::Gone };
-        let (filled, room) = (extent.end_filled(), extent.end_room());
-        let open = inner.is_open();
-        let filling = inner.streams.iter().any(|stream| start <= stream.pos && stream.pos < room);
-        // Without a lifeboat all the rest comes through memory, however much it is: then what was served may go.
-        let irreplaceable = open && !self.is_refetchable(&inner) && !inner.boat_refused;
-        let unread = open && !inner.served.contains(start..filled) && inner.streams.iter().any(|s| s.origin <= start);
-        if filling || irreplaceable || unread || extent.take_touched() {
-            return Swept::Kept;
-        }
-        inner.extents.remove(&start);
-        Swept::Gone
     }
 }

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::config::EXTENT_BYTES;
@@ -18,6 +18,9 @@ use crate::lock::Lock;
 
 /// Rooms of `EXTENT_BYTES` kept for reuse: fresh ones cost a page fault for every 4 KiB.
 const POOL_ROOMS_MAX: usize = 8;
+
+/// Candidates for sweeping that are kept without looking whether their owners live.
+const CANDIDATES_MIN: usize = 1024;
 
 /// Whoever owns extents that may be swept.
 pub trait Sweep: Send + Sync {
@@ -38,6 +41,8 @@ pub struct Memory {
     max: u64,
     used: AtomicU64,
     queue: Lock<VecDeque<(Weak<dyn Sweep>, u64)>>,
+    /// Length of the queue at which the places of owners that are gone are cleared away.
+    tidy_at: AtomicUsize,
     pool: Lock<Vec<Buffer>>,
 }
 
@@ -78,7 +83,18 @@ impl Memory {
 
     /// Makes the extent at `start` of `owner` a candidate for sweeping.
     pub fn enrol(&self, owner: Weak<dyn Sweep>, start: u64) {
-        self.queue.lock().push_back((owner, start));
+        let mut queue = self.queue.lock();
+        queue.push_back((owner, start));
+        // Owners that are gone leave their place behind, which a mount that never runs short would keep for ever.
+        if queue.len() >= self.tidy_at.load(Ordering::Relaxed) {
+            queue.retain(|(owner, _)| owner.strong_count() > 0);
+            self.tidy_at.store((2 * queue.len()).max(CANDIDATES_MIN), Ordering::Relaxed);
+        }
+    }
+
+    /// Extents that may be swept, or whose owner is gone.
+    pub fn candidates(&self) -> usize {
+        self.queue.lock().len()
     }
 
     /// One round over the candidates at most, oldest first.
@@ -152,6 +168,17 @@ mod tests {
         let _third = memory.allocate_anyway(40);
         assert_eq!(memory.used(), 80);
         assert_eq!(owner.0.lock().iter().map(|(at, _)| *at).collect::<Vec<_>>(), [40]);
+    }
+
+    #[test]
+    fn owners_that_are_gone_are_forgotten_though_memory_never_runs_short() {
+        let memory = Memory::new(u64::MAX);
+        for start in 0..100_000 {
+            let owner = Arc::new(Owner(Lock::new(Vec::new())));
+            let weak: std::sync::Weak<Owner> = Arc::downgrade(&owner);
+            memory.enrol(weak, start);
+        }
+        assert!(memory.candidates() <= 2048, "{}", memory.candidates());
     }
 
     #[test]

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::{Hold, LANE_BYTES, LANES, OUTRUN_BYTES, OUTRUN_BYTES_PER_SECOND};
-use crate::data::content::{Content, Inner};
+use crate::data::content::Content;
+use crate::data::holdings::Inner;
 use crate::data::stream::StreamId;
 use crate::env::{Clock, Env, Time};
 

@@ -179,6 +179,8 @@ impl<E: Env> Flow<E> {
                         }
                         Ok(())
                     }
+                    // It stalls, and may yet go on: that it is broken is known once another GET has taken its place.
+                    Some(Err(_)) if self.body.is_some() && self.reconnect(at, end).await => Ok(()),
                     Some(Err(error)) => Err(error),
                 },
             };
@@ -199,6 +201,24 @@ impl<E: Env> Flow<E> {
         content.context.get_version_once(version, range).await.map(|reply| reply.body)
     }
 
+    /// Make before break: a new GET of the same bytes takes the old one's place, if there is one to be had. If the
+    /// Version is gone, the old GET is what still has it.
+    async fn reconnect(&mut self, at: u64, end: u64) -> bool {
+        if self.content.is_past_fetching() {
+            return false;
+        }
+        match Self::connect(&self.content, at, end).await {
+            Ok(body) => {
+                (self.body, self.body_end) = (Some(body), end);
+                true
+            }
+            Err(error) => {
+                self.note_if_gone(&error);
+                false
+            }
+        }
+    }
+
     /// The next bytes of the body, which is put back; `None` when the content has news for this stream.
     async fn next_chunk(&mut self, mut body: BodyOf<E>, left: u64) -> Option<Result<Bytes, StoreError>> {
         let go = self.content.go.listen();
@@ -209,8 +229,9 @@ impl<E: Env> Flow<E> {
         let patient = or_timeout(clock, STALL_MAX, or_interrupted(body.next(), go));
         let chunk = match patient.await {
             None => {
+                self.body = Some(body);
                 let what = format!("no byte came within {} s", STALL_MAX.as_secs());
-                return Some(Err(StoreError::new(ErrorKind::BrokenBody, what)));
+                return Some(Err(StoreError::new(ErrorKind::NoAnswer, what)));
             }
             Some(None) => {
                 self.body = Some(body);
@@ -281,11 +302,9 @@ impl<E: Env> Flow<E> {
         }
         match upkeep {
             Upkeep::Trickle => self.content.trickle(self.id, TRICKLE_BYTES),
-            // Make before break: if the Version is gone, the old GET is what still has it.
-            Upkeep::Renew { pos, end } => match Self::connect(&self.content, pos, end).await {
-                Ok(body) => (self.body, self.body_end) = (Some(body), end),
-                Err(error) => self.note_if_gone(&error),
-            },
+            Upkeep::Renew { pos, end } => {
+                self.reconnect(pos, end).await;
+            }
             Upkeep::None => {}
         }
     }
@@ -298,17 +317,21 @@ impl<E: Env> Flow<E> {
         }
         self.note_if_gone(&error);
         let version = self.content.version();
-        if self.content.is_past_fetching() {
-            tracing::warn!(
-                "{:?}: the rest of the replaced version from byte {pos} is lost ({error}); reads of it fail with ESTALE",
-                version.key
-            );
-            return Ok(false);
-        }
         let context = &self.content.context;
-        match self.retry.failed(&error, context.env.clock().now(), context.env.rng().next_u64()) {
+        let verdict = self.retry.failed(&error, context.env.clock().now(), context.env.rng().next_u64());
+        // A GET that merely stalls is all there is of a replaced version: it may take until the deadline.
+        let lost = self.content.is_past_fetching() && (self.body.is_none() || verdict == Verdict::GiveUp);
+        match verdict {
+            _ if lost => {
+                tracing::warn!(
+                    "{:?}: the rest of the replaced version from byte {pos} is lost ({error}); reads of it fail with \
+                     ESTALE",
+                    version.key
+                );
+                Ok(false)
+            }
             Verdict::Again(delay) => {
-                tracing::debug!("{:?}: {error} at byte {pos}; resuming in {delay:?}", version.key);
+                tracing::debug!("{:?}: {error} at byte {pos}; going on in {delay:?}", version.key);
                 context.back_off(delay).await;
                 Ok(true)
             }
@@ -317,7 +340,7 @@ impl<E: Env> Flow<E> {
     }
 
     fn note_if_gone(&self, error: &StoreError) {
-        if is_gone(error) {
+        if error.kind.is_gone() {
             self.content.gone();
             self.content.supersede(Successor::Unknown);
         }
@@ -331,9 +354,4 @@ impl<E: Env> Flow<E> {
             tracing::warn!("{:?}: a body went on past its range; the surplus was dropped", self.content.version().key);
         }
     }
-}
-
-/// Whether S3 says that this Version is no longer to be had.
-fn is_gone(error: &StoreError) -> bool {
-    matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound)
 }

@@ -451,6 +451,11 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Whether a GET or HEAD that named a Version was told that it is not, or no longer, to be had.
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::PreconditionFailed | Self::NotFound | Self::NoSuchBucket)
+    }
+
     /// Whether a mutation that ended so may nevertheless have been applied.
     pub fn is_ambiguous(self) -> bool {
         match self {

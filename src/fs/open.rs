@@ -143,9 +143,7 @@ impl<E: Env> Fs<E> {
                 return Ok(content);
             }
             Ok(Some(successor)) => successor,
-            Err(error) if matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {
-                Successor::Unknown
-            }
+            Err(error) if error.kind.is_gone() => Successor::Unknown,
             Err(error) => return Err(FsError::from_store(&key, error)),
         };
         content.supersede(successor);
@@ -275,7 +273,7 @@ impl<E: Env> Fs<E> {
         match self.context.get_if_current(content.version(), None).await {
             Ok(reply) => content.keep_anchor(reply.body),
             // Replaced a moment after the open saw it current: what the open has in hand goes on from here.
-            Err(error) if matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound) => {
+            Err(error) if error.kind.is_gone() => {
                 content.supersede(Successor::Unknown);
             }
             Err(error) => return Err(FsError::from_store(&content.version().key, error)),

@@ -270,7 +270,8 @@ impl<C: Holds> Tree<C> {
         }
         let successor = match &target {
             Target::File(version) => Successor::Replaced(version.etag.clone()),
-            Target::Absent | Target::Directory => Successor::Deleted,
+            Target::Absent => Successor::Deleted,
+            Target::Directory => Successor::Shadowed,
         };
         let old = entry.ino;
         *entry = NameEntry { target, ino: None, seen, meta: None, pinned_until: None };

@@ -56,6 +56,8 @@ impl Version {
 pub enum Successor {
     Replaced(ETag),
     Deleted,
+    /// A directory took the name; what became of the object was not said.
+    Shadowed,
     /// A condition failed; what is there now was not said.
     Unknown,
 }

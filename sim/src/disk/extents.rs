@@ -17,7 +17,8 @@ impl Extents {
         }
         let end = offset + bytes.len() as u64;
         self.clear(offset, end);
-        self.map.insert(offset, bytes);
+        // A copy: a disk keeps nobody's memory alive.
+        self.map.insert(offset, Bytes::copy_from_slice(&bytes));
     }
 
     /// `None` unless every byte was written.
