@@ -35,7 +35,8 @@ impl Expected {
     }
 }
 
-type Lie = (&'static str, Expected, fn(&Asked, Answer) -> Answer);
+type Rewrite = fn(&Asked, Answer) -> Answer;
+type Lie = (&'static str, Expected, Rewrite);
 
 /// Lies about an answer to a GET with a range.
 const RANGE_LIES: &[Lie] = &[
@@ -225,7 +226,7 @@ fn an_object_that_a_listing_omits_is_found_by_its_name() {
 fn a_wrong_answer_to_a_look_up_is_eio_and_never_says_that_a_file_is_missing() {
     let Some(w) = Lying::world(&["--metadata-ttl", "minimal"]) else { return };
     w.put("note", version(1), 100);
-    let lies: [(&str, fn(&Asked, Answer) -> Answer); 5] = [
+    let lies: [(&str, Rewrite); 5] = [
         ("HEAD without an ETag", |asked, answer| match asked.method.as_str() {
             "HEAD" => answer.without_header("etag"),
             _ => answer,

@@ -11,7 +11,7 @@ use holdfast::real::mountpoint::{Unmount, mount_at, unmount};
 use holdfast_sim::content::version_bytes;
 use holdfast_sim::version;
 use nix::errno::Errno;
-use nix::libc::{ENODATA, EROFS};
+use nix::libc::{EACCES, ENODATA, EROFS};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -221,6 +221,18 @@ fn each_handle_of_a_replaced_object_leaves_one_warning_that_names_key_etags_and_
 }
 
 /// Rule R28.
+#[test]
+fn an_archived_object_is_shown_and_cannot_be_opened() {
+    let Some(w) = World::plain() else { return };
+    let object = NewObject { storage_class: Some("GLACIER".into()), ..NewObject::default() };
+    w.put_object("old", version_bytes("old", version(1), 100), object);
+    assert_eq!(std::fs::metadata(w.path("old")).expect("it is shown").len(), 100);
+    assert_eq!(xattr(&w.path("old"), "user.s3.storage-class"), Ok("GLACIER".into()));
+    let errno = File::open(w.path("old")).expect_err("it must be restored first").raw_os_error();
+    assert_eq!(errno, Some(EACCES));
+    w.mount.wait_for_log(&["WARN", "\"old\"", "archive"]);
+}
+
 #[test]
 fn no_log_line_holds_a_secret_however_much_is_logged() {
     let Some(w) = World::with(&["--log-level", "debug", "--deadline", "2s", "--attempt-timeout", "1s"]) else { return };

@@ -40,6 +40,7 @@ pub fn saw(version: Version, bytes: u64) -> Result<Saw, Sight> {
 
 /// What should not be seen.
 #[derive(Debug)]
+#[expect(dead_code, reason = "what is wrong with the bytes is for whoever reads the failed assertion")]
 pub enum Sight {
     /// The errno of a failed read.
     Errno(i32),
@@ -101,6 +102,11 @@ impl Reader {
         let mut buffer = vec![0; (range.end - range.start) as usize];
         let n = self.file.read_at(&mut buffer, range.start)?;
         join(None, &self.key, &buffer[..n], range.start)
+    }
+
+    /// An extended attribute of the version held, whatever the path names by now.
+    pub fn xattr(&self, name: &str) -> Result<String, i32> {
+        xattr(Path::new(&format!("/proc/self/fd/{}", self.file.as_raw_fd())), name)
     }
 
     /// Tells the kernel not to read ahead.

@@ -9,6 +9,7 @@ use std::thread::sleep;
 
 use holdfast_sim::version;
 
+use crate::mounted::PATIENCE;
 use crate::reader::{MIB, Mapping, Saw, Sight, saw};
 use crate::remote::Remote;
 use crate::world::{PAST_TTL, World};
@@ -72,6 +73,37 @@ fn a_reader_on_a_versioned_bucket_finishes_the_version_it_opened() {
     }
     let rest = rest_after(&w, SIZE, || w.delete("film"));
     assert_eq!(rest, saw(version(1), SIZE - MIB), "deleted");
+}
+
+#[test]
+fn a_reader_finishes_also_when_the_rest_does_not_fit_the_lifeboat() {
+    let Some(w) = World::with(&["--hold-max", "4MiB"]) else { return };
+    let rest = rest_after(&w, SIZE, || w.put("film", version(2), SIZE));
+    assert_eq!(rest, saw(version(1), SIZE - MIB));
+}
+
+#[test]
+fn a_replaced_object_survives_the_servers_death_once_its_rest_is_in_the_lifeboat() {
+    let Some(w) = World::plain() else { return };
+    w.put("film", version(1), SIZE);
+    let mut film = w.open("film");
+    assert_eq!(film.read_until(MIB), saw(version(1), MIB));
+    w.put("film", version(2), SIZE);
+    sleep(PAST_TTL);
+    // The look-up that notices.
+    assert_eq!(std::fs::metadata(w.path("film")).expect("stat").size(), SIZE);
+    let hold = || film.xattr("user.holdfast.hold").expect("it is open");
+    let begun = std::time::Instant::now();
+    while hold() != "whole" {
+        assert!(begun.elapsed() < PATIENCE, "held by: {}", hold());
+        sleep(std::time::Duration::from_millis(20));
+    }
+    w.kill_server();
+    assert_eq!(film.read_to_end(), saw(version(1), SIZE - MIB));
+    film.drop_pages();
+    assert_eq!(film.read_at(40 * MIB..41 * MIB), saw(version(1), MIB), "and again, anywhere");
+    w.revive_server();
+    assert_eq!(w.open("film").read_to_end(), saw(version(2), SIZE));
 }
 
 /// An old and a new handle read in turn, to their ends.
