@@ -55,7 +55,13 @@ pub struct Permit {
 impl Memory {
     /// A budget of `max` bytes.
     pub fn new(max: u64) -> Arc<Self> {
-        Arc::new(Self { max, used: AtomicU64::new(0), queue: Lock::new(VecDeque::new()), pool: Lock::new(Vec::new()) })
+        Arc::new(Self {
+            max,
+            used: AtomicU64::new(0),
+            queue: Lock::new(VecDeque::new()),
+            tidy_at: AtomicUsize::new(CANDIDATES_MIN),
+            pool: Lock::new(Vec::new()),
+        })
     }
 
     pub fn used(&self) -> u64 {
