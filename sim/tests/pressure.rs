@@ -1,4 +1,4 @@
-//! Holds under pressure: little memory, slow and stalling services, names that change their kind.
+//! Under pressure: little memory, slow and stalling services, names that change their kind, strangers that answer.
 
 use std::time::Duration;
 
@@ -128,4 +128,22 @@ fn a_file_that_was_only_given_to_the_kernel_is_not_called_whole() {
     let _ = w.app().stat("/film");
     assert_eq!(w.app().hold(film), "cached ranges only");
     assert_eq!(w.app().read_to_end(film), Ok(version(1)), "from the page cache");
+}
+
+#[test]
+fn a_listing_that_meets_a_stray_not_found_fails_and_does_not_end_early() {
+    use holdfast::env::store::ErrorKind;
+    use holdfast::error::Errno;
+    let mut w = World::calm();
+    for n in 0..1500 {
+        w.s3().put(format!("d/{n:04}"), version(1), KIB);
+    }
+    for kind in [ErrorKind::NotFound, ErrorKind::NoSuchBucket, ErrorKind::PreconditionFailed] {
+        w.s3().fault(holdfast_sim::list("d/"), FaultKind::refused(kind));
+        w.wait(seconds(2));
+        assert_eq!(w.app().readdir("/d"), Err(Errno::EIO), "{kind:?}");
+        w.s3().clear_faults();
+        w.wait(seconds(2));
+        assert_eq!(w.app().readdir("/d").map(|names| names.len()), Ok(1500));
+    }
 }

@@ -31,7 +31,7 @@ impl<E: Env> Context<E> {
     /// One page of a listing whose keys all start with the prefix asked for.
     pub async fn list(&self, request: List) -> Result<ListPage, StoreError> {
         self.persist(|| async {
-            let page = self.env.store().list(request.clone()).await?;
+            let page = self.env.store().list(request.clone()).await.map_err(never_of_a_listing)?;
             check_page(&request, &page)?;
             Ok(page)
         })
@@ -179,6 +179,16 @@ fn check_range<B>(asked: Option<ByteRange>, reply: &GetReply<B>) -> Result<(), S
     }
     let what = format!("asked for bytes {expected:?} of {size}, was answered {:?}", reply.range);
     Err(StoreError::new(ErrorKind::InvalidAnswer, what))
+}
+
+/// A listing finds nothing by being empty. A "not found" that reached readdir(3) would look like the directory's end.
+fn never_of_a_listing(error: StoreError) -> StoreError {
+    match error.kind {
+        ErrorKind::NotFound | ErrorKind::PreconditionFailed | ErrorKind::NotModified => {
+            StoreError { kind: ErrorKind::InvalidAnswer, ..error }
+        }
+        _ => error,
+    }
 }
 
 fn check_page(asked: &List, page: &ListPage) -> Result<(), StoreError> {

@@ -69,7 +69,15 @@ impl Failure {
         let header = |name: &str| response.headers().get(name);
         let code = error.code().filter(|code| !code.is_empty());
         let deletes_marker = header("x-amz-delete-marker") == Some("true");
-        let kind = if status == 405 && deletes_marker { ErrorKind::NotFound } else { classify(status, code) };
+        // S3 says which error it is, except to HEAD. A page without a code is somebody else's: that a load balancer knows
+        // no backend says nothing about the object.
+        let page = response.body().bytes().is_some_and(|body| !body.is_empty());
+        let stray = code.is_none() && page && matches!(status, 404 | 412);
+        let kind = match status {
+            405 if deletes_marker => ErrorKind::NotFound,
+            _ if stray => ErrorKind::InvalidAnswer,
+            _ => classify(status, code),
+        };
         let words = error.message().unwrap_or_default();
         let message = match (code, words) {
             (Some(code), "") => format!("HTTP {status} {code}"),
