@@ -348,7 +348,8 @@ impl<E: Env> Content<E> {
             let superseded = inner.superseded.is_some();
             // What fed a sequential reader is his anchor, though others of the same file read here and there.
             let idle = |stream: &Stream| {
-                let sequential = stream.demand - stream.origin >= SEQUENTIAL_BYTES_MIN;
+                // A stray that lay within its reach moved its demand, but only a run widens its window.
+                let sequential = stream.window >= SEQUENTIAL_BYTES_MIN;
                 let unused = reads - stream.used_at_read >= RANDOM_READS_MAX.into();
                 stream.open_ended && !superseded && unused && !sequential
             };
