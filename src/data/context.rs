@@ -23,7 +23,7 @@ impl<E: Env> Context<E> {
         Arc::new(Self {
             memory: Memory::new(config.memory_max),
             lifeboats: Lifeboats::new(config.hold_max),
-            pace: Lock::default(),
+            pace: Lock::new(Pace::new(config.deadline)),
             env,
             config,
         })

@@ -10,6 +10,8 @@ use crate::env::Time;
 
 const PENALTY_FIRST: Duration = Duration::from_millis(100);
 const PENALTY_MAX: Duration = Duration::from_secs(5);
+/// The distance is at most this share of an operation's deadline, so that each operation gets to ask.
+const PENALTY_PER_DEADLINE: u32 = 8;
 const RETRIES_SAVED_MAX: u64 = 100;
 /// One retry token comes back in this time.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
@@ -18,17 +20,18 @@ const RETRY_EVERY: Duration = Duration::from_millis(20);
 pub struct Pace {
     not_before: Time,
     penalty: Duration,
+    penalty_max: Duration,
     /// The moment at which the bucket, emptied one token per retry and refilled one per `RETRY_EVERY`, is full again.
     full_at: Time,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { not_before: Time::ZERO, penalty: Duration::ZERO, full_at: Time::ZERO }
-    }
-}
-
 impl Pace {
+    /// `deadline`: of one operation.
+    pub fn new(deadline: Duration) -> Self {
+        let penalty_max = PENALTY_MAX.min(deadline / PENALTY_PER_DEADLINE);
+        Self { not_before: Time::ZERO, penalty: Duration::ZERO, penalty_max, full_at: Time::ZERO }
+    }
+
     /// How long a request must wait before it is sent.
     pub fn wait(&self, now: Time) -> Duration {
         self.not_before.since(now)
@@ -42,7 +45,7 @@ impl Pace {
     }
 
     pub fn throttled(&mut self, now: Time) {
-        self.penalty = (self.penalty * 2).clamp(PENALTY_FIRST, PENALTY_MAX);
+        self.penalty = (self.penalty * 2).max(PENALTY_FIRST).min(self.penalty_max);
         self.not_before = self.not_before.max(now.plus(self.penalty));
     }
 
@@ -60,7 +63,7 @@ mod tests {
 
     #[test]
     fn one_throttled_answer_delays_everybody_and_success_forgives() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(Duration::from_secs(60));
         assert_eq!(pace.wait(Time::ZERO), Duration::ZERO);
         pace.throttled(Time::ZERO);
         assert_eq!(pace.wait(Time::ZERO), Duration::from_millis(100));
@@ -75,8 +78,19 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_only_says_slow_down_is_still_asked_within_the_deadline() {
+        for (deadline_ms, most_ms) in [(60_000, 5_000), (2_000, 250), (80, 10)] {
+            let mut pace = Pace::new(Duration::from_millis(deadline_ms));
+            for _ in 0..64 {
+                pace.throttled(Time::ZERO);
+            }
+            assert_eq!(pace.wait(Time::ZERO), Duration::from_millis(most_ms));
+        }
+    }
+
+    #[test]
     fn retries_beyond_the_budget_wait_for_it_to_refill() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(Duration::from_secs(60));
         let now = Time(Duration::from_secs(9));
         for _ in 0..100 {
             assert_eq!(pace.take_retry(now), Duration::ZERO);
