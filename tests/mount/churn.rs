@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use holdfast::bucket::Versioning;
 use holdfast_sim::Version;
 
 use crate::reader::{MIB, Reader};
-use crate::remote::Remote;
+use crate::remote::{Embedded, Remote};
 use crate::require;
 use crate::world::World;
 
@@ -80,4 +81,15 @@ fn the_same_on_a_versioned_bucket() {
     let Some(w) = World::versioned() else { return };
     // Versions pile up in memory: smaller ones.
     readers_of_objects_that_are_replaced_ceaselessly(&w, MIB, lasts() / 2);
+}
+
+/// Rule R16. Fails: an open that was answered ESTALE may meet an inode that another opener has moved on to, and be answered
+/// ESTALE a second time, which reaches the application. What is pinned for an open must be pinned for its caller.
+#[test]
+#[ignore = "two ESTALEs in a row reach the application"]
+fn the_same_from_a_service_far_away() {
+    if require::fuse() {
+        let w = World::of(Embedded::start_far_away(Versioning::Off, Duration::from_millis(30)), &[]);
+        readers_of_objects_that_are_replaced_ceaselessly(&w, MIB, lasts());
+    }
 }

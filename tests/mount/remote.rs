@@ -1,7 +1,7 @@
 //! Who serves the bucket, and how other clients change it behind the mount's back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use holdfast::bucket::{Bucket, BucketOptions, Content, DigestKind, Versioning};
@@ -36,8 +36,13 @@ const BUCKET: &str = "holdfast";
 
 impl Embedded {
     pub fn start(versioning: Versioning) -> Self {
+        Self::start_far_away(versioning, Duration::ZERO)
+    }
+
+    /// Each answer takes so long to begin.
+    pub fn start_far_away(versioning: Versioning, latency: Duration) -> Self {
         let bucket_options = BucketOptions { versioning, ..BucketOptions::default() };
-        let server = Server::start(ServeOptions { bucket_options, ..ServeOptions::default() });
+        let server = Server::start(ServeOptions { bucket_options, latency, ..ServeOptions::default() });
         let server = server.expect("a free port of the loopback interface");
         let options = server.options();
         let endpoint = Endpoint {
