@@ -383,7 +383,7 @@ impl<E: Env> Content<E> {
         }
         let refetchable = self.is_refetchable(&inner);
         let reads = inner.reads;
-        if let Some(stream) = inner.stream_to_wait_for(missing, refetchable) {
+        if let Some(stream) = inner.stream_to_wait_for(missing, run_bytes, refetchable) {
             stream.demand = stream.demand.max(range.end);
             stream.wake_at = stream.wake_at.min(range.end.min(stream.end));
             let id = stream.id;

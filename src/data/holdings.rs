@@ -138,11 +138,18 @@ impl<B> Inner<B> {
         self.failed.iter().find(|(failed, _)| *failed == id).map(|(_, error)| error.clone())
     }
 
-    /// The stream that will bring the byte at `missing` soonest. Where nothing can be fetched again, any that will.
-    pub(super) fn stream_to_wait_for(&mut self, missing: u64, refetchable: bool) -> Option<&mut Stream> {
+    /// The stream that will bring the byte at `missing` soonest; for a reader who is not on a run, only one that is
+    /// nearly there. Where nothing can be fetched again, any that will.
+    pub(super) fn stream_to_wait_for(
+        &mut self,
+        missing: u64,
+        run_bytes: u64,
+        refetchable: bool,
+    ) -> Option<&mut Stream> {
+        let near_bytes = if run_bytes > 0 { WINDOW_BYTES_MAX } else { WINDOW_BYTES_MIN };
         let serves = |stream: &&mut Stream| {
             let ahead = stream.pos <= missing && missing < stream.end;
-            let near = missing - stream.pos.min(missing) <= WINDOW_BYTES_MAX;
+            let near = missing - stream.pos.min(missing) <= near_bytes;
             ahead && (!refetchable || (near && !stream.keep))
         };
         self.streams.iter_mut().filter(serves).max_by_key(|stream| stream.pos)

@@ -204,6 +204,17 @@ fn an_error_page_of_a_proxy_is_told_by_its_status() {
 }
 
 #[test]
+fn a_not_found_page_that_is_not_s3s_says_nothing_about_the_object() {
+    for status in ["404 Not Found", "412 Precondition Failed"] {
+        let page =
+            format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: 17\r\n\r\n<html>no backend<");
+        assert_eq!(Script::get_fails(&page).kind, ErrorKind::InvalidAnswer);
+    }
+    assert_eq!(Script::get_fails(&error(404, "", "NoSuchKey")).kind, ErrorKind::NotFound);
+    assert_eq!(Script::get_fails("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").kind, ErrorKind::NotFound);
+}
+
+#[test]
 fn a_delete_marker_is_nothing_found() {
     let marker = "HTTP/1.1 405 No\r\nx-amz-delete-marker: true\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(Script::get_fails(marker).kind, ErrorKind::NotFound);
