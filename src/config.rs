@@ -70,6 +70,8 @@ pub const LISTED_HEADS: usize = 64;
 pub const LINK_BYTES_MAX: u64 = 4096;
 /// Answers that contradict each other because they overlapped in time are asked again so often.
 pub const CONTRADICTIONS_MAX: u32 = 3;
+/// No service answers faster than this reliably.
+pub const ATTEMPT_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// Attributes belong to an inode and never change under it, so the kernel may keep them.
 pub const ATTR_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Names whose inodes the kernel does not know are dropped from a directory once there are more than this.
@@ -148,7 +150,9 @@ pub enum ConfigError {
     Prefix(String),
     #[error("the memory budget of {0} bytes is below the minimum of {min}", min = 4 * WINDOW_BYTES_MAX)]
     Memory(u64),
-    #[error("the deadline must be longer than one attempt's time-out")]
+    #[error(
+        "the deadline must not be shorter than one attempt's time-out, nor that shorter than {ATTEMPT_TIMEOUT_MIN:?}"
+    )]
     Deadline,
     #[error("mode {0:o} has bits beyond 0777")]
     Mode(u16),
@@ -168,7 +172,7 @@ impl Config {
         if self.memory_max < 4 * WINDOW_BYTES_MAX {
             return Err(ConfigError::Memory(self.memory_max));
         }
-        if self.deadline < self.attempt_timeout {
+        if self.deadline < self.attempt_timeout || self.attempt_timeout < ATTEMPT_TIMEOUT_MIN {
             return Err(ConfigError::Deadline);
         }
         for mode in [self.file_mode, self.dir_mode] {

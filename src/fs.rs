@@ -25,7 +25,7 @@ use crate::fs::complaints::Complaints;
 use crate::fs::gates::Gates;
 use crate::fs::handles::Handles;
 use crate::lock::Lock;
-use crate::op::{Fh, Op, Reply};
+use crate::op::{Caller, Fh, Op, Reply};
 use crate::state::tree::Tree;
 
 pub struct Fs<E: Env> {
@@ -52,14 +52,19 @@ impl<E: Env> Fs<E> {
         })
     }
 
-    /// Answers one request. The future may be polled first on one thread and moved to another.
+    /// Answers one request of nobody in particular.
     pub async fn handle(self: &Arc<Self>, op: Op) -> Result<Reply, FsError> {
+        self.handle_for(Caller::UNKNOWN, op).await
+    }
+
+    /// Answers one request. The future may be polled first on one thread and moved to another.
+    pub async fn handle_for(self: &Arc<Self>, caller: Caller, op: Op) -> Result<Reply, FsError> {
         let outcome = match op {
-            Op::Lookup { parent, name } => self.lookup(parent, &name).await,
+            Op::Lookup { parent, name } => self.lookup(caller, parent, &name).await,
             Op::Forget { ino, count } => self.forget(ino, count),
             Op::Getattr { ino } => self.getattr(ino),
             Op::Readlink { ino } => self.readlink(ino).await,
-            Op::Open { ino, mode } => self.open(ino, mode).await,
+            Op::Open { ino, mode } => self.open(caller, ino, mode).await,
             Op::Read { ino, fh, offset, len } => self.read(ino, fh, offset, len).await,
             Op::Flush { fh, .. } | Op::Fsync { fh, .. } => self.flush(fh),
             Op::Release { fh, .. } | Op::Releasedir { fh, .. } => self.release(fh),

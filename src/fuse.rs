@@ -27,7 +27,7 @@ use crate::config::READ_BYTES_MAX;
 use crate::env::{Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::op::{Attr, DirEntry, Entry, Fh, Ino, Kind, Op, OpenMode, Reply, Whence};
+use crate::op::{Attr, Caller, DirEntry, Entry, Fh, Ino, Kind, Op, OpenMode, Reply, Whence};
 
 /// The generation of every inode: numbers are never used again, so there is only one.
 const GENERATION: Generation = Generation(0);
@@ -107,12 +107,16 @@ struct Adapter<E: Env> {
 type Outcome = Result<Reply, FsError>;
 
 impl<E: Env> Adapter<E> {
-    /// Runs `op` and hands the outcome to `answer`, on this thread if it is ready at once.
     fn run(&self, fh: Option<FileHandle>, op: Op, answer: impl FnOnce(Outcome) + Send + 'static) {
+        self.run_for(Caller::UNKNOWN, fh, op, answer);
+    }
+
+    /// Runs `op` and hands the outcome to `answer`, on this thread if it is ready at once.
+    fn run_for(&self, caller: Caller, fh: Option<FileHandle>, op: Op, answer: impl FnOnce(Outcome) + Send + 'static) {
         let fs = self.fs.clone();
         let fence = self.fs.clone();
         let request = async move {
-            match AssertUnwindSafe(fs.handle(op)).catch_unwind().await {
+            match AssertUnwindSafe(fs.handle_for(caller, op)).catch_unwind().await {
                 Ok(outcome) => outcome,
                 Err(_) => {
                     let fh = Fh(fh.map_or(0, |fh| fh.0));
@@ -166,9 +170,9 @@ impl<E: Env> Filesystem for Adapter<E> {
         Ok(())
     }
 
-    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let op = Op::Lookup { parent: Ino(parent.0), name: name.as_bytes().to_vec() };
-        self.run(None, op, move |outcome| match outcome {
+        self.run_for(Caller(req.pid()), None, op, move |outcome| match outcome {
             Ok(Reply::Entry(Entry { attr: Some(attr), entry_ttl, attr_ttl })) => {
                 reply.entry_with_ttls(&attr_ttl, &entry_ttl, &file_attr(&attr), GENERATION);
             }
@@ -198,13 +202,14 @@ impl<E: Env> Filesystem for Adapter<E> {
         });
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let write = match flags.acc_mode() {
             OpenAccMode::O_RDONLY => false,
             OpenAccMode::O_WRONLY | OpenAccMode::O_RDWR => true,
         };
-        let mode = OpenMode { write, truncate: flags.0 & nix::libc::O_TRUNC != 0 };
-        self.run(None, Op::Open { ino: Ino(ino.0), mode }, move |outcome| match outcome {
+        let has = |flag| flags.0 & flag != 0;
+        let mode = OpenMode { write, truncate: has(nix::libc::O_TRUNC), direct: has(nix::libc::O_DIRECT) };
+        self.run_for(Caller(req.pid()), None, Op::Open { ino: Ino(ino.0), mode }, move |outcome| match outcome {
             // Pages belong to the inode, and the inode to one Version: they are good for every open of it.
             Ok(Reply::Opened { fh }) => reply.opened(FileHandle(fh.0), FopenFlags::FOPEN_KEEP_CACHE),
             other => reply.error(errno(other)),

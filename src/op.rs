@@ -20,6 +20,16 @@ impl Ino {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fh(pub u64);
 
+/// The thread that makes a system call, as the kernel names it in each of the call's requests. An `open` that is answered
+/// ESTALE comes back as a LOOKUP and an OPEN of the same thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller(pub u32);
+
+impl Caller {
+    /// A thread outside of the server's pid namespace.
+    pub const UNKNOWN: Caller = Caller(0);
+}
+
 /// What an inode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -50,6 +60,8 @@ pub struct Attr {
 pub struct OpenMode {
     pub write: bool,
     pub truncate: bool,
+    /// O_DIRECT: past the kernel's page cache.
+    pub direct: bool,
 }
 
 /// One request, as the kernel states it. Names are raw bytes: the kernel promises no encoding.

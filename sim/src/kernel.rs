@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Waker};
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Fs;
-use holdfast::op::{Attr, Fh, Ino, Op, OpenMode, Reply};
+use holdfast::op::{Attr, Caller, Fh, Ino, Op, OpenMode, Reply};
 
 use crate::env::SimEnv;
 use crate::executor::{SimHandle, locked};
@@ -52,6 +52,8 @@ impl Default for KernelConfig {
 #[derive(Clone)]
 pub struct Kernel {
     shared: Arc<Shared>,
+    /// Of the system call that is being made.
+    caller: Caller,
 }
 
 struct Shared {
@@ -67,6 +69,7 @@ struct State {
     inodes: BTreeMap<Ino, Inode>,
     dentries: BTreeMap<(Ino, Vec<u8>), Dentry>,
     requests: u64,
+    threads: u32,
     /// Opens that the core made look their path up again: when they began, and when they were told.
     stale_opens: Vec<(Time, Time)>,
     last_error: Option<String>,
@@ -84,7 +87,7 @@ impl Kernel {
         let rng = SimRng::new(seed, "kernel");
         let mut state = State::default();
         state.inodes.insert(Ino::ROOT, Inode::root());
-        Self { shared: Arc::new(Shared { fs, handle, config, rng, state: Mutex::new(state) }) }
+        Self { caller: Caller::UNKNOWN, shared: Arc::new(Shared { fs, handle, config, rng, state: Mutex::new(state) }) }
     }
 
     pub fn fs(&self) -> &Arc<Fs<SimEnv>> {
@@ -107,12 +110,20 @@ impl Kernel {
         locked(&self.shared.state).last_error.clone().unwrap_or_default()
     }
 
+    /// Another thread of an application.
+    fn thread(&self) -> Self {
+        let mut state = locked(&self.shared.state);
+        state.threads += 1;
+        Self { shared: self.shared.clone(), caller: Caller(state.threads) }
+    }
+
     // System calls.
 
     pub async fn open(&self, path: &str) -> Result<Arc<OpenFile>, Errno> {
-        match self.open_once(path, false).await {
+        let thread = self.thread();
+        match thread.open_once(path, false).await {
             // do_filp_open: once more, and past every entry TTL.
-            Err(Errno::ESTALE) => self.open_once(path, true).await,
+            Err(Errno::ESTALE) => thread.open_once(path, true).await,
             outcome => outcome,
         }
     }
@@ -191,7 +202,7 @@ impl Kernel {
     pub async fn call(&self, op: Op) -> Result<Reply, Errno> {
         locked(&self.shared.state).requests += 1;
         self.linger().await;
-        let outcome = self.shared.fs.handle(op).await;
+        let outcome = self.shared.fs.handle_for(self.caller, op).await;
         self.linger().await;
         outcome.map_err(|error| {
             locked(&self.shared.state).last_error = Some(error.to_string());

@@ -158,7 +158,7 @@ fn seeking_data_and_holes_is_answered_as_for_a_file_without_holes() {
 fn whatever_would_write_is_refused_as_on_a_read_only_file_system() {
     let (mut w, ino, fh) = film();
     for (write, truncate) in [(true, false), (true, true), (false, true)] {
-        let mode = OpenMode { write, truncate };
+        let mode = OpenMode { write, truncate, direct: false };
         assert_eq!(errno(w.ask(Op::Open { ino, mode })), Some(Errno::EROFS));
     }
     assert_eq!(errno(w.ask(Op::Mutate { ino, what: "unlink" })), Some(Errno::EROFS));

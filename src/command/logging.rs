@@ -1,7 +1,8 @@
-//! Where log lines go: standard error, holdfast's own at the chosen level, everybody else's errors only.
+//! Where log lines go: standard error, holdfast's own at the chosen level, nobody else's.
 //!
-//! Libraries beneath (the SDK above all) may write requests with their headers at lower levels; those are never let
-//! through, whatever level is chosen.
+//! Libraries beneath may write requests with their headers at lower levels, and report at the error level what is no
+//! error to a mount (a connection that need not be closed because there was none); what matters of it comes back to us as
+//! the outcome of a request, and is told with the key it belongs to.
 
 use std::io::IsTerminal;
 
@@ -32,7 +33,7 @@ impl LogLevel {
 
 /// Starts logging; a second call does nothing.
 pub fn start(level: LogLevel) {
-    let targets = Targets::new().with_target("holdfast", level.filter()).with_default(LevelFilter::ERROR);
+    let targets = Targets::new().with_target("holdfast", level.filter()).with_default(LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

@@ -75,6 +75,14 @@ pub struct Content<E: Env> {
     pub(super) this: Weak<Self>,
 }
 
+/// Whether the kernel keeps what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    InPageCache,
+    /// O_DIRECT: straight to the caller.
+    Nowhere,
+}
+
 /// How a read goes on.
 enum Step {
     Serve(Bytes),
@@ -203,7 +211,7 @@ impl<E: Env> Content<E> {
     /// Bytes `offset..offset + len`, cut at the Version's end.
     ///
     /// Errors: [`FsError::LostHold`] when they can no longer be had; [`FsError::Exhausted`] past the deadline.
-    pub async fn read(self: &Arc<Self>, offset: u64, len: u64) -> Result<Bytes, FsError> {
+    pub async fn read(self: &Arc<Self>, offset: u64, len: u64, kept: Kept) -> Result<Bytes, FsError> {
         let end = offset.saturating_add(len).min(self.version.size);
         if offset >= end {
             return Ok(Bytes::new());
@@ -211,7 +219,7 @@ impl<E: Env> Content<E> {
         let run_bytes = self.note_read(offset, end - offset);
         let mut waited_for = None;
         loop {
-            let step = self.step(offset..end, run_bytes);
+            let step = self.step(offset..end, run_bytes, kept);
             self.hop_if_outrun(end);
             match step {
                 Step::Serve(data) => return Ok(data),
@@ -347,11 +355,13 @@ impl<E: Env> Content<E> {
             let reads = inner.reads;
             let superseded = inner.superseded.is_some();
             // What fed a sequential reader is his anchor, though others of the same file read here and there.
+            let waits_ahead = inner.relay_anchors();
             let idle = |stream: &Stream| {
                 // A stray that lay within its reach moved its demand, but only a run widens its window.
                 let sequential = stream.window >= SEQUENTIAL_BYTES_MIN;
                 let unused = reads - stream.used_at_read >= RANDOM_READS_MAX.into();
-                stream.open_ended && !superseded && unused && !sequential
+                let relayed = waits_ahead.contains(&stream.id);
+                stream.open_ended && !superseded && unused && !sequential && !relayed
             };
             if self.version.size > WHOLE_FETCH_BYTES && inner.streams.iter().any(idle) {
                 inner.streams.retain(|stream| !idle(stream));
@@ -361,11 +371,11 @@ impl<E: Env> Content<E> {
         run_bytes
     }
 
-    fn step(&self, range: Range<u64>, run_bytes: u64) -> Step {
+    fn step(&self, range: Range<u64>, run_bytes: u64, kept: Kept) -> Step {
         let mut inner = self.inner.lock();
         let missing = match inner.gather(range.clone()) {
             Ok(pieces) => {
-                let resumed = inner.serve(range, run_bytes);
+                let resumed = inner.serve(range, run_bytes, kept);
                 drop(inner);
                 if resumed {
                     self.go.notify(usize::MAX);

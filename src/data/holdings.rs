@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::{STREAMS_MAX, WHOLE_FETCH_BYTES, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
+use crate::data::content::Kept;
 use crate::data::extent::{Extent, ExtentSlice};
 use crate::data::lifeboat::Lifeboat;
 use crate::data::ranges::Ranges;
@@ -167,13 +168,13 @@ impl<B> Inner<B> {
     }
 
     /// Notes that the kernel gets `range`, and lets the streams behind it run on. True if one may have been waiting.
-    pub(super) fn serve(&mut self, range: Range<u64>, run_bytes: u64) -> bool {
+    pub(super) fn serve(&mut self, range: Range<u64>, run_bytes: u64, kept: Kept) -> bool {
         if self.served.contains(range.clone()) {
             if let Some((_, extent)) = self.extents.range(..=range.start).next_back() {
                 extent.touch();
             }
-        } else if self.served.pieces() < SERVED_PIECES_MAX
-            || self.served.end_of(range.start.saturating_sub(1)).is_some()
+        } else if kept == Kept::InPageCache
+            && (self.served.pieces() < SERVED_PIECES_MAX || self.served.end_of(range.start.saturating_sub(1)).is_some())
         {
             self.served.insert(range.clone());
         }

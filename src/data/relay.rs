@@ -135,6 +135,12 @@ impl<B> Inner<B> {
         started
     }
 
+    /// The anchors of the relay: one may wait unused for long, and is needed all the same.
+    pub(super) fn relay_anchors(&self) -> Vec<StreamId> {
+        let relay = self.relay.iter();
+        relay.flat_map(|relay| [Some(relay.anchor), relay.hop.as_ref().and_then(|hop| hop.anchor)]).flatten().collect()
+    }
+
     /// A stream ended. If it never began, its hop is off: the old anchor stays what it is.
     pub(super) fn relay_lost(&mut self, id: StreamId) {
         let Some(relay) = &mut self.relay else { return };

@@ -55,10 +55,9 @@ impl Retry {
         self.attempts += 1;
         let jittered = bound.mul_f64(random as f64 / u64::MAX as f64);
         let delay = jittered.max(error.retry_after.unwrap_or_default());
-        if now.plus(delay).since(since) > self.deadline {
-            return Verdict::GiveUp;
-        }
-        Verdict::Again(delay)
+        let left = self.deadline.saturating_sub(now.since(since));
+        // Whatever the service asks for, it is tried once more before the deadline.
+        if left.is_zero() { Verdict::GiveUp } else { Verdict::Again(delay.min(left)) }
     }
 }
 
@@ -104,7 +103,15 @@ mod tests {
             delays.push(delay.as_millis());
             now = now.plus(delay);
         }
-        assert_eq!(delays, [50, 100, 200, 400, 800, 1600, 2000, 2000, 2000]);
+        assert_eq!(delays, [50, 100, 200, 400, 800, 1600, 2000, 2000, 850], "the last try is at the deadline");
+    }
+
+    #[test]
+    fn a_service_that_asks_for_more_time_than_there_is_is_tried_once_more_at_the_deadline() {
+        let mut retry = Retry::new(Duration::from_secs(10));
+        let error = StoreError { retry_after: Some(Duration::from_secs(61)), ..ErrorKind::Throttled.into() };
+        assert_eq!(retry.failed(&error, Time::ZERO, 0), Verdict::Again(Duration::from_secs(10)));
+        assert_eq!(retry.failed(&error, Time(Duration::from_secs(10)), 0), Verdict::GiveUp);
     }
 
     #[test]

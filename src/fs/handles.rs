@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::data::content::Content;
+use crate::data::content::{Content, Kept};
 use crate::env::Env;
 use crate::error::FsError;
 use crate::fs::listing::DirectoryHandle;
@@ -13,6 +13,7 @@ pub(super) enum Handle<E: Env> {
     File {
         ino: Ino,
         content: Arc<Content<E>>,
+        kept: Kept,
     },
     Directory(Arc<DirectoryHandle>),
     /// An internal error happened on it. What it was still has to be let go at release.
@@ -42,9 +43,10 @@ impl<E: Env> Handles<E> {
         fh
     }
 
-    pub(super) fn content(&self, fh: Fh) -> Result<Arc<Content<E>>, FsError> {
+    /// The content of an open file, and whether the kernel keeps what is read through this handle.
+    pub(super) fn content(&self, fh: Fh) -> Result<(Arc<Content<E>>, Kept), FsError> {
         match self.open.get(&fh) {
-            Some(Handle::File { content, .. }) => Ok(content.clone()),
+            Some(Handle::File { content, kept, .. }) => Ok((content.clone(), *kept)),
             Some(Handle::Fenced(_)) => Err(FsError::Fenced(fh.0)),
             Some(Handle::Directory(_)) | None => Err(FsError::BadHandle(fh.0)),
         }

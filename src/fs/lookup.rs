@@ -10,12 +10,12 @@ use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, ObjectMeta, StoreError};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::op::{Ino, Name, Reply};
+use crate::op::{Caller, Ino, Name, Reply};
 use crate::state::tree::{ObserveError, Target};
 use crate::state::version::{Successor, Version};
 
 impl<E: Env> Fs<E> {
-    pub(super) async fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
+    pub(super) async fn lookup(&self, caller: Caller, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
         if name.len() > Name::BYTES_MAX {
             return Err(FsError::NameTooLong);
         }
@@ -26,7 +26,7 @@ impl<E: Env> Fs<E> {
             let (stamp, key) = {
                 let mut tree = self.tree.lock();
                 let now = self.now();
-                if let Some(entry) = tree.known(parent, &name, now)? {
+                if let Some(entry) = tree.known(caller, parent, &name, now)? {
                     return Ok(Reply::Entry(entry));
                 }
                 (tree.stamp(now), tree.directory(parent)?.key(&name))

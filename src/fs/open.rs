@@ -10,28 +10,31 @@
 use std::sync::Arc;
 
 use crate::config::{BOUNDED_FETCH_BYTES, Hold, PIN_KEPT};
-use crate::data::content::Content;
-use crate::env::store::{ByteRange, ErrorKind, Key, ObjectMeta, StoreError};
+use crate::data::content::{BodyOf, Content, Kept};
+use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, StoreError};
 use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::handles::Handle;
 use crate::fs::lookup::supersede;
-use crate::op::{Fh, Ino, OpenMode, Reply};
-use crate::state::tree::{ObserveError, Target};
+use crate::op::{Caller, Fh, Ino, OpenMode, Reply};
+use crate::state::tree::{Stamp, Target};
 use crate::state::version::{Successor, Version};
 
 /// An open under way: keeps the inode, and what is at hand of it, from being let go meanwhile.
 struct Opening<'a, E: Env> {
     fs: &'a Fs<E>,
+    caller: Caller,
     ino: Ino,
     content: Option<Arc<Content<E>>>,
 }
 
 impl<E: Env> Opening<'_, E> {
     fn hold(&mut self, content: Arc<Content<E>>) {
-        content.opening();
-        self.content = Some(content);
+        if self.content.is_none() {
+            content.opening();
+            self.content = Some(content);
+        }
     }
 }
 
@@ -49,19 +52,20 @@ impl<E: Env> Drop for Opening<'_, E> {
 }
 
 impl<E: Env> Fs<E> {
-    pub(super) async fn open(self: &Arc<Self>, ino: Ino, mode: OpenMode) -> Result<Reply, FsError> {
+    pub(super) async fn open(self: &Arc<Self>, caller: Caller, ino: Ino, mode: OpenMode) -> Result<Reply, FsError> {
         if mode.write || mode.truncate {
             return Err(FsError::ReadOnly("open for writing"));
         }
         self.tree.lock().file_mut(ino)?.opens += 1;
-        let mut opening = Opening { fs: self, ino, content: None };
+        let mut opening = Opening { fs: self, caller, ino, content: None };
         let content = self.content_to_open(&mut opening).await?;
         if content.wants_kept_anchor() {
             self.keep_anchor(&content).await?;
         }
         // The handle's share in the inode; `opening` gives up its own.
         self.tree.lock().file_mut(ino)?.opens += 1;
-        let fh = self.handles.lock().insert(Handle::File { ino, content: content.clone() });
+        let kept = if mode.direct { Kept::Nowhere } else { Kept::InPageCache };
+        let fh = self.handles.lock().insert(Handle::File { ino, content: content.clone(), kept });
         content.opened(fh);
         Ok(Reply::Opened { fh })
     }
@@ -69,7 +73,7 @@ impl<E: Env> Fs<E> {
     pub(super) fn release(&self, fh: Fh) -> Result<Reply, FsError> {
         let handle = self.handles.lock().remove(fh).ok_or(FsError::BadHandle(fh.0))?;
         match handle {
-            Handle::File { ino, content } => {
+            Handle::File { ino, content, .. } => {
                 content.closed(fh);
                 let mut tree = self.tree.lock();
                 if let Ok(file) = tree.file_mut(ino) {
@@ -89,7 +93,7 @@ impl<E: Env> Fs<E> {
         let (content, key, verified, pinned) = {
             let mut tree = self.tree.lock();
             let verified = tree.is_verified(ino, self.now())?;
-            let pinned = tree.take_pin(ino);
+            let pinned = tree.take_pin(opening.caller, ino);
             let file = tree.file(ino)?;
             (file.content.clone(), file.version.key.clone(), verified, pinned)
         };
@@ -117,7 +121,7 @@ impl<E: Env> Fs<E> {
             return Ok(content);
         }
         if content.is_superseded() {
-            return Err(self.pin_successor(ino, &key).await);
+            return Err(self.pin_successor(opening, &key).await);
         }
         if verified && content.is_complete() {
             return Ok(content);
@@ -147,7 +151,7 @@ impl<E: Env> Fs<E> {
             Err(error) => return Err(FsError::from_store(&key, error)),
         };
         content.supersede(successor);
-        Err(self.pin_successor(ino, &key).await)
+        Err(self.pin_successor(opening, &key).await)
     }
 
     /// The GET that pins also serves the first read.
@@ -181,13 +185,15 @@ impl<E: Env> Fs<E> {
         }
         if !version.is_same(&file.version) {
             drop(tree);
-            return Err(self.pin(ino, key, stamp, version, reply.meta, reply.range, reply.body));
+            return Err(self.pin(opening, stamp, version, reply));
         }
         // A pin may have been faster; then its content is the inode's, and this GET was for nothing.
         let content = match &file.content {
             Some(content) => content.clone(),
             None => {
                 let content = Content::new(self.context.clone(), version.clone());
+                // Held as open before its first byte comes, or the byte might be swept at once.
+                opening.hold(content.clone());
                 content.feed(reply.range, reply.body);
                 file.content = Some(content.clone());
                 file.version = version;
@@ -207,7 +213,8 @@ impl<E: Env> Fs<E> {
     }
 
     /// Pins whatever is current to the name of an inode that has been superseded; answers what to tell the kernel.
-    async fn pin_successor(self: &Arc<Self>, ino: Ino, key: &Key) -> FsError {
+    async fn pin_successor(self: &Arc<Self>, opening: &Opening<'_, E>, key: &Key) -> FsError {
+        let ino = opening.ino;
         let stamp = self.tree.lock().stamp(self.now());
         let reply = match self.context.get_current(key, self.first_range(u64::MAX)).await {
             Ok(reply) => reply,
@@ -221,47 +228,38 @@ impl<E: Env> Fs<E> {
             Err(error) => return FsError::from_store(key, error),
         };
         let version = Version::of(key, &reply.meta);
-        self.pin(ino, key, stamp, version, reply.meta, reply.range, reply.body)
+        self.pin(opening, stamp, version, reply)
     }
 
-    /// Gives the name of `ino` a fresh inode for `version`, with its GET in hand.
-    #[allow(clippy::too_many_arguments)]
+    /// Has `version` wait, with its GET in hand, for the thread that is told to look the path up again.
     fn pin(
         self: &Arc<Self>,
-        ino: Ino,
-        key: &Key,
-        stamp: crate::state::tree::Stamp,
+        opening: &Opening<'_, E>,
+        stamp: Stamp,
         version: Version,
-        meta: ObjectMeta,
-        range: std::ops::Range<u64>,
-        body: crate::data::content::BodyOf<E>,
+        reply: GetReply<BodyOf<E>>,
     ) -> FsError {
-        let superseded = FsError::Superseded { key: key.clone() };
+        let superseded = FsError::Superseded { key: version.key.clone() };
         let fresh = Content::new(self.context.clone(), version.clone());
         let mut tree = self.tree.lock();
-        let Ok((parent, name)) = tree.place(ino) else { return superseded };
-        let obsolete = match tree.observe(parent, &name, stamp, Target::File(version)) {
-            Ok(obsolete) => obsolete,
-            // Others know better by now; the look-up that follows finds out.
-            Err(ObserveError::Contradiction | ObserveError::Fs(_)) => return superseded,
-        };
-        let until = self.now().plus(PIN_KEPT);
-        let pinned = tree.pin(parent, &name, fresh, Arc::new(meta), until);
+        let Ok((parent, name)) = tree.place(opening.ino) else { return superseded };
+        // Where others know better by now, the pin is for this caller all the same: it saw this Version while it ran.
+        let obsolete = tree.observe(parent, &name, stamp, Target::File(version.clone())).ok().flatten();
+        let pinned = tree.pin(opening.caller, (parent, &name), &version, fresh, Arc::new(reply.meta));
         if let Ok((_, content)) = &pinned {
             // Under the tree's lock, so that no open takes the pin before.
             content.opening();
         }
         drop(tree);
         supersede(obsolete);
-        let Ok((pinned, content)) = pinned else { return superseded };
+        let Ok((pin, content)) = pinned else { return superseded };
         if content.anchor_wanted_at().is_some() {
-            content.feed(range, body);
+            content.feed(reply.range, reply.body);
         }
         let fs = self.clone();
         self.context.env.spawn().spawn("let go of a pin", async move {
             fs.context.env.clock().sleep(PIN_KEPT).await;
-            let expired = fs.tree.lock().expire_pins(pinned, fs.now());
-            for _ in 0..expired {
+            if fs.tree.lock().expire_pin(pin) {
                 content.opening_ended();
             }
         });

@@ -16,7 +16,7 @@ use crate::config::{ATTR_TTL, Config, IDLE_NAMES_MIN};
 use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
-use crate::op::{Attr, Entry, Ino, Kind, Name};
+use crate::op::{Attr, Caller, Entry, Ino, Kind, Name};
 use crate::state::posix::Posix;
 use crate::state::version::{Holds, Successor, Version};
 
@@ -74,8 +74,6 @@ struct NameEntry {
     seen: Seen,
     /// What a HEAD or GET told of a file beyond its Version.
     meta: Option<Arc<ObjectMeta>>,
-    /// `open` pinned this Version for the look-up that follows: it is good until then, whatever the TTL.
-    pinned_until: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -96,9 +94,6 @@ pub struct File<C> {
     pub content: Option<Arc<C>>,
     /// Opens under way, open handles and pins.
     pub opens: u32,
-    /// Each open that was answered ESTALE left its GET here for the one that follows, until then; ascending.
-    pins: Vec<Time>,
-    /// When it was last seen to be the current version.
     verified: Time,
 }
 
@@ -117,8 +112,23 @@ struct Inode<C> {
     node: Node<C>,
 }
 
+/// An `open` was answered ESTALE, and the newer Version waits, with its GET, for the same thread to come back.
+#[derive(Debug)]
+struct Pin {
+    id: PinId,
+    caller: Caller,
+    parent: Ino,
+    name: Name,
+    ino: Ino,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinId(u64);
+
 pub struct Tree<C> {
     inodes: BTreeMap<Ino, Inode<C>>,
+    /// Few: each lives for one system call, or until it expires.
+    pins: Vec<Pin>,
     next_ino: u64,
     next_order: u64,
     metadata_ttl: Duration,
@@ -145,6 +155,7 @@ impl<C: Holds> Tree<C> {
         };
         Self {
             inodes: BTreeMap::from([(Ino::ROOT, root)]),
+            pins: Vec::new(),
             next_ino: Ino::ROOT.0 + 1,
             next_order: 1,
             metadata_ttl: config.metadata_ttl,
@@ -215,12 +226,17 @@ impl<C: Holds> Tree<C> {
     }
 
     /// The answer for a name that is known well enough, with one more lookup counted; `None`: the bucket must be asked.
-    pub fn known(&mut self, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
+    pub fn known(&mut self, caller: Caller, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
+        let waits = |pin: &&Pin| (pin.caller, pin.parent, &pin.name) == (caller, parent, name);
+        if let Some(ino) = self.pins.iter().rev().find(waits).map(|pin| pin.ino) {
+            // What was pinned was current while this very open ran, whatever has come since: it alone may have it.
+            let names_it = self.directory(parent)?.names.get(name).filter(|entry| entry.ino == Some(ino));
+            let entry_ttl = names_it.map_or(Duration::ZERO, |entry| self.fresh_until(entry).since(now));
+            return self.grant_inode(ino, entry_ttl).map(Some);
+        }
         let obsolete = self.is_superseded(parent, name)?;
         let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
-        let pinned = entry.pinned_until.is_some_and(|until| now < until);
-        // What is pinned was current when the open that this look-up belongs to began, whatever has come since.
-        if !pinned && (obsolete || now >= self.fresh_until(entry) || self.wants_meta(entry)) {
+        if obsolete || now >= self.fresh_until(entry) || self.wants_meta(entry) {
             return Ok(None);
         }
         self.grant(parent, name, now).map(Some)
@@ -238,7 +254,7 @@ impl<C: Holds> Tree<C> {
         let superseded = self.is_superseded(parent, name)?;
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
-            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, meta: None, pinned_until: None });
+            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, meta: None });
             self.prune(parent, stamp.at);
             return Ok(None);
         };
@@ -254,7 +270,6 @@ impl<C: Holds> Tree<C> {
             if superseded {
                 // It went and came back: what was lost meanwhile stays lost for that inode, so the name gets another.
                 entry.ino = None;
-                entry.pinned_until = None;
                 return Ok(None);
             }
             let at = entry.seen.at;
@@ -274,7 +289,7 @@ impl<C: Holds> Tree<C> {
             Target::Directory => Successor::Shadowed,
         };
         let old = entry.ino;
-        *entry = NameEntry { target, ino: None, seen, meta: None, pinned_until: None };
+        *entry = NameEntry { target, ino: None, seen, meta: None };
         match old {
             // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
             Some(number) if !self.inodes.contains_key(&number) => {
@@ -308,18 +323,19 @@ impl<C: Holds> Tree<C> {
     /// The name as it is known now, with one more lookup counted if it exists.
     pub fn grant(&mut self, parent: Ino, name: &Name, now: Time) -> Result<Entry, FsError> {
         let entry = self.directory(parent)?.names.get(name).ok_or(FsError::NotFound)?;
-        let pinned = entry.pinned_until.map_or(Duration::ZERO, |until| until.since(now));
-        let ttl = self.fresh_until(entry).since(now);
-        let entry_ttl = if pinned > Duration::ZERO { ttl.min(self.metadata_ttl) } else { ttl };
+        let entry_ttl = self.fresh_until(entry).since(now);
         if entry.target == Target::Absent {
             return Ok(Entry { attr: None, entry_ttl, attr_ttl: Duration::ZERO });
         }
         let ino = self.number(parent, name)?;
         self.materialise(parent, name, ino)?;
+        self.grant_inode(ino, entry_ttl)
+    }
+
+    fn grant_inode(&mut self, ino: Ino, entry_ttl: Duration) -> Result<Entry, FsError> {
         let inode = self.inodes.get_mut(&ino).ok_or(FsError::UnknownInode(ino.0))?;
         inode.lookups += 1;
-        let attr = self.attr(ino)?;
-        Ok(Entry { attr: Some(attr), entry_ttl, attr_ttl: ATTR_TTL })
+        Ok(Entry { attr: Some(self.attr(ino)?), entry_ttl, attr_ttl: ATTR_TTL })
     }
 
     /// Keeps what a HEAD or GET told of this Version of the name.
@@ -372,10 +388,15 @@ impl<C: Holds> Tree<C> {
         if let Some(ino) = self.entry_mut(parent, name)?.ino {
             return Ok(ino);
         }
-        let ino = Ino(self.next_ino);
-        self.next_ino += 1;
+        let ino = self.fresh_number();
         self.entry_mut(parent, name)?.ino = Some(ino);
         Ok(ino)
+    }
+
+    fn fresh_number(&mut self) -> Ino {
+        let ino = Ino(self.next_ino);
+        self.next_ino += 1;
+        ino
     }
 
     /// Whether the name stands for something, as far as is known.
@@ -384,56 +405,69 @@ impl<C: Holds> Tree<C> {
         entry.is_some_and(|entry| entry.target != Target::Absent)
     }
 
-    /// An `open` found another Version than the inode's and has its GET in hand: the name's inode waits, with `content`
-    /// unless it has one already, for the open that follows, until `until`. Answers it and its content.
+    /// An `open` found another Version than the inode's and has its GET in hand: an inode waits with it for the look-up and
+    /// the open of the same thread that follow. It is the name's inode, unless others have learnt of a newer Version by
+    /// now; and its content is `content`, unless it has one already.
     pub fn pin(
         &mut self,
-        parent: Ino,
-        name: &Name,
+        caller: Caller,
+        (parent, name): (Ino, &Name),
+        version: &Version,
         content: Arc<C>,
         meta: Arc<ObjectMeta>,
-        until: Time,
-    ) -> Result<(Ino, Arc<C>), FsError> {
-        let ino = self.number(parent, name)?;
-        self.materialise(parent, name, ino)?;
-        let entry = self.entry_mut(parent, name)?;
-        entry.pinned_until = Some(until);
-        entry.meta = Some(meta.clone());
+    ) -> Result<(PinId, Arc<C>), FsError> {
+        let entry = self.directory(parent)?.names.get(name);
+        let current = entry.is_some_and(|entry| entry.target.is_same(&Target::File(version.clone())));
+        let usable = |file: &File<C>| file.content.as_ref().is_none_or(|content| !content.is_superseded());
+        let ino = match entry.and_then(|entry| entry.ino) {
+            Some(ino) if current && self.file(ino).map_or(true, usable) => ino,
+            Some(_) | None if current => {
+                self.entry_mut(parent, name)?.ino = None;
+                self.number(parent, name)?
+            }
+            Some(_) | None => self.fresh_number(),
+        };
+        if current {
+            self.materialise(parent, name, ino)?;
+            self.describe(parent, name, version, &meta);
+        } else {
+            let file = File { version: version.clone(), meta: None, content: None, opens: 0, verified: Time::ZERO };
+            self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node: Node::File(file) });
+        }
         let file = self.file_mut(ino)?;
         file.meta = Some(meta);
-        file.pins.push(until);
         // Linux may forget the inode between two look-ups of the same open.
         file.opens += 1;
-        Ok((ino, file.content.get_or_insert(content).clone()))
+        let content = file.content.get_or_insert(content).clone();
+        let id = PinId(self.next_order());
+        self.pins.push(Pin { id, caller, parent, name: name.clone(), ino });
+        Ok((id, content))
     }
 
-    /// Takes one pin for an open, which then knows the Version to be current. The name itself is pinned for nobody else.
-    pub fn take_pin(&mut self, ino: Ino) -> bool {
-        let pinned = self.file(ino).is_ok_and(|file| !file.pins.is_empty());
-        if pinned {
-            self.remove_pins(ino, 1);
+    /// Takes the pin that waits for this thread's open, which then knows the Version to be current.
+    pub fn take_pin(&mut self, caller: Caller, ino: Ino) -> bool {
+        let at = self.pins.iter().rposition(|pin| (pin.caller, pin.ino) == (caller, ino));
+        if let Some(at) = at {
+            let pin = self.pins.remove(at);
+            self.close_pinned(pin.ino);
         }
-        pinned
+        at.is_some()
     }
 
-    /// Lets go of pins whose time is over; answers how many.
-    pub fn expire_pins(&mut self, ino: Ino, now: Time) -> usize {
-        let expired = self.file(ino).map_or(0, |file| file.pins.partition_point(|until| *until <= now));
-        self.remove_pins(ino, expired);
-        self.drop_if_unknown(ino);
-        expired
+    /// Lets go of a pin that nobody came for; false if somebody did.
+    pub fn expire_pin(&mut self, id: PinId) -> bool {
+        let at = self.pins.iter().position(|pin| pin.id == id);
+        if let Some(at) = at {
+            let pin = self.pins.remove(at);
+            self.close_pinned(pin.ino);
+            self.drop_if_unknown(pin.ino);
+        }
+        at.is_some()
     }
 
-    fn remove_pins(&mut self, ino: Ino, count: usize) {
-        let Ok(file) = self.file_mut(ino) else { return };
-        file.pins.drain(..count);
-        file.opens -= count as u32;
-        if file.pins.is_empty()
-            && let Ok((parent, name)) = self.place(ino)
-            && let Ok(entry) = self.entry_mut(parent, &name)
-            && entry.ino == Some(ino)
-        {
-            entry.pinned_until = None;
+    fn close_pinned(&mut self, ino: Ino) {
+        if let Ok(file) = self.file_mut(ino) {
+            file.opens -= 1;
         }
     }
 
@@ -477,7 +511,6 @@ impl<C: Holds> Tree<C> {
             && entry.ino == Some(ino)
         {
             entry.ino = None;
-            entry.pinned_until = None;
         }
     }
 
@@ -516,7 +549,6 @@ impl<C: Holds> Tree<C> {
                 meta: entry.meta.clone(),
                 content: None,
                 opens: 0,
-                pins: Vec::new(),
                 verified: entry.seen.at,
             }),
         };

@@ -83,10 +83,8 @@ fn the_same_on_a_versioned_bucket() {
     readers_of_objects_that_are_replaced_ceaselessly(&w, MIB, lasts() / 2);
 }
 
-/// Rule R16. Fails: an open that was answered ESTALE may meet an inode that another opener has moved on to, and be answered
-/// ESTALE a second time, which reaches the application. What is pinned for an open must be pinned for its caller.
+/// Rule R16.
 #[test]
-#[ignore = "two ESTALEs in a row reach the application"]
 fn the_same_from_a_service_far_away() {
     if require::fuse() {
         let w = World::of(Embedded::start_far_away(Versioning::Off, Duration::from_millis(30)), &[]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{ObserveError, Target, Tree};
 use crate::config::Config;
 use crate::env::Time;
-use crate::op::{Ino, Name};
+use crate::op::{Caller, Ino, Name};
 use crate::state::version::{Holds, Successor, Version};
 
 #[derive(Debug, Default)]
@@ -80,16 +80,16 @@ fn freshness_counts_from_the_beginning_of_the_request() {
     let stamp = tree.stamp(at(0));
     // The answer took 900 ms.
     tree.observe(Ino::ROOT, &film(), stamp, version("a")).expect("observed");
-    let entry = tree.known(Ino::ROOT, &film(), at(900)).expect("a directory").expect("fresh");
+    let entry = tree.known(Caller::UNKNOWN, Ino::ROOT, &film(), at(900)).expect("a directory").expect("fresh");
     assert_eq!(entry.entry_ttl, Duration::from_millis(100));
-    assert_eq!(tree.known(Ino::ROOT, &film(), at(1000)), Ok(None));
+    assert_eq!(tree.known(Caller::UNKNOWN, Ino::ROOT, &film(), at(1000)), Ok(None));
 }
 
 #[test]
 fn a_missing_name_is_remembered_for_the_negative_ttl() {
     let mut tree = Tree::<Fake>::new(&Config { negative_metadata_ttl: Duration::from_secs(9), ..Config::default() }, 0);
     assert_eq!(look_up(&mut tree, 0, Target::Absent), None);
-    let entry = tree.known(Ino::ROOT, &film(), at(8_000)).expect("a directory").expect("remembered");
+    let entry = tree.known(Caller::UNKNOWN, Ino::ROOT, &film(), at(8_000)).expect("a directory").expect("remembered");
     assert_eq!((entry.attr, entry.entry_ttl), (None, Duration::from_secs(1)));
 }
 
@@ -123,10 +123,10 @@ fn a_name_whose_version_is_known_to_be_gone_is_looked_up_again_whatever_the_ttl(
     let ino = look_up(&mut tree, 0, version("a")).expect("exists");
     let content = Arc::new(Fake::default());
     tree.file_mut(ino).expect("a file").content = Some(content.clone());
-    assert!(tree.known(Ino::ROOT, &film(), at(1)).expect("a directory").is_some());
+    assert!(tree.known(Caller::UNKNOWN, Ino::ROOT, &film(), at(1)).expect("a directory").is_some());
     assert_eq!(tree.is_verified(ino, at(1)), Ok(true));
     content.superseded.store(true, Ordering::Relaxed);
-    assert_eq!(tree.known(Ino::ROOT, &film(), at(1)), Ok(None));
+    assert_eq!(tree.known(Caller::UNKNOWN, Ino::ROOT, &film(), at(1)), Ok(None));
     assert_eq!(tree.is_verified(ino, at(1)), Ok(false));
 }
 
