@@ -163,11 +163,8 @@ impl<E: Env> Fs<E> {
         };
         let reply = match self.context.get_current(key, self.first_range(size)).await {
             Ok(reply) => reply,
-            // Gone, or emptied so that no range fits it: the path tells more.
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidRange) => {
-                let (parent, name) = self.tree.lock().place(ino)?;
-                self.tree.lock().distrust(parent, &name);
-                return Err(FsError::Superseded { key: key.clone() });
+                return Err(self.absent(opening, key, stamp, error.kind).await);
             }
             Err(error) => return Err(FsError::from_store(key, error)),
         };
@@ -214,21 +211,40 @@ impl<E: Env> Fs<E> {
 
     /// Pins whatever is current to the name of an inode that has been superseded; answers what to tell the kernel.
     async fn pin_successor(self: &Arc<Self>, opening: &Opening<'_, E>, key: &Key) -> FsError {
-        let ino = opening.ino;
         let stamp = self.tree.lock().stamp(self.now());
         let reply = match self.context.get_current(key, self.first_range(u64::MAX)).await {
             Ok(reply) => reply,
-            Err(StoreError { kind: ErrorKind::NotFound | ErrorKind::InvalidRange, .. }) => {
-                let mut tree = self.tree.lock();
-                if let Ok((parent, name)) = tree.place(ino) {
-                    tree.distrust(parent, &name);
-                }
-                return FsError::Superseded { key: key.clone() };
+            Err(StoreError { kind: kind @ (ErrorKind::NotFound | ErrorKind::InvalidRange), .. }) => {
+                return self.absent(opening, key, stamp, kind).await;
             }
             Err(error) => return FsError::from_store(key, error),
         };
         let version = Version::of(key, &reply.meta);
         self.pin(opening, stamp, version, reply)
+    }
+
+    /// What to answer when there was no object to open. That it is missing can be said at once, without sending the kernel
+    /// back to the path; unless it was emptied, so that no range fits it, or a directory has its name.
+    async fn absent(&self, opening: &Opening<'_, E>, key: &Key, stamp: Stamp, kind: ErrorKind) -> FsError {
+        let beneath = match kind {
+            ErrorKind::NotFound => self.context.any_key_under(&format!("{key}/")).await,
+            _ => Ok(true),
+        };
+        let mut tree = self.tree.lock();
+        let Ok((parent, name)) = tree.place(opening.ino) else { return FsError::NotFound };
+        match beneath {
+            Ok(false) => {
+                let obsolete = tree.observe(parent, &name, stamp, Target::Absent).ok().flatten();
+                drop(tree);
+                supersede(obsolete);
+                FsError::NotFound
+            }
+            Ok(true) => {
+                tree.distrust(parent, &name);
+                FsError::Superseded { key: key.clone() }
+            }
+            Err(error) => FsError::from_store(key, error),
+        }
     }
 
     /// Has `version` wait, with its GET in hand, for the thread that is told to look the path up again.
