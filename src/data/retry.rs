@@ -103,7 +103,7 @@ mod tests {
             delays.push(delay.as_millis());
             now = now.plus(delay);
         }
-        assert_eq!(delays, [50, 100, 200, 400, 800, 1600, 2000, 2000, 850], "the last try is at the deadline");
+        assert_eq!(delays, [50, 100, 200, 400, 800, 1600, 2000, 2000, 2000, 850], "the last try is at the deadline");
     }
 
     #[test]
