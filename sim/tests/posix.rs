@@ -4,10 +4,12 @@ use holdfast::env::store::{NewObject, Put};
 use holdfast::op::{Attr, Ino, Kind, Op, Reply};
 use holdfast_sim::{World, WorldConfig};
 
+type Pairs = &'static [(&'static str, &'static str)];
+
 /// A bucket with an ordinary object, an executable of user 1000 and a link, as s3fs writes them.
 fn world(posix_metadata: bool) -> World {
     let mut w = World::new(WorldConfig::calm().mounted(|config| config.posix_metadata = posix_metadata));
-    let objects: [(&str, &str, &[(&str, &str)]); 3] = [
+    let objects: [(&str, &str, Pairs); 3] = [
         ("link", "tools/run", &[("mode", "41471"), ("uid", "1000"), ("mtime", "1700000000")]),
         ("plain", "text", &[]),
         ("run", "#!/bin/sh", &[("mode", "33261"), ("uid", "1000"), ("gid", "50")]),

@@ -268,3 +268,24 @@ fn names_that_are_there_throughout_are_listed_exactly_once_while_others_come_and
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
+
+/// Rule R21.
+#[test]
+fn a_directory_of_very_many_keys_streams() {
+    let count = if require::everything_is_required() { 1_000_000 } else { 100_000 };
+    let world = World::prepared(Versioning::Off, &[], |remote| put_all(remote, &numbered(0..count)));
+    let Some(w) = world else { return };
+    w.reset_stats();
+    let mut names = 0u32;
+    let mut sum = 0u64;
+    for entry in std::fs::read_dir(w.path("d")).expect("a directory") {
+        let name = entry.expect("an entry").file_name();
+        let digits = name.to_str().and_then(|name| name.strip_prefix("key-")).expect("one of ours");
+        sum += digits.parse::<u64>().expect("a number");
+        if names == 0 {
+            assert!(w.stats().count("ListObjectsV2") < 10, "the first name does not wait for the last page");
+        }
+        names += 1;
+    }
+    assert_eq!((names, sum), (count, u64::from(count) * u64::from(count - 1) / 2));
+}
