@@ -96,3 +96,19 @@ fn the_lanes_stay_within_memory() {
         assert!(used <= 96 * MIB, "{used} bytes at {at}");
     }
 }
+
+#[test]
+fn a_scattered_reader_does_not_take_the_anchor_that_waits_ahead_of_a_viewer() {
+    let mut w = World::new(slow_connections());
+    w.s3().put("film", version(1), 2 * SIZE);
+    let film = w.app().open("/film");
+    w.app().read(film, 0..40 * MIB);
+    let other = w.app().open("/film");
+    for at in [240, 130, 250, 140, 230, 150, 245, 135] {
+        assert_eq!(w.app().pread(other, at * MIB..at * MIB + 4096), Ok(version(1)));
+    }
+    w.app().close(other);
+    w.s3().replace("film", version(2), MIB);
+    w.wait(Duration::from_secs(2));
+    assert_eq!(w.app().read_to_end(film), Ok(version(1)));
+}
