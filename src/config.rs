@@ -10,55 +10,26 @@ pub const MIB: u64 = 1 << 20;
 
 /// S3 keys are at most this long, in bytes of UTF-8.
 pub const KEY_BYTES_MAX: usize = 1024;
-/// Names on one page of a listing; S3 gives no more.
-pub const LIST_PAGE_KEYS: u32 = 1000;
 /// The largest read the kernel sends (fs.fuse.max_pages_limit = 256 pages).
 pub const READ_BYTES_MAX: u64 = MIB;
-/// A stream's bytes are assembled in extents of this size: large, so that few reads straddle two of them and must be
-/// joined by a copy; small beside the memory budget.
-pub const EXTENT_BYTES: u64 = 8 * MIB;
-/// How far a stream may run ahead of its reader: two extents, so that one fills while the other is read.
-pub const WINDOW_BYTES_MAX: u64 = 2 * EXTENT_BYTES;
-/// How far a stream runs ahead before its reader has shown that it reads on.
-pub const WINDOW_BYTES_MIN: u64 = MIB;
-/// Objects up to this size are fetched whole by the GET that opens them, so their hold is complete at once.
-pub const WHOLE_FETCH_BYTES: u64 = 4 * MIB;
-/// A random read fetches at least this much: below it the request costs more than the bytes.
-pub const RANDOM_FETCH_BYTES_MIN: u64 = 64 * KIB;
-/// A bounded fetch that follows a short sequential run asks for no more than this.
-pub const RANDOM_FETCH_BYTES_MAX: u64 = 4 * MIB;
-/// A reader that has read this much in a row is given an open-ended GET.
-pub const SEQUENTIAL_BYTES_MIN: u64 = 2 * MIB;
-/// A stream that brought this much without once waiting for its reader is outrun by it ...
-pub const OUTRUN_BYTES: u64 = 16 * MIB;
-/// ... unless it is faster than this, when more connections would bring work, not speed.
-pub const OUTRUN_BYTES_PER_SECOND: u64 = 300_000_000;
-/// An outrun reader is then served by this many GETs side by side ...
+/// An outrun reader is served by this many GETs side by side.
 pub const LANES: u64 = 8;
-/// ... of this much each: long beside what is under way on a connection, which is wasted when an anchor is cut.
-pub const LANE_BYTES: u64 = EXTENT_BYTES;
-/// A read this close to the end of a run still belongs to it: the kernel's readahead arrives out of order.
-pub const RUN_SLACK_BYTES: u64 = 4 * MIB;
+/// A stream that brought this much without once waiting for its reader is outrun by it (see [`Sizes::outrun_bytes`]) unless
+/// it is faster than this, when more connections would bring work, not speed.
+pub const OUTRUN_BYTES_PER_SECOND: u64 = 300_000_000;
 /// Runs of sequential reads that one inode keeps apart.
 pub const RUNS_MAX: usize = 8;
 /// Streams of one inode at a time; the one unused for longest makes room.
 pub const STREAMS_MAX: usize = 32;
 /// After this many reads in a row that no run explains, a reader counts as random, and its paused stream is dropped.
 pub const RANDOM_READS_MAX: u32 = 4;
-/// With `--hold=off` nothing may wait paused: a fetch asks for this much at a time.
-pub const BOUNDED_FETCH_BYTES: u64 = EXTENT_BYTES;
-/// A paused stream is read on by this much at a time, so that neither side takes it for dead.
-pub const TRICKLE_BYTES: u64 = 64 * KIB;
+/// A paused stream is read on a little, so that neither side takes it for dead.
 /// How often. Services and proxies begin to reset idle streams after about a minute.
 pub const TRICKLE_EVERY: Duration = Duration::from_secs(10);
-/// A stream that trickled this far beyond its reader trickles no further: a long pause must not fill the memory.
-pub const TRICKLE_AHEAD_BYTES_MAX: u64 = WINDOW_BYTES_MAX;
-/// From then on its GET is renewed so often, while that is still possible.
+/// Once it has read far ahead, its GET is renewed so often, while that is still possible.
 pub const RENEW_EVERY: Duration = Duration::from_secs(30);
 /// A stream in use that brings no byte for this long is taken for broken and resumed.
 pub const STALL_MAX: Duration = Duration::from_secs(10);
-/// The lifeboat is written in pieces of this size.
-pub const LIFEBOAT_WRITE_BYTES: usize = MIB as usize;
 /// The lifeboat leaves this share of its disk free.
 pub const DISK_FREE_PERCENT_MIN: u64 = 5;
 /// A Version that `open` pinned for a name is handed to the look-up and open that follow within this time. Nobody can
@@ -77,10 +48,90 @@ pub const ATTR_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Names whose inodes the kernel does not know are dropped from a directory once there are more than this.
 pub const IDLE_NAMES_MIN: usize = 4096;
 
-const _: () = assert!(READ_BYTES_MAX < EXTENT_BYTES, "a read straddles at most two extents");
-const _: () = assert!(WINDOW_BYTES_MIN >= READ_BYTES_MAX, "a stream is never a read short");
 const _: () = assert!(STREAMS_MAX as u64 > 3 * LANES, "a relay leaves room for other readers");
-const _: () = assert!(RANDOM_FETCH_BYTES_MAX <= EXTENT_BYTES, "a bounded fetch fills one extent");
+const _: () = assert!(Sizes::PRODUCTION.are_coherent());
+const _: () = assert!(Sizes::PRODUCTION.window_bytes_min >= READ_BYTES_MAX, "a stream is never a read short");
+
+/// The data path's measures, in bytes. In production they are [`Sizes::PRODUCTION`]; the simulator shrinks them, so that
+/// objects of some hundred KiB go through everything that objects of many GiB do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// A stream's bytes are assembled in extents of this size: large, so that few reads straddle two of them and must be
+    /// joined by a copy; small beside the memory budget. A relay's lanes are as long, and with `--hold=off`, when nothing
+    /// may wait paused, a fetch asks for as much at a time.
+    pub extent_bytes: u64,
+    /// How far a stream may run ahead of its reader: two extents, so that one fills while the other is read. A stream that
+    /// trickled as far beyond that trickles no further: a long pause must not fill the memory.
+    pub window_bytes_max: u64,
+    /// How far a stream runs ahead before its reader has shown that it reads on. At least the kernel's largest read.
+    pub window_bytes_min: u64,
+    /// Objects up to this size are fetched whole by the GET that opens them, so their hold is complete at once.
+    pub whole_fetch_bytes: u64,
+    /// A random read fetches at least this much: below it the request costs more than the bytes.
+    pub random_fetch_bytes_min: u64,
+    /// A bounded fetch that follows a short sequential run asks for no more than this.
+    pub random_fetch_bytes_max: u64,
+    /// A reader that has read this much in a row is given an open-ended GET.
+    pub sequential_bytes_min: u64,
+    /// A stream that brought this much without once waiting for its reader is outrun by it.
+    pub outrun_bytes: u64,
+    /// A read this close to the end of a run still belongs to it: the kernel's readahead arrives out of order.
+    pub run_slack_bytes: u64,
+    /// A paused stream is read on by this much at a time.
+    pub trickle_bytes: u64,
+    /// The lifeboat is written in pieces of this size.
+    pub lifeboat_write_bytes: u64,
+    /// Names on one page of a listing; S3 gives no more than a thousand.
+    pub list_page_keys: u32,
+}
+
+impl Sizes {
+    pub const PRODUCTION: Self = Self {
+        extent_bytes: 8 * MIB,
+        window_bytes_max: 16 * MIB,
+        window_bytes_min: MIB,
+        whole_fetch_bytes: 4 * MIB,
+        random_fetch_bytes_min: 64 * KIB,
+        random_fetch_bytes_max: 4 * MIB,
+        sequential_bytes_min: 2 * MIB,
+        outrun_bytes: 16 * MIB,
+        run_slack_bytes: 4 * MIB,
+        trickle_bytes: 64 * KIB,
+        lifeboat_write_bytes: MIB,
+        list_page_keys: 1000,
+    };
+
+    /// All byte counts divided by `divisor`, a power of two up to 1024.
+    pub const fn production_divided_by(divisor: u64) -> Self {
+        assert!(divisor.is_power_of_two() && divisor <= 1024);
+        let whole = Self::PRODUCTION;
+        Self {
+            extent_bytes: whole.extent_bytes / divisor,
+            window_bytes_max: whole.window_bytes_max / divisor,
+            window_bytes_min: whole.window_bytes_min / divisor,
+            whole_fetch_bytes: whole.whole_fetch_bytes / divisor,
+            random_fetch_bytes_min: whole.random_fetch_bytes_min / divisor,
+            random_fetch_bytes_max: whole.random_fetch_bytes_max / divisor,
+            sequential_bytes_min: whole.sequential_bytes_min / divisor,
+            outrun_bytes: whole.outrun_bytes / divisor,
+            run_slack_bytes: whole.run_slack_bytes / divisor,
+            trickle_bytes: whole.trickle_bytes / divisor,
+            lifeboat_write_bytes: whole.lifeboat_write_bytes / divisor,
+            list_page_keys: whole.list_page_keys,
+        }
+    }
+
+    const fn are_coherent(&self) -> bool {
+        let positive = self.random_fetch_bytes_min > 0 && self.trickle_bytes > 0 && self.lifeboat_write_bytes > 0;
+        // A bounded fetch fills one extent; a window holds a small object, and spans more than one extent.
+        positive
+            && self.list_page_keys > 0
+            && self.random_fetch_bytes_min <= self.random_fetch_bytes_max
+            && self.random_fetch_bytes_max <= self.extent_bytes
+            && self.window_bytes_min <= self.extent_bytes
+            && self.extent_bytes <= self.window_bytes_max
+    }
+}
 
 /// How hard Holdfast tries to keep a replaced object's bytes within reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +170,7 @@ pub struct Config {
     /// Permission bits of files and directories.
     pub file_mode: u16,
     pub dir_mode: u16,
+    pub sizes: Sizes,
 }
 
 impl Default for Config {
@@ -137,6 +189,7 @@ impl Default for Config {
             posix_metadata: false,
             file_mode: 0o644,
             dir_mode: 0o755,
+            sizes: Sizes::PRODUCTION,
         }
     }
 }
@@ -148,12 +201,14 @@ pub enum ConfigError {
         "the prefix {0:?} is no path in a bucket: it must not start with '/' nor hold empty, '.' or '..' components"
     )]
     Prefix(String),
-    #[error("the memory budget of {0} bytes is below the minimum of {min}", min = 4 * WINDOW_BYTES_MAX)]
-    Memory(u64),
+    #[error("the memory budget of {given} bytes is below the minimum of {min}")]
+    Memory { given: u64, min: u64 },
     #[error(
         "the deadline must not be shorter than one attempt's time-out, nor that shorter than {ATTEMPT_TIMEOUT_MIN:?}"
     )]
     Deadline,
+    #[error("the sizes of the data path contradict each other")]
+    Sizes,
     #[error("mode {0:o} has bits beyond 0777")]
     Mode(u16),
 }
@@ -169,8 +224,12 @@ impl Config {
         if !self.prefix.is_empty() && !well_formed {
             return Err(ConfigError::Prefix(self.prefix));
         }
-        if self.memory_max < 4 * WINDOW_BYTES_MAX {
-            return Err(ConfigError::Memory(self.memory_max));
+        if !self.sizes.are_coherent() {
+            return Err(ConfigError::Sizes);
+        }
+        let min = 4 * self.sizes.window_bytes_max;
+        if self.memory_max < min {
+            return Err(ConfigError::Memory { given: self.memory_max, min });
         }
         if self.deadline < self.attempt_timeout || self.attempt_timeout < ATTEMPT_TIMEOUT_MIN {
             return Err(ConfigError::Deadline);

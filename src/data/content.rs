@@ -16,10 +16,7 @@ use std::sync::{Arc, MutexGuard, Weak};
 use bytes::{Bytes, BytesMut};
 use event_listener::{Event, EventListener};
 
-use crate::config::{
-    BOUNDED_FETCH_BYTES, Hold, RANDOM_FETCH_BYTES_MAX, RANDOM_FETCH_BYTES_MIN, RANDOM_READS_MAX, SEQUENTIAL_BYTES_MIN,
-    WHOLE_FETCH_BYTES,
-};
+use crate::config::{Hold, RANDOM_READS_MAX, Sizes};
 use crate::data::context::Context;
 use crate::data::holdings::{Gathered, Inner, Piece};
 use crate::data::lifeboat::Lifeboat;
@@ -96,6 +93,7 @@ enum Step {
 impl<E: Env> Content<E> {
     /// Of `version`, with nothing at hand yet.
     pub fn new(context: Arc<Context<E>>, version: Version) -> Arc<Self> {
+        let sizes = context.config.sizes;
         Arc::new_cyclic(|this| Self {
             context,
             version,
@@ -106,7 +104,8 @@ impl<E: Env> Content<E> {
                 streams: Vec::new(),
                 next_stream: 0,
                 failed: Vec::new(),
-                runs: Runs::default(),
+                runs: Runs::new(sizes.run_slack_bytes),
+                sizes,
                 reads: 0,
                 served: Ranges::new(),
                 superseded: None,
@@ -124,6 +123,15 @@ impl<E: Env> Content<E> {
 
     pub fn version(&self) -> &Version {
         &self.version
+    }
+
+    pub(super) fn sizes(&self) -> Sizes {
+        self.context.config.sizes
+    }
+
+    /// Whether the GET that opens it fetches it whole.
+    pub(super) fn is_small(&self) -> bool {
+        self.version.size <= self.sizes().whole_fetch_bytes
     }
 
     /// Feeds this content from `body`, which delivers those bytes of the Version.
@@ -152,7 +160,7 @@ impl<E: Env> Content<E> {
         let inner = self.inner.lock();
         self.context.config.hold == Hold::Full
             && self.version.version_id.is_none()
-            && self.version.size > WHOLE_FETCH_BYTES
+            && !self.is_small()
             && inner.superseded.is_none()
             && !inner.streams.iter().any(|stream| stream.keep)
     }
@@ -334,7 +342,7 @@ impl<E: Env> Content<E> {
         if inner.is_whole(self.version.size) {
             return Held::Whole;
         }
-        let whole = self.version.size <= WHOLE_FETCH_BYTES;
+        let whole = self.is_small();
         let anchors = inner.streams.iter().filter(|stream| stream.open_ended || whole);
         match anchors.map(|stream| stream.pos).min() {
             Some(from) => Held::Anchor { from },
@@ -356,14 +364,15 @@ impl<E: Env> Content<E> {
             let superseded = inner.superseded.is_some();
             // What fed a sequential reader is his anchor, though others of the same file read here and there.
             let waits_ahead = inner.relay_anchors();
+            let sizes = self.sizes();
             let idle = |stream: &Stream| {
                 // A stray that lay within its reach moved its demand, but only a run widens its window.
-                let sequential = stream.window >= SEQUENTIAL_BYTES_MIN;
+                let sequential = stream.window >= sizes.sequential_bytes_min;
                 let unused = reads - stream.used_at_read >= RANDOM_READS_MAX.into();
                 let relayed = waits_ahead.contains(&stream.id);
                 stream.open_ended && !superseded && unused && !sequential && !relayed
             };
-            if self.version.size > WHOLE_FETCH_BYTES && inner.streams.iter().any(idle) {
+            if !self.is_small() && inner.streams.iter().any(idle) {
                 inner.streams.retain(|stream| !idle(stream));
                 self.go.notify(usize::MAX);
             }
@@ -425,14 +434,14 @@ impl<E: Env> Content<E> {
     /// What to ask S3 for when the byte at `missing` is wanted by a read that ends at `end`.
     fn fetch_for(&self, missing: u64, end: u64, run_bytes: u64) -> (Range<u64>, bool) {
         let size = self.version.size;
-        let sequential = missing == 0 || run_bytes + (end - missing) >= SEQUENTIAL_BYTES_MIN;
+        let sequential = missing == 0 || run_bytes + (end - missing) >= self.sizes().sequential_bytes_min;
         if sequential && self.context.config.hold != Hold::Off {
             return (missing..size, true);
         }
         let wanted = if sequential {
-            BOUNDED_FETCH_BYTES
+            self.sizes().extent_bytes
         } else {
-            (2 * run_bytes).clamp(RANDOM_FETCH_BYTES_MIN, RANDOM_FETCH_BYTES_MAX)
+            (2 * run_bytes).clamp(self.sizes().random_fetch_bytes_min, self.sizes().random_fetch_bytes_max)
         };
         (missing..(missing + wanted).max(end).min(size), false)
     }

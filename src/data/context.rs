@@ -21,7 +21,7 @@ impl<E: Env> Context<E> {
     /// `config` must have been validated.
     pub fn new(env: E, config: Config) -> Arc<Self> {
         Arc::new(Self {
-            memory: Memory::new(config.memory_max),
+            memory: Memory::new(config.memory_max, config.sizes.extent_bytes),
             lifeboats: Lifeboats::new(config.hold_max),
             pace: Lock::new(Pace::new(config.deadline)),
             env,

@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn readers_see_what_was_appended_and_nothing_beyond() {
-        let memory = Memory::new(1 << 20);
+        let memory = Memory::new(1 << 20, 1 << 16);
         let (room, permit) = memory.allocate_anyway(8);
         let (extent, mut writer) = Extent::new(100, room, permit);
         assert_eq!(writer.append(b"abcde"), 5);
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_writer_and_readers_on_two_threads_agree() {
-        let memory = Memory::new(1 << 20);
+        let memory = Memory::new(1 << 20, 1 << 16);
         let (room, permit) = memory.allocate_anyway(1 << 16);
         let (extent, mut writer) = Extent::new(0, room, permit);
         std::thread::scope(|scope| {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use crate::config::{EXTENT_BYTES, Hold, MIB, TRICKLE_AHEAD_BYTES_MAX, WHOLE_FETCH_BYTES, WINDOW_BYTES_MIN};
+use crate::config::Hold;
 use crate::data::content::{BoatOf, Content};
 use crate::data::extent::{Extent, ExtentSlice, ExtentWriter};
 use crate::data::holdings::{FAILED_KEPT, Inner};
@@ -37,13 +37,13 @@ impl<E: Env> Content<E> {
 
     /// Whether the stream may read on.
     pub(super) fn permission(&self, id: StreamId) -> Permission {
-        let memory_short = self.context.memory.is_short_of(MIB);
+        let memory_short = self.context.memory.is_short_of(self.sizes().window_bytes_min);
         let now = self.context.env.clock().now();
         let mut inner = self.inner.lock();
         let lost = !self.is_refetchable(&inner);
         let drains = lost && !inner.boat_refused && self.context.config.hold != Hold::Off;
         let Some(stream) = inner.stream(id) else { return Permission::Stop };
-        let whole = stream.open_ended && self.version().size <= WHOLE_FETCH_BYTES;
+        let whole = stream.open_ended && self.is_small();
         let limit = if stream.pos == stream.end || whole || !stream.open_ended || drains {
             stream.end
         } else if stream.keep && !lost {
@@ -65,7 +65,7 @@ impl<E: Env> Content<E> {
                 into_lifeboat: drains && stream.open_ended && !whole,
             };
         }
-        let far_ahead = stream.pos >= stream.demand + stream.window + TRICKLE_AHEAD_BYTES_MAX;
+        let far_ahead = stream.pos >= stream.demand + stream.window + self.sizes().window_bytes_max;
         let upkeep = match (lost, stream.keep, far_ahead) {
             (false, true, _) | (false, false, true) => Upkeep::Renew { pos: stream.pos, end: stream.end },
             (true, _, true) => Upkeep::None,
@@ -89,7 +89,7 @@ impl<E: Env> Content<E> {
                 return Err(held.min(end) - pos);
             }
             let next = inner.extents.range(pos + 1..).next().map_or(end, |(at, _)| *at);
-            let grown = streamed.next_power_of_two().clamp(WINDOW_BYTES_MIN, EXTENT_BYTES);
+            let grown = streamed.next_power_of_two().clamp(self.sizes().window_bytes_min, self.sizes().extent_bytes);
             grown.min(end - pos).min(next - pos)
         };
         // Not under the lock: this may sweep other contents, and this one.
@@ -161,7 +161,7 @@ impl<E: Env> Content<E> {
     /// Whether its bytes could not be had again, so that memory must not be freed of them while the file is open: those
     /// of a superseded Version, and those of a small object, whose hold was complete when it was opened.
     fn is_precious(&self, inner: &Inner<BoatOf<E>>) -> bool {
-        let small = self.version().size <= WHOLE_FETCH_BYTES;
+        let small = self.is_small();
         let fickle = self.version().version_id.is_none() && self.context.config.hold != Hold::Off;
         inner.is_open() && (!self.is_refetchable(inner) || (small && fickle))
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{STREAMS_MAX, WHOLE_FETCH_BYTES, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
+use crate::config::{STREAMS_MAX, Sizes};
 use crate::data::content::Kept;
 use crate::data::extent::{Extent, ExtentSlice};
 use crate::data::lifeboat::Lifeboat;
@@ -30,6 +30,7 @@ pub(super) struct Inner<B> {
     /// Streams that ended in an error, and it; the last few.
     pub(super) failed: Vec<(StreamId, FsError)>,
     pub(super) runs: Runs,
+    pub(super) sizes: Sizes,
     /// Reads so far.
     pub(super) reads: u64,
     /// Bytes that the kernel has been given; its page cache may still have them.
@@ -97,7 +98,9 @@ impl<S: Spool> Inner<Lifeboat<S>> {
         while at < size {
             match self.held_until(at).max(self.served.end_of(at)) {
                 Some(end) => at = end,
-                None if size <= WHOLE_FETCH_BYTES && self.streams.iter().any(|s| s.pos <= at && s.end == size) => {
+                None if size <= self.sizes.whole_fetch_bytes
+                    && self.streams.iter().any(|s| s.pos <= at && s.end == size) =>
+                {
                     return None;
                 }
                 None => return Some(at),
@@ -127,7 +130,7 @@ impl<B> Inner<B> {
     pub(super) fn add_stream(&mut self, range: Range<u64>, open_ended: bool) -> StreamId {
         self.next_stream += 1;
         let id = StreamId(self.next_stream);
-        self.streams.push(Stream::new(id, range, open_ended, self.reads));
+        self.streams.push(Stream::new(id, range, open_ended, self.sizes.window_bytes_min, self.reads));
         id
     }
 
@@ -147,7 +150,7 @@ impl<B> Inner<B> {
         run_bytes: u64,
         refetchable: bool,
     ) -> Option<&mut Stream> {
-        let near_bytes = if run_bytes > 0 { WINDOW_BYTES_MAX } else { WINDOW_BYTES_MIN };
+        let near_bytes = if run_bytes > 0 { self.sizes.window_bytes_max } else { self.sizes.window_bytes_min };
         let serves = |stream: &&mut Stream| {
             let ahead = stream.pos <= missing && missing < stream.end;
             let near = missing - stream.pos.min(missing) <= near_bytes;
@@ -178,11 +181,12 @@ impl<B> Inner<B> {
         {
             self.served.insert(range.clone());
         }
-        let window = (run_bytes + range.end - range.start).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+        let window =
+            (run_bytes + range.end - range.start).clamp(self.sizes.window_bytes_min, self.sizes.window_bytes_max);
         let mut resumed = false;
         for stream in &mut self.streams {
-            let follows = stream.origin <= range.end && range.end <= stream.pos + WINDOW_BYTES_MIN;
-            let near = stream.pos - stream.pos.min(range.end) <= 2 * WINDOW_BYTES_MAX;
+            let follows = stream.origin <= range.end && range.end <= stream.pos + self.sizes.window_bytes_min;
+            let near = stream.pos - stream.pos.min(range.end) <= 2 * self.sizes.window_bytes_max;
             if !stream.open_ended || stream.keep || !follows || !near {
                 continue;
             }

@@ -12,11 +12,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::config::EXTENT_BYTES;
 use crate::data::extent::Buffer;
 use crate::lock::Lock;
 
-/// Rooms of `EXTENT_BYTES` kept for reuse: fresh ones cost a page fault for every 4 KiB.
+/// Rooms of one extent kept for reuse: fresh ones cost a page fault for every 4 KiB.
 const POOL_ROOMS_MAX: usize = 8;
 
 /// Candidates for sweeping that are kept without looking whether their owners live.
@@ -39,6 +38,7 @@ pub enum Swept {
 
 pub struct Memory {
     max: u64,
+    extent_bytes: u64,
     used: AtomicU64,
     queue: Lock<VecDeque<(Weak<dyn Sweep>, u64)>>,
     /// Length of the queue at which the places of owners that are gone are cleared away.
@@ -53,10 +53,11 @@ pub struct Permit {
 }
 
 impl Memory {
-    /// A budget of `max` bytes.
-    pub fn new(max: u64) -> Arc<Self> {
+    /// A budget of `max` bytes, spent mostly on extents of `extent_bytes`.
+    pub fn new(max: u64, extent_bytes: u64) -> Arc<Self> {
         Arc::new(Self {
             max,
+            extent_bytes,
             used: AtomicU64::new(0),
             queue: Lock::new(VecDeque::new()),
             tidy_at: AtomicUsize::new(CANDIDATES_MIN),
@@ -82,7 +83,7 @@ impl Memory {
             self.sweep_for(bytes);
         }
         self.used.fetch_add(bytes, Ordering::Relaxed);
-        let pooled = if bytes == EXTENT_BYTES { self.pool.lock().pop() } else { None };
+        let pooled = if bytes == self.extent_bytes { self.pool.lock().pop() } else { None };
         let room = pooled.unwrap_or_else(|| Buffer::new(bytes as usize));
         (room, Permit { memory: self.clone(), bytes })
     }
@@ -125,7 +126,7 @@ impl Memory {
 impl Permit {
     /// Keeps a standard-sized room for the next extent.
     pub fn recycle(&self, room: Buffer) {
-        if room.len() as u64 == EXTENT_BYTES {
+        if room.len() as u64 == self.memory.extent_bytes {
             let mut pool = self.memory.pool.lock();
             if pool.len() < POOL_ROOMS_MAX {
                 pool.push(room);
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_oldest_extent_makes_room_for_a_new_one() {
-        let memory = Memory::new(100);
+        let memory = Memory::new(100, 40);
         let owner = Arc::new(Owner(Lock::new(Vec::new())));
         for start in [0, 40] {
             owner.0.lock().push((start, memory.allocate_anyway(40).1));
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn owners_that_are_gone_are_forgotten_though_memory_never_runs_short() {
-        let memory = Memory::new(u64::MAX);
+        let memory = Memory::new(u64::MAX, 40);
         for start in 0..100_000 {
             let owner = Arc::new(Owner(Lock::new(Vec::new())));
             let weak: std::sync::Weak<Owner> = Arc::downgrade(&owner);
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_is_waited_for_is_granted_beyond_the_budget() {
-        let memory = Memory::new(100);
+        let memory = Memory::new(100, 40);
         let _a = memory.allocate_anyway(90);
         assert!(memory.is_short_of(20));
         let _b = memory.allocate_anyway(20);

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::{Hold, LANE_BYTES, LANES, OUTRUN_BYTES, OUTRUN_BYTES_PER_SECOND};
+use crate::config::{Hold, LANES, OUTRUN_BYTES_PER_SECOND, Sizes};
 use crate::data::content::Content;
 use crate::data::holdings::Inner;
 use crate::data::stream::StreamId;
@@ -42,7 +42,7 @@ impl<E: Env> Content<E> {
             return;
         }
         // Asked outside of the lock, because it may sweep; lanes are prefetch, so they must fit.
-        if self.context.memory.is_short_of(LANES * LANE_BYTES) {
+        if self.context.memory.is_short_of(LANES * self.sizes().extent_bytes) {
             return;
         }
         let started = {
@@ -68,6 +68,7 @@ impl<E: Env> Content<E> {
         if inner.superseded.is_some() {
             return None;
         }
+        let Sizes { extent_bytes: lane_bytes, outrun_bytes, .. } = self.sizes();
         if let Some(relay) = &inner.relay {
             let (anchor, busy) = (relay.anchor, relay.hop.is_some());
             let Some(stream) = inner.stream(anchor) else {
@@ -75,14 +76,18 @@ impl<E: Env> Content<E> {
                 return None;
             };
             // Half of the lanes are behind: time to set up those beyond the anchor.
-            let due = stream.origin.saturating_sub(LANES / 2 * LANE_BYTES);
-            return (!busy && end >= due && end <= stream.pos + LANE_BYTES).then_some(anchor);
+            let due = stream.origin.saturating_sub(LANES / 2 * lane_bytes);
+            return (!busy && end >= due && end <= stream.pos + lane_bytes).then_some(anchor);
         }
         let now = self.context.env.clock().now();
         let size = self.version().size;
         let outrun = inner.streams.iter().find(|stream| {
-            let worth = size - stream.pos >= 2 * LANE_BYTES;
-            stream.open_ended && !stream.keep && worth && stream.wake_at != u64::MAX && is_slow(stream.busy, now)
+            let worth = size - stream.pos >= 2 * lane_bytes;
+            stream.open_ended
+                && !stream.keep
+                && worth
+                && stream.wake_at != u64::MAX
+                && is_outrun(stream.busy, now, outrun_bytes)
         });
         outrun.map(|stream| stream.id)
     }
@@ -114,15 +119,17 @@ impl<E: Env> Content<E> {
 impl<B> Inner<B> {
     /// Adds the streams of the stretch after the anchor `from`; answers which, to be started.
     fn hop(&mut self, from: StreamId, size: u64) -> Vec<StreamId> {
+        // As long as an extent: long beside what is under way on a connection, which is wasted when an anchor is cut.
+        let lane_bytes = self.sizes.extent_bytes;
         let Some(anchor) = self.stream(from) else { return Vec::new() };
-        let cut_at = (anchor.pos + LANE_BYTES).min(size);
+        let cut_at = (anchor.pos + lane_bytes).min(size);
         anchor.demand = anchor.demand.max(cut_at);
-        let end = (cut_at + (LANES - 1) * LANE_BYTES).min(size);
+        let end = (cut_at + (LANES - 1) * lane_bytes).min(size);
         let mut waiting = BTreeSet::new();
         let mut started = Vec::new();
         let mut at = cut_at;
         while at < end {
-            let until = (at + LANE_BYTES).min(end);
+            let until = (at + lane_bytes).min(end);
             let id = self.add_stream(at..until, false);
             waiting.insert(id);
             started.push(id);
@@ -162,6 +169,6 @@ impl<B> Inner<B> {
 pub(super) type Busy = (u64, Time);
 
 /// Whether it brought many, and slowly.
-fn is_slow((bytes, since): Busy, now: Time) -> bool {
-    bytes >= OUTRUN_BYTES && bytes as f64 / now.since(since).as_secs_f64() < OUTRUN_BYTES_PER_SECOND as f64
+fn is_outrun((bytes, since): Busy, now: Time, outrun_bytes: u64) -> bool {
+    bytes >= outrun_bytes && bytes as f64 / now.since(since).as_secs_f64() < OUTRUN_BYTES_PER_SECOND as f64
 }

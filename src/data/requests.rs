@@ -5,7 +5,6 @@
 
 use std::future::Future;
 
-use crate::config::LIST_PAGE_KEYS;
 use crate::data::context::Context;
 use crate::data::patience::or_timeout;
 use crate::data::retry::{Retry, Verdict};
@@ -52,7 +51,7 @@ impl<E: Env> Context<E> {
             delimiter: Some("/".to_string()),
             start_after: None,
             continuation,
-            max_keys: LIST_PAGE_KEYS,
+            max_keys: self.config.sizes.list_page_keys,
         })
         .await
     }

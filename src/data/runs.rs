@@ -3,10 +3,11 @@
 //! Kept per inode, not per handle: the kernel's readahead uses the handle that triggered it, whoever reads. A run
 //! tolerates reads that arrive a little out of order, as readahead sends them.
 
-use crate::config::{RUN_SLACK_BYTES, RUNS_MAX};
+use crate::config::RUNS_MAX;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Runs {
+    slack_bytes: u64,
     /// Most recently used last.
     runs: Vec<Run>,
     /// Reads in a row that continued no run.
@@ -22,9 +23,15 @@ struct Run {
 }
 
 impl Runs {
+    /// A read within `slack_bytes` of a run's end continues it.
+    pub fn new(slack_bytes: u64) -> Self {
+        Self { slack_bytes, runs: Vec::new(), strays: 0 }
+    }
+
     /// Notes a read of `len` bytes at `offset`; answers how many bytes its run had before it (0: it starts one).
     pub fn note(&mut self, offset: u64, len: u64) -> u64 {
-        let near = |run: &Run| run.next.abs_diff(offset) <= RUN_SLACK_BYTES.min(run.bytes);
+        let slack_bytes = self.slack_bytes;
+        let near = |run: &Run| run.next.abs_diff(offset) <= slack_bytes.min(run.bytes);
         if let Some(at) = self.runs.iter().rposition(near) {
             let mut run = self.runs.remove(at);
             let before = run.bytes;
@@ -55,7 +62,7 @@ mod tests {
 
     #[test]
     fn two_interleaved_readers_are_two_runs() {
-        let mut runs = Runs::default();
+        let mut runs = Runs::new(4 * MIB);
         for step in 0..8 {
             assert_eq!(runs.note(step * 128 * KIB, 128 * KIB), step * 128 * KIB);
             assert_eq!(runs.note(500 * MIB + step * 128 * KIB, 128 * KIB), step * 128 * KIB);
@@ -64,7 +71,7 @@ mod tests {
 
     #[test]
     fn readahead_out_of_order_stays_one_run() {
-        let mut runs = Runs::default();
+        let mut runs = Runs::new(4 * MIB);
         runs.note(0, MIB);
         assert_eq!(runs.note(2 * MIB, MIB), MIB);
         assert_eq!(runs.note(MIB, MIB), 2 * MIB);
@@ -73,7 +80,7 @@ mod tests {
 
     #[test]
     fn scattered_reads_are_strays() {
-        let mut runs = Runs::default();
+        let mut runs = Runs::new(4 * MIB);
         for i in 1..=5u64 {
             assert_eq!(runs.note(i * 100 * MIB, 4 * KIB), 0);
             assert_eq!(runs.strays(), i as u32);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use event_listener::EventListener;
 
-use crate::config::{LIFEBOAT_WRITE_BYTES, RENEW_EVERY, STALL_MAX, TRICKLE_BYTES, TRICKLE_EVERY, WINDOW_BYTES_MIN};
+use crate::config::{RENEW_EVERY, STALL_MAX, TRICKLE_EVERY};
 use crate::data::content::{BodyOf, Content};
 use crate::data::extent::ExtentWriter;
 use crate::data::patience::{or_interrupted, or_timeout};
@@ -54,7 +54,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(id: StreamId, range: Range<u64>, open_ended: bool, reads: u64) -> Self {
+    pub(super) fn new(id: StreamId, range: Range<u64>, open_ended: bool, window: u64, reads: u64) -> Self {
         Self {
             id,
             origin: range.start,
@@ -63,7 +63,7 @@ impl Stream {
             open_ended,
             keep: false,
             demand: range.start,
-            window: WINDOW_BYTES_MIN,
+            window,
             trickle_to: 0,
             paused: false,
             busy: (0, Time::ZERO),
@@ -151,7 +151,8 @@ impl<E: Env> Flow<E> {
                 Permission::Run { pos, end, wake_at, into_lifeboat } => (pos, end, wake_at, into_lifeboat),
             };
             let at = pos + self.packed.len() as u64;
-            let pack_is_due = self.packed.len() >= LIFEBOAT_WRITE_BYTES || at >= wake_at || at == end || !into_lifeboat;
+            let packed_enough = self.packed.len() as u64 >= self.content.sizes().lifeboat_write_bytes;
+            let pack_is_due = packed_enough || at >= wake_at || at == end || !into_lifeboat;
             if !self.packed.is_empty() && pack_is_due {
                 self.unpack(pos, end).await;
                 continue;
@@ -301,7 +302,7 @@ impl<E: Env> Flow<E> {
             return;
         }
         match upkeep {
-            Upkeep::Trickle => self.content.trickle(self.id, TRICKLE_BYTES),
+            Upkeep::Trickle => self.content.trickle(self.id, self.content.sizes().trickle_bytes),
             Upkeep::Renew { pos, end } => {
                 self.reconnect(pos, end).await;
             }

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{BOUNDED_FETCH_BYTES, Hold, PIN_KEPT};
+use crate::config::{Hold, PIN_KEPT};
 use crate::data::content::{BodyOf, Content, Kept};
 use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, StoreError};
 use crate::env::{Clock, Env, Spawn};
@@ -297,7 +297,8 @@ impl<E: Env> Fs<E> {
 
     /// What the opening GET asks for: all, so that it can go on as the anchor, or with `--hold=off` a first piece.
     fn first_range(&self, size: u64) -> Option<ByteRange> {
-        let piece = self.context.config.hold == Hold::Off && size > BOUNDED_FETCH_BYTES;
-        piece.then_some(ByteRange::Within { start: 0, end: BOUNDED_FETCH_BYTES })
+        let config = &self.context.config;
+        let end = config.sizes.extent_bytes;
+        (config.hold == Hold::Off && size > end).then_some(ByteRange::Within { start: 0, end })
     }
 }
