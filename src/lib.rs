@@ -15,6 +15,8 @@
 //! - a read is answered whole or with an error;
 //! - the core names nothing of the world but through `env` (`tests/tidy.rs` sees to it).
 //!
+//! [`marks`] and [`zoo`] serve the simulator: points that it must reach, and deliberate bugs that it must find.
+//!
 //! Start reading at [`fs::Fs::handle`], then `fs/open.rs` for how a Version is pinned, and [`data::content`] for how it is
 //! held. The rules that users rely on are in `docs/semantics.md`.
 
@@ -29,6 +31,7 @@ pub mod fs;
 #[cfg(feature = "mount")]
 pub mod fuse;
 pub mod lock;
+pub mod marks;
 pub mod op;
 #[cfg(feature = "mount")]
 pub mod real;
@@ -36,3 +39,4 @@ pub mod real;
 pub mod server;
 pub mod state;
 pub mod units;
+pub mod zoo;

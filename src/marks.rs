@@ -1,0 +1,109 @@
+//! Points that a long enough simulation must reach: proof that it gets everywhere, not only that it finds nothing.
+//!
+//! `sometimes!(HopBegun)` costs nothing without the feature `marks`, which the simulator turns on. Counts are per thread,
+//! because a simulation is one thread, and never influence what the core does.
+
+macro_rules! marks {
+    ($($(#[$doc:meta])* $name:ident: $sentence:literal,)*) => {
+        /// A point in the core.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mark {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Mark {
+            pub const ALL: &[Mark] = &[$(Mark::$name,)*];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Mark::$name => stringify!($name),)* }
+            }
+
+            /// What has happened where it is reached.
+            pub fn sentence(self) -> &'static str {
+                match self { $(Mark::$name => $sentence,)* }
+            }
+        }
+    };
+}
+
+marks! {
+    HopBegun: "a relay set up its next stretch",
+    HopDone: "every GET of a hop had begun, and the old anchor was cut",
+    HopLost: "a stream of a hop died before the hop was done",
+    HopCutShort: "the object was replaced while a hop was being set up",
+    StreamResumed: "a broken body was resumed at its byte",
+    StreamStalled: "a stream brought no byte for so long that another GET was tried",
+    StreamLost: "the rest of a replaced version was lost",
+    StreamPaused: "a stream paused at its limit",
+    Trickled: "a paused stream read on a little",
+    Renewed: "a paused stream's GET was replaced by a new one",
+    BodyTooLong: "a body went on past its range",
+    IntoLifeboat: "bytes were saved in a lifeboat",
+    FromLifeboat: "a read was served from a lifeboat",
+    LifeboatRefused: "a lifeboat was refused",
+    Spilled: "an extent moved from memory into a lifeboat",
+    Swept: "an extent was given up for memory",
+    MemoryOverdrawn: "room was granted beyond the budget",
+    ReadAcrossPieces: "a read was joined of several pieces",
+    ReadLost: "a read was told that its bytes are out of reach",
+    RandomReader: "a reader that stays random lost its anchor",
+    BoundedFetch: "a random read fetched a bounded piece",
+    SupersededWhileOpen: "a held object was replaced",
+    SupersededByInquiry: "what replaced a held version was asked for",
+    OpenPinned: "an open found another version and pinned it",
+    OpenTookPin: "an open took what an earlier one had pinned",
+    PinExpired: "a pin was let go unused",
+    OpenWarm: "an open asked nothing",
+    OpenAbsent: "an open found its object gone",
+    KeptAnchor: "an open started a kept anchor",
+    Repinned: "an inode of which the kernel knows only the name got another version",
+    LookupContradicted: "answers that contradict each other were asked again",
+    LookupNegative: "a look-up answered that a name is absent",
+    ListingDirectoryShadows: "a listing showed a directory in place of a file",
+    ListingPageOutOfOrder: "a listing page did not follow the one before",
+    NamesPruned: "idle names of a directory were dropped",
+    Throttled: "the whole mount slowed down",
+    RetriesShort: "a retry waited for the budget of retries",
+    NonsenseRefused: "an answer that does not fit was not believed",
+    GaveUp: "an operation gave up at its deadline",
+}
+
+/// Notes that this point was reached.
+#[macro_export]
+macro_rules! sometimes {
+    ($name:ident) => {
+        $crate::marks::reach($crate::marks::Mark::$name)
+    };
+}
+
+#[cfg(not(feature = "marks"))]
+#[inline(always)]
+pub fn reach(_mark: Mark) {}
+
+#[cfg(feature = "marks")]
+pub use counted::{reach, take};
+
+#[cfg(feature = "marks")]
+mod counted {
+    use std::cell::Cell;
+
+    use super::Mark;
+
+    const MARKS: usize = Mark::ALL.len();
+
+    thread_local! {
+        static COUNTS: [Cell<u64>; MARKS] = const { [const { Cell::new(0) }; MARKS] };
+    }
+
+    pub fn reach(mark: Mark) {
+        COUNTS.with(|counts| {
+            let count = &counts[mark as usize];
+            count.set(count.get().saturating_add(1));
+        });
+    }
+
+    /// How often each point was reached on this thread since the last call.
+    pub fn take() -> Vec<(Mark, u64)> {
+        COUNTS.with(|counts| Mark::ALL.iter().map(|&mark| (mark, counts[mark as usize].take())).collect())
+    }
+}
