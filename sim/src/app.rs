@@ -1,10 +1,10 @@
-//! The applications of a story: what they do to files, and what they are promised.
+//! The applications: what they do to files, and what they tell the court of it.
 //!
-//! A [`Process`] makes system calls of the simulated kernel and judges every answer by itself (see [`oracle`]): a handle
-//! that gives bytes of two versions, an open that gives a stale one, a size that is not the version's, fail the test
-//! where they happen. [`App`] is the same for stories that do one thing after another.
+//! A [`Process`] makes system calls of the simulated kernel and reports every answer to the [`Court`]. In a story a handle
+//! that gives bytes of two versions, an open that gives a stale one, a size that is not the version's, fail the test where
+//! they happen. [`App`] is the same for stories that do one thing after another.
 
-mod oracle;
+mod story;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,15 +13,17 @@ use std::sync::{Arc, Mutex};
 use holdfast::config::PIN_KEPT;
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::{Attr, Ino, Kind};
+use holdfast::op::{Attr, Ino, Op};
 
-use crate::World;
-use crate::content::Version;
+use crate::content::{self, Version};
+use crate::court::{Court, FileId, On, Seat, Sight, What};
 use crate::executor::locked;
-use crate::kernel::{Directory, Kernel, Listed, OpenFile};
+use crate::history::Published;
+use crate::kernel::{Kernel, Listed, OpenFile};
+use crate::scenario::OpId;
 use crate::{KIB, MIB};
-use oracle::Expected;
-pub use oracle::Oracle;
+
+pub use story::App;
 
 /// A file descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,7 +37,10 @@ pub struct Mapping(File);
 #[derive(Clone)]
 pub struct Process {
     kernel: Kernel,
-    oracle: Oracle,
+    court: Court,
+    seat: Seat,
+    /// The operation of a scenario that is being made.
+    op: Option<OpId>,
     files: Arc<Mutex<Files>>,
 }
 
@@ -48,16 +53,35 @@ struct Files {
 #[derive(Clone)]
 struct Open {
     file: Arc<OpenFile>,
-    expected: Arc<Expected>,
-    position: u64,
+    /// For the court.
+    id: FileId,
+    key: Arc<str>,
+    published: Option<Published>,
+    /// Shared by descriptors that were dup'ed.
+    position: Arc<Mutex<u64>>,
+}
+
+impl Open {
+    fn version(&self) -> Version {
+        self.published.as_ref().map_or(Version(u32::MAX), |published| published.version)
+    }
+
+    fn size(&self) -> u64 {
+        self.published.as_ref().map_or(0, |published| published.size)
+    }
 }
 
 /// What read(2) is usually asked for.
 const READ_BYTES: u64 = MIB;
 
 impl Process {
-    pub fn new(kernel: Kernel, oracle: Oracle) -> Self {
-        Self { kernel, oracle, files: Arc::default() }
+    pub fn new(kernel: Kernel, court: Court, seat: Seat) -> Self {
+        Self { kernel, court, seat, op: None, files: Arc::default() }
+    }
+
+    /// The same process, in an operation of a scenario.
+    pub fn at(&self, op: OpId) -> Self {
+        Self { op: Some(op), ..self.clone() }
     }
 
     pub fn kernel(&self) -> &Kernel {
@@ -65,20 +89,25 @@ impl Process {
     }
 
     pub async fn open(&self, path: &str) -> Result<File, Errno> {
-        let began = self.oracle.now();
+        self.open_as(path, false).await
+    }
+
+    /// `direct`: O_DIRECT.
+    pub async fn open_as(&self, path: &str, direct: bool) -> Result<File, Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
         let opened = self.kernel.open(path).await;
-        let file = match opened {
-            Ok(file) => file,
-            Err(errno) => {
-                self.oracle.judge_absence(path, began, errno);
-                return Err(errno);
-            }
-        };
-        let attr = self.kernel.fstat(&file).await.expect("fstat of a handle never fails");
-        let etag = self.kernel.getxattr(&file, "user.s3.etag").await.expect("a file's ETag is always known");
-        let expected = self.oracle.expect(path, &etag, &attr);
-        self.oracle.judge_freshness(&expected, self.seen_from(began));
-        Ok(self.add(Open { file, expected: Arc::new(expected), position: 0 }))
+        let _ = direct;
+        let file = self.check("open", began, On::Key(&key), opened)?;
+        let began_fstat = self.court.now();
+        let attr = self.kernel.fstat(&file).await;
+        let etag = self.kernel.getxattr(&file, "user.s3.etag").await;
+        let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
+        let name: Arc<str> = key.as_str().into();
+        let (id, published) = self.court.opened(self.seat, key, file.ino(), &etag);
+        let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
+        self.see(self.seen_from(began), What::Opened { file: id, attr: &attr, etag: &etag });
+        Ok(self.add(Open { file, id, key: name, published, position: Arc::default() }))
     }
 
     /// Moves the descriptor's position to the end of what was read.
@@ -88,64 +117,146 @@ impl Process {
         Ok(version)
     }
 
+    /// read(2): from the position on.
+    pub async fn read_on(&self, file: File, len: u64) -> Result<Version, Errno> {
+        let open = self.get(file);
+        let at = *locked(&open.position);
+        let version = self.pread(file, at..at.saturating_add(len)).await?;
+        self.seek(file, at.saturating_add(len).min(open.size()));
+        Ok(version)
+    }
+
     /// All of `range`, cut at the end of the file. The version is the one that every byte of it belongs to.
     pub async fn pread(&self, file: File, range: Range<u64>) -> Result<Version, Errno> {
         let open = self.get(file);
         let mut at = range.start;
         while at < range.end {
-            let bytes = self.kernel.pread(&open.file, at, (range.end - at).min(READ_BYTES)).await?;
-            open.expected.judge_bytes(at, &bytes);
+            let began = self.court.now();
+            let asked = (range.end - at).min(READ_BYTES);
+            let read = self.kernel.pread(&open.file, at, asked).await;
+            let bytes = self.check("read", began, On::File { file: open.id, offset: at, len: asked }, read)?;
+            let mismatch = open
+                .published
+                .as_ref()
+                .and_then(|published| content::check(&open.key, published.version, &bytes, at).err());
+            self.see(began, What::Bytes { file: open.id, offset: at, asked, bytes: &bytes, mismatch });
             if bytes.is_empty() {
-                open.expected.judge_end(at);
                 break;
             }
             at += bytes.len() as u64;
         }
-        Ok(open.expected.version())
+        Ok(open.version())
     }
 
     /// From the descriptor's position to the end of the file.
     pub async fn read_to_end(&self, file: File) -> Result<Version, Errno> {
-        let position = self.get(file).position;
+        let open = self.get(file);
+        let position = *locked(&open.position);
         let version = self.pread(file, position..u64::MAX).await?;
-        self.seek(file, self.get(file).expected.size());
+        self.seek(file, open.size());
         Ok(version)
     }
 
     pub async fn fstat(&self, file: File) -> Result<Attr, Errno> {
         let open = self.get(file);
-        let attr = self.kernel.fstat(&open.file).await?;
-        open.expected.judge_attributes(&attr);
+        let began = self.court.now();
+        let attr = self.kernel.fstat(&open.file).await;
+        let attr = self.check("fstat", began, On::File { file: open.id, offset: 0, len: 0 }, attr)?;
+        self.see(began, What::Fstat { file: open.id, attr: &attr });
         Ok(attr)
     }
 
     pub async fn stat(&self, path: &str) -> Result<Attr, Errno> {
-        let began = self.oracle.now();
-        let stat = self.kernel.stat(path).await;
-        match &stat {
-            Ok(attr) if attr.kind == Kind::File => self.oracle.judge_size(path, attr.size, self.seen_from(began)),
-            Ok(_) => {}
-            Err(errno) => self.oracle.judge_absence(path, began, *errno),
-        }
-        stat
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let attr = self.kernel.stat(path).await;
+        let attr = self.check("stat", began, On::Key(&key), attr)?;
+        self.see(self.seen_from(began), What::Stat { key: &key, attr: &attr });
+        Ok(attr)
     }
 
     pub async fn readdir(&self, path: &str) -> Result<Vec<Listed>, Errno> {
-        let began = self.oracle.now();
-        let listed = self.kernel.readdir(path).await?;
-        self.oracle.judge_listing(path, &listed, began);
-        Ok(listed)
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let listed = self.kernel.readdir(path).await;
+        let entries = self.check("readdir", began, On::Key(&key), listed)?;
+        self.see(began, What::Listed { key: &key, entries: &entries });
+        Ok(entries)
+    }
+
+    pub async fn access(&self, path: &str) -> Result<(), Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let found = self.kernel.stat(path).await;
+        self.check("access", began, On::Key(&key), found)?;
+        self.see(began, What::Done { call: "access" });
+        Ok(())
+    }
+
+    pub async fn readlink(&self, path: &str) -> Result<Vec<u8>, Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let target = self.kernel.readlink(path).await;
+        let target = self.check("readlink", began, On::Key(&key), target)?;
+        self.see(began, What::Link { key: &key, target: &target });
+        Ok(target)
+    }
+
+    pub async fn statfs(&self) {
+        let began = self.court.now();
+        let answered = self.kernel.call(Op::Statfs { ino: Ino::ROOT }).await;
+        if self.check("statfs", began, On::Nothing, answered).is_ok() {
+            self.see(began, What::Done { call: "statfs" });
+        }
+    }
+
+    /// Tries to write a file.
+    pub async fn write(&self, path: &str) {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let answered = self.kernel.call(Op::Mutate { ino: Ino::ROOT, what: "create" }).await;
+        if self.check("write", began, On::Key(&key), answered).is_ok() {
+            self.see(began, What::Done { call: "write" });
+        }
+    }
+
+    /// lseek(2) with SEEK_DATA, or with SEEK_HOLE.
+    pub async fn seek_data(&self, file: File, from: u64, hole: bool) {
+        let open = self.get(file);
+        let began = self.court.now();
+        let found = self.kernel.seek(&open.file, from, hole).await;
+        let on = On::File { file: open.id, offset: 0, len: 0 };
+        if let Ok(to) = self.check("lseek", began, on, found) {
+            self.see(began, What::Sought { file: open.id, from, hole, to });
+            self.seek(file, to);
+        }
     }
 
     pub async fn xattr(&self, file: File, name: &str) -> Result<String, Errno> {
         let open = self.get(file);
-        let value = self.kernel.getxattr(&open.file, name).await?;
+        let began = self.court.now();
+        let value = self.kernel.getxattr(&open.file, name).await;
+        let value = self.check("getxattr", began, On::File { file: open.id, offset: 0, len: 0 }, value)?;
         Ok(String::from_utf8(value).expect("attributes are text here"))
     }
 
     pub async fn close(&self, file: File) -> Result<(), Errno> {
         let open = locked(&self.files).open.remove(&file).expect("the file is open");
-        self.kernel.close(open.file).await
+        let began = self.court.now();
+        let last = !locked(&self.files).open.values().any(|other| other.id == open.id);
+        let on = On::File { file: open.id, offset: 0, len: 0 };
+        let id = open.id;
+        let closed = self.kernel.close(open.file).await;
+        let closed = self.check("close", began, on, closed);
+        if last {
+            self.see(began, What::Closed { file: id });
+        }
+        closed
+    }
+
+    /// dup(2): another descriptor of the same open file.
+    pub fn dup(&self, file: File) -> File {
+        self.add(self.get(file))
     }
 
     /// Pages of the file stay within reach until [`Process::unmap`], though the descriptor be closed.
@@ -170,7 +281,7 @@ impl Process {
 
     /// The version that the descriptor was given when it was opened.
     pub fn version(&self, file: File) -> Version {
-        self.get(file).expected.version()
+        self.get(file).version()
     }
 
     /// Closes whatever is open.
@@ -179,8 +290,30 @@ impl Process {
         drop(open);
     }
 
+    pub fn position(&self, file: File) -> u64 {
+        *locked(&self.get(file).position)
+    }
+
+    pub fn seek(&self, file: File, position: u64) {
+        if let Some(open) = locked(&self.files).open.get(&file) {
+            *locked(&open.position) = position;
+        }
+    }
+
+    /// Reports a failure; hands a success on.
+    fn check<T>(&self, call: &'static str, began: Time, on: On<'_>, result: Result<T, Errno>) -> Result<T, Errno> {
+        if let Err(errno) = result {
+            self.see(began, What::Failed { call, on, errno });
+        }
+        result
+    }
+
+    fn see(&self, began: Time, what: What<'_>) {
+        self.court.see(&Sight { seat: self.seat, op: self.op, began, ended: self.court.now(), what });
+    }
+
     /// Since when what a call saw may be: what an open pinned for its own second look-up may be given to others meanwhile.
-    fn seen_from(&self, began: Began) -> Began {
+    fn seen_from(&self, began: Time) -> Time {
         let since = Time(began.0.saturating_sub(PIN_KEPT));
         self.kernel.stale_open_began(since).map_or(began, |pinned| pinned.min(began))
     }
@@ -196,124 +329,4 @@ impl Process {
     fn get(&self, file: File) -> Open {
         locked(&self.files).open.get(&file).expect("the file is open").clone()
     }
-
-    fn seek(&self, file: File, position: u64) {
-        if let Some(open) = locked(&self.files).open.get_mut(&file) {
-            open.position = position;
-        }
-    }
 }
-
-/// A process that does one thing after another. What does not say `try` fails the test when it fails.
-pub struct App<'w> {
-    world: &'w mut World,
-    process: Process,
-}
-
-impl<'w> App<'w> {
-    pub(crate) fn new(world: &'w mut World, process: Process) -> Self {
-        Self { world, process }
-    }
-
-    pub fn open(&mut self, path: &str) -> File {
-        let opened = self.try_open(path);
-        opened.unwrap_or_else(|errno| self.fail("open", path, errno))
-    }
-
-    pub fn try_open(&mut self, path: &str) -> Result<File, Errno> {
-        self.world.run(self.process.open(path))
-    }
-
-    /// Moves the descriptor's position to the end of what was read.
-    pub fn read(&mut self, file: File, range: Range<u64>) -> Version {
-        let read = self.world.run(self.process.read(file, range.clone()));
-        read.unwrap_or_else(|errno| self.fail("read", &format!("{range:?}"), errno))
-    }
-
-    /// Leaves the position alone.
-    pub fn pread(&mut self, file: File, range: Range<u64>) -> Result<Version, Errno> {
-        self.world.run(self.process.pread(file, range))
-    }
-
-    pub fn read_to_end(&mut self, file: File) -> Result<Version, Errno> {
-        self.world.run(self.process.read_to_end(file))
-    }
-
-    /// Opens, reads and closes, as `cat` does.
-    pub fn cat(&mut self, path: &str) -> Result<Version, Errno> {
-        let file = self.try_open(path)?;
-        let version = self.read_to_end(file);
-        self.close(file);
-        version
-    }
-
-    pub fn fstat(&mut self, file: File) -> Attr {
-        let stat = self.world.run(self.process.fstat(file));
-        stat.unwrap_or_else(|errno| self.fail("fstat", "", errno))
-    }
-
-    pub fn stat(&mut self, path: &str) -> Result<Attr, Errno> {
-        self.world.run(self.process.stat(path))
-    }
-
-    /// Names in the order of the listing, directories with a `/` after them.
-    pub fn readdir(&mut self, path: &str) -> Result<Vec<String>, Errno> {
-        let listed = self.world.run(self.process.readdir(path))?;
-        Ok(listed.into_iter().map(|entry| shown(&entry)).collect())
-    }
-
-    pub fn open_directory(&mut self, path: &str) -> Directory {
-        let opened = self.world.run(self.process.kernel().open_directory(path));
-        opened.unwrap_or_else(|errno| self.fail("opendir", path, errno))
-    }
-
-    /// One buffer of entries after `offset`.
-    pub fn read_directory(&mut self, directory: &Directory, offset: u64) -> Result<Vec<Listed>, Errno> {
-        self.world.run(self.process.kernel().read_directory(directory, offset))
-    }
-
-    pub fn close(&mut self, file: File) {
-        let closed = self.world.run(self.process.close(file));
-        closed.unwrap_or_else(|errno| self.fail("close", "", errno));
-    }
-
-    pub fn map(&mut self, file: File) -> Mapping {
-        self.process.map(file)
-    }
-
-    pub fn touch(&mut self, mapping: Mapping, range: Range<u64>) -> Result<Version, Errno> {
-        self.world.run(self.process.touch(mapping, range))
-    }
-
-    pub fn unmap(&mut self, mapping: Mapping) {
-        self.process.unmap(mapping);
-    }
-
-    pub fn ino(&self, file: File) -> Ino {
-        self.process.ino(file)
-    }
-
-    /// `user.holdfast.hold`
-    pub fn hold(&mut self, file: File) -> String {
-        self.xattr(file, "user.holdfast.hold")
-    }
-
-    pub fn xattr(&mut self, file: File, name: &str) -> String {
-        let value = self.world.run(self.process.xattr(file, name));
-        value.unwrap_or_else(|errno| self.fail("getxattr", name, errno))
-    }
-
-    fn fail<T>(&self, call: &str, what: &str, errno: Errno) -> T {
-        panic!("{call} {what}: {errno:?}; the core said last: {}", self.process.kernel().last_error())
-    }
-}
-
-fn shown(entry: &Listed) -> String {
-    match entry.kind {
-        Kind::Directory => format!("{}/", entry.name),
-        Kind::File | Kind::Symlink => entry.name.clone(),
-    }
-}
-
-/// When something began, for the judgement of what it saw.
-type Began = Time;

@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Waker};
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Fs;
-use holdfast::op::{Attr, Caller, Fh, Ino, Op, OpenMode, Reply};
+use holdfast::op::{Attr, Caller, Fh, Ino, Op, OpenMode, Reply, Whence};
 
 use crate::env::SimEnv;
 use crate::executor::{SimHandle, locked};
@@ -162,6 +162,25 @@ impl Kernel {
 
     pub async fn fstat(&self, file: &OpenFile) -> Result<Attr, Errno> {
         self.attributes(file.ino()).await
+    }
+
+    /// The target of a symbolic link.
+    pub async fn readlink(&self, path: &str) -> Result<Vec<u8>, Errno> {
+        let held = self.walk(path, false).await?;
+        match self.call(Op::Readlink { ino: held.ino() }).await? {
+            Reply::Link(target) => Ok(target),
+            other => panic!("READLINK was answered with {other:?}"),
+        }
+    }
+
+    /// lseek(2) with SEEK_DATA, or with SEEK_HOLE.
+    pub async fn seek(&self, file: &OpenFile, from: u64, hole: bool) -> Result<u64, Errno> {
+        let whence = if hole { Whence::Hole } else { Whence::Data };
+        let offset = i64::try_from(from).map_err(|_| Errno::EINVAL)?;
+        match self.call(Op::Lseek { ino: file.ino(), fh: file.fh, offset, whence }).await? {
+            Reply::Offset(to) => Ok(to),
+            other => panic!("LSEEK was answered with {other:?}"),
+        }
     }
 
     pub async fn getxattr(&self, file: &OpenFile, name: &str) -> Result<Vec<u8>, Errno> {

@@ -15,18 +15,23 @@
 
 pub mod app;
 pub mod content;
+pub mod court;
 pub mod disk;
 pub mod env;
 pub mod executor;
 pub mod history;
 pub mod kernel;
 pub mod mutation;
+pub mod oracles;
 pub mod rng;
+pub mod run;
+pub mod scenario;
 pub mod store;
 pub mod world;
 
 pub use app::{App, File, Mapping, Process};
 pub use content::{Version, version};
+pub use court::{Finding, Seat};
 pub use kernel::KernelConfig;
 pub use mutation::Mutation;
 pub use store::{Event, Fault, FaultKind, Kind, Matcher, get, head, list};

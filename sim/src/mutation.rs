@@ -2,7 +2,7 @@
 
 use holdfast::bucket::Bucket;
 use holdfast::env::Time;
-use holdfast::env::store::{Delete, Key, NewObject, Put};
+use holdfast::env::store::{Delete, Key, NewObject, Put, Written};
 
 use crate::content::{Version, version_bytes};
 use crate::env::unix_seconds_at;
@@ -13,11 +13,16 @@ use crate::history::{Change, History, Published};
 pub enum Mutation {
     /// The key's content becomes this version: `version_bytes(key, version, size)`.
     Put { key: Key, version: Version, size: u64, object: NewObject },
+    /// The key becomes a symbolic link to `target`, as `object` says.
+    Link { key: Key, target: String, object: NewObject },
     /// The key is deleted; on a versioned bucket a delete marker is added.
     Delete { key: Key },
     /// The key's current version is removed for good, on a versioned bucket too.
     Purge { key: Key },
 }
+
+/// The version of every link: its bytes do not name one.
+const LINK: u32 = u32::MAX;
 
 impl Mutation {
     pub fn put(key: impl Into<Key>, version: Version, size: u64) -> Self {
@@ -34,7 +39,7 @@ impl Mutation {
 
     pub fn key(&self) -> &Key {
         match self {
-            Self::Put { key, .. } | Self::Delete { key } | Self::Purge { key } => key,
+            Self::Put { key, .. } | Self::Link { key, .. } | Self::Delete { key } | Self::Purge { key } => key,
         }
     }
 
@@ -46,8 +51,22 @@ impl Mutation {
                 let body = version_bytes(key.as_str(), version, size);
                 let put = Put { key: key.clone(), body, object, condition: None };
                 let written = bucket.put(put, unix_seconds).expect("a test puts what S3 accepts");
-                let published = Published { version, size, etag: written.etag, version_id: written.version_id };
+                let published = Published {
+                    version,
+                    size,
+                    etag: written.etag,
+                    version_id: written.version_id,
+                    last_modified: unix_seconds,
+                };
                 (key, Some(published))
+            }
+            Self::Link { key, target, object } => {
+                let size = target.len() as u64;
+                let put = Put { key: key.clone(), body: target.into_bytes().into(), object, condition: None };
+                let written = bucket.put(put, unix_seconds).expect("a test puts what S3 accepts");
+                let Written { etag, version_id } = written;
+                let version = Version(LINK);
+                (key, Some(Published { version, size, etag, version_id, last_modified: unix_seconds }))
             }
             Self::Delete { key } => {
                 delete(bucket, &key, None, unix_seconds);

@@ -27,7 +27,7 @@ use holdfast::env::store::{
 pub use body::SimBody;
 pub use fault::{Fault, FaultKind};
 pub use hook::Event;
-pub use record::{LogEntry, Requests};
+pub use record::{LogEntry, Requests, Suffered};
 pub use request::{Asked, Kind, Matcher, get, head, list};
 
 use crate::executor::{SimHandle, locked};
@@ -96,6 +96,11 @@ impl SimStore {
         locked(&self.server.hooks).add(event, Box::new(hook));
     }
 
+    /// Those whose request has not been sent.
+    pub fn clear_hooks(&self) {
+        locked(&self.server.hooks).clear();
+    }
+
     /// Hooks whose request has not been sent.
     pub fn hooks_waiting(&self) -> usize {
         locked(&self.server.hooks).len()
@@ -122,6 +127,22 @@ impl SimStore {
         locked(&self.server.record).log()
     }
 
+    /// Looks at every request from the `from`-th on; answers how many there are.
+    pub fn each_logged(&self, from: usize, look: impl FnMut(&LogEntry)) -> usize {
+        locked(&self.server.record).each(from, look)
+    }
+
+    /// Whether something that `fits` hit a request, or all of them, within `since..=until`.
+    pub fn has_suffered(&self, since: Time, until: Time, fits: &dyn Fn(&Suffered) -> bool) -> bool {
+        let outage = locked(&self.server.outages).has_hit(since, until) && fits(&Suffered::Outage);
+        outage || locked(&self.server.record).has_suffered(since, until, fits)
+    }
+
+    /// Keys of GETs whose bodies somebody still reads, each once, in order.
+    pub fn keys_in_flight(&self) -> Vec<Key> {
+        locked(&self.server.record).in_flight.keys().cloned().collect()
+    }
+
     /// Bodies of GETs that somebody still holds.
     pub fn bodies_open(&self) -> u64 {
         locked(&self.server.record).bodies_open
@@ -132,14 +153,17 @@ impl Store for SimStore {
     type Body = SimBody;
 
     async fn get(&self, request: Get) -> Result<GetReply<SimBody>, StoreError> {
-        let asked = Asked { range: request.range, ..Asked::new(Kind::Get, &request.key) };
+        let names_version = request.version_id.is_some() || request.conditions.if_match.is_some();
+        let asked = Asked { range: request.range, names_version, ..Asked::new(Kind::Get, &request.key) };
         let apply = move |with: Applying<'_>| {
+            let key = request.key.clone();
             let reply = with.bucket.get(with.suffering.misread(request))?;
             let mut meta = reply.meta;
             if with.suffering.has(&FaultKind::EtagWrong) {
                 meta.etag = ETag::from(format!("not-{}", meta.etag));
             }
-            let body = SimBody::new(with.server.clone(), reply.body, with.suffering, with.hooks);
+            with.suffering.misdescribe(&mut meta);
+            let body = SimBody::new(with.server.clone(), key, reply.body, with.suffering, with.hooks);
             Ok(GetReply { meta, range: reply.range, body })
         };
         self.server.serve(asked, apply).await
@@ -149,7 +173,9 @@ impl Store for SimStore {
         let asked = Asked::new(Kind::Head, &request.key);
         let apply = move |with: Applying<'_>| {
             let conditions = with.suffering.conditions(request.conditions);
-            with.bucket.head(Head { conditions, ..request })
+            let mut meta = with.bucket.head(Head { conditions, ..request })?;
+            with.suffering.misdescribe(&mut meta);
+            Ok(meta)
         };
         self.server.serve(asked, apply).await
     }
@@ -175,7 +201,7 @@ impl Store for SimStore {
     }
 
     async fn delete_many(&self, keys: Vec<Key>) -> Result<Vec<(Key, StoreError)>, StoreError> {
-        let asked = Asked { kind: Kind::DeleteMany, keys: keys.clone(), range: None };
+        let asked = Asked { kind: Kind::DeleteMany, keys: keys.clone(), range: None, names_version: false };
         self.server.serve(asked, move |with| with.bucket.delete_many(keys, with.unix_seconds)).await
     }
 

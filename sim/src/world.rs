@@ -17,13 +17,14 @@ use holdfast::bucket::{Bucket, BucketOptions, DigestKind, Versioning};
 use holdfast::config::Config;
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::fs::{Census, Fs};
+use holdfast::fs::Fs;
 use holdfast::op::{Op, Reply};
 
-use crate::app::{App, Oracle, Process};
+use crate::app::{App, Process};
+use crate::court::{Court, Manner, Rest, Seat, Sight, What};
 use crate::disk::{DiskConfig, SimDisk};
 use crate::env::SimEnv;
-use crate::executor::{Executor, Policy, SimHandle, TaskPanic};
+use crate::executor::{Executor, Policy, SimHandle, Stuck, TaskPanic};
 use crate::history::History;
 use crate::kernel::{Kernel, KernelConfig};
 use crate::store::{SimStore, StoreConfig};
@@ -35,6 +36,10 @@ pub use s3::S3;
 #[derive(Clone, Debug)]
 pub struct WorldConfig {
     pub seed: u64,
+    /// Mounts of the bucket, each on a machine of its own.
+    pub mounts: u8,
+    /// What a finding leads to.
+    pub manner: Manner,
     pub policy: Policy,
     pub bucket: BucketOptions,
     pub store: StoreConfig,
@@ -51,6 +56,8 @@ impl WorldConfig {
     pub fn calm() -> Self {
         Self {
             seed: 0,
+            mounts: 1,
+            manner: Manner::Strict,
             policy: Policy::Fifo,
             bucket: BucketOptions { digest: DigestKind::Quick, ..BucketOptions::default() },
             store: StoreConfig::default(),
@@ -91,29 +98,54 @@ pub struct World {
     exec: Executor,
     seed: u64,
     store: SimStore,
-    disk: SimDisk,
     env: Arc<SimEnv>,
     history: History,
+    court: Court,
+    machines: Vec<Machine>,
+    panics_expected: bool,
+    /// Whoever runs it judges it.
+    patient: bool,
+}
+
+/// A mount and what it runs on.
+struct Machine {
+    disk: SimDisk,
     kernel: Kernel,
     process: Process,
-    panics_expected: bool,
 }
 
 impl World {
     pub fn new(config: WorldConfig) -> Self {
-        let WorldConfig { seed, policy, bucket, store, disk, mount, kernel } = config;
+        let WorldConfig { seed, mounts, manner, policy, bucket, store, disk, mount, kernel } = config;
         let exec = Executor::with_policy(seed, policy);
         let bucket = Arc::new(Mutex::new(Bucket::new(bucket)));
         let store = SimStore::new(exec.handle(), bucket, store, seed);
-        let disk = SimDisk::new(exec.handle(), disk, seed, "disk");
-        let env = Arc::new(SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, "test"));
         let history = History::default();
         let mount = mount.validated().expect("a test's options are valid");
-        let oracle = Oracle::new(history.clone(), exec.handle(), &mount);
-        let fs = Fs::new(SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, "mount"), mount);
-        let kernel = Kernel::new(fs, exec.handle(), kernel, seed);
-        let process = Process::new(kernel.clone(), oracle);
-        Self { exec, seed, store, disk, env, history, kernel, process, panics_expected: false }
+        let court = Court::new(exec.handle(), history.clone(), store.clone(), mount.clone(), manner);
+        let machine = |n: u8| {
+            // The first one's streams of random numbers are those of a world with one mount.
+            let label = |what: &str| if n == 0 { what.to_owned() } else { format!("{what} {n}") };
+            let disk = SimDisk::new(exec.handle(), disk.clone(), seed, &label("disk"));
+            let env = SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, &label("mount"));
+            let fs = Fs::new(env, mount.clone());
+            let kernel = Kernel::new(fs, exec.handle(), kernel.clone(), seed ^ u64::from(n));
+            let process = Process::new(kernel.clone(), court.clone(), Seat { mount: n, app: 0 });
+            Machine { disk, kernel, process }
+        };
+        let machines: Vec<Machine> = (0..mounts.max(1)).map(machine).collect();
+        let env = Arc::new(SimEnv::new(exec.handle(), store.clone(), machines[0].disk.clone(), seed, "test"));
+        Self {
+            exec,
+            seed,
+            store,
+            env,
+            history,
+            court,
+            machines,
+            panics_expected: false,
+            patient: manner == Manner::Patient,
+        }
     }
 
     /// A calm world whose mount has these options.
@@ -148,41 +180,64 @@ impl World {
 
     /// An application on this machine.
     pub fn app(&mut self) -> App<'_> {
-        let process = self.process.clone();
+        let process = self.process();
         App::new(self, process)
     }
 
     /// The same, for stories in which several things happen at a time.
     pub fn process(&self) -> Process {
-        self.process.clone()
+        self.machines[0].process.clone()
+    }
+
+    /// A process of its own on one of the machines.
+    pub fn process_at(&self, seat: Seat) -> Process {
+        Process::new(self.machines[usize::from(seat.mount)].kernel.clone(), self.court.clone(), seat)
+    }
+
+    pub fn court(&self) -> &Court {
+        &self.court
     }
 
     pub fn kernel(&self) -> &Kernel {
-        &self.kernel
+        &self.machines[0].kernel
+    }
+
+    pub fn kernel_of(&self, mount: u8) -> &Kernel {
+        &self.machines[usize::from(mount)].kernel
     }
 
     pub fn fs(&self) -> &Arc<Fs<SimEnv>> {
-        self.kernel.fs()
+        self.kernel().fs()
     }
 
     /// Sends one request to the core, past the kernel.
     pub fn ask(&mut self, op: Op) -> Result<Reply, Errno> {
-        let kernel = self.kernel.clone();
+        let kernel = self.kernel().clone();
         self.run(kernel.call(op))
     }
 
     /// The kernel forgets every page and name, and the inodes that nobody uses.
     pub fn drop_caches(&mut self) {
-        self.kernel.drop_caches();
+        for machine in &self.machines {
+            machine.kernel.drop_caches();
+        }
     }
 
     pub fn disk(&self) -> &SimDisk {
-        &self.disk
+        &self.machines[0].disk
+    }
+
+    pub fn disk_of(&self, mount: u8) -> &SimDisk {
+        &self.machines[usize::from(mount)].disk
     }
 
     /// An environment of its own on this machine.
     pub fn env(&self) -> &Arc<SimEnv> {
         &self.env
+    }
+
+    pub(crate) fn store(&self) -> &SimStore {
+        &self.store
     }
 
     pub fn history(&self) -> &History {
@@ -232,38 +287,74 @@ impl World {
 }
 
 impl World {
-    /// Closes and forgets everything, and checks that the mount does so too. The world's end does it by itself.
+    /// Lets time pass; what keeps it from passing is answered.
+    pub fn try_wait(&mut self, duration: Duration) -> Result<(), Stuck> {
+        self.exec.run_for(duration)
+    }
+
+    /// [`World::run`] for worlds whose court is patient.
+    pub fn try_run<F: Future>(&mut self, future: F) -> Result<F::Output, Stuck> {
+        self.exec.block_on(future)
+    }
+
+    /// Closes and forgets everything, and has the court look at what is left. The world's end does it by itself.
     pub fn settle(&mut self) {
-        if self.kernel.requests() == 0 {
+        if self.machines.iter().all(|machine| machine.kernel.requests() == 0) {
             return;
         }
-        self.process.exit();
+        for machine in &self.machines {
+            machine.process.exit();
+        }
         self.drop_caches();
         self.wait(SETTLE);
         // Forgets that came late.
         self.drop_caches();
-        let census = self.fs().census();
-        let at_rest = Census { inodes: 1, handles: 0, memory_bytes: 0, lifeboat_bytes: 0, ..census };
-        assert_eq!(census, at_rest, "seed {}: the mount at rest still holds something", self.seed);
-        let (bodies, spools) = (self.store.bodies_open(), self.disk.spools());
-        assert_eq!((bodies, spools), (0, 0), "seed {}: bodies and spools of a mount at rest", self.seed);
+        self.judge_rest();
+    }
+
+    /// Has the court look at what every mount still holds.
+    pub fn judge_rest(&self) {
+        for (machine, n) in self.machines.iter().zip(0..) {
+            let rest = Rest {
+                census: machine.kernel.fs().census(),
+                bodies: self.store.bodies_open(),
+                spools: machine.disk.spools(),
+                unwritten_reads: machine.disk.unwritten_reads(),
+            };
+            self.see(Seat { mount: n, app: 0 }, What::Rest(rest));
+        }
+    }
+
+    /// Has the court look at the panics so far.
+    pub fn judge_panics(&mut self) {
+        for panic in self.exec.take_panics() {
+            self.see(Seat::default(), What::Panicked(&panic));
+        }
+    }
+
+    pub fn judge_stuck(&self, stuck: &Stuck) {
+        self.see(Seat::default(), What::Stuck(stuck));
+    }
+
+    fn see(&self, seat: Seat, what: What<'_>) {
+        let now = self.now();
+        self.court.see(&Sight { seat, op: None, began: now, ended: now, what });
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || self.patient {
             return;
         }
         self.settle();
-        let panics = self.exec.take_panics();
-        assert!(
-            self.panics_expected || panics.is_empty(),
-            "seed {}: background tasks panicked: {panics:#?}",
-            self.seed
-        );
-        let holes = self.disk.unwritten_reads();
-        assert!(holes == 0, "seed {}: {holes} reads of spool bytes that nobody had written", self.seed);
+        if !self.panics_expected {
+            self.judge_panics();
+        }
+        for machine in &self.machines {
+            let holes = machine.disk.unwritten_reads();
+            assert!(holes == 0, "seed {}: {holes} reads of spool bytes that nobody had written", self.seed);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::bucket::BucketBody;
 use holdfast::env::Time;
-use holdfast::env::store::{Body, ErrorKind, StoreError};
+use holdfast::env::store::{Body, ErrorKind, Key, StoreError};
 
 use super::fault::{FaultKind, Suffering};
 use super::hook::{Point, RequestHooks};
@@ -16,6 +16,7 @@ use super::server::Server;
 
 pub struct SimBody {
     server: Arc<Server>,
+    key: Key,
     source: BucketBody,
     script: Script,
     hooks: RequestHooks,
@@ -72,13 +73,20 @@ impl Script {
 }
 
 impl SimBody {
-    pub(super) fn new(server: Arc<Server>, source: BucketBody, suffering: &Suffering, hooks: RequestHooks) -> Self {
+    pub(super) fn new(
+        server: Arc<Server>,
+        key: Key,
+        source: BucketBody,
+        suffering: &Suffering,
+        hooks: RequestHooks,
+    ) -> Self {
         let now = server.now();
         let script = Script::new(suffering, server.config().body_idle_max);
         let source = source.with_chunk_bytes(server.config().chunk_bytes);
-        server.body_opened();
+        server.body_opened(&key);
         let mut body = Self {
             server,
+            key,
             source,
             script,
             hooks,
@@ -158,6 +166,6 @@ impl Body for SimBody {
 
 impl Drop for SimBody {
     fn drop(&mut self) {
-        self.server.body_closed();
+        self.server.body_closed(&self.key);
     }
 }

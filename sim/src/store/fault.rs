@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast::env::store::{ByteRange, ErrorKind, Get, ReadConditions, StoreError};
+use holdfast::env::store::{ByteRange, ErrorKind, Get, ObjectMeta, ReadConditions, StoreError};
 
 use super::request::{Asked, Counting, Matcher};
 
@@ -42,6 +42,10 @@ pub enum FaultKind {
     RangeIgnored,
     /// The header gives an ETag that no version ever had.
     EtagWrong,
+    /// The header, or the answer to a HEAD, claims an object larger by this.
+    SizeWrong(u64),
+    /// It claims a Last-Modified so many seconds off.
+    ModifiedSkewed(i64),
 
     // The body of a GET.
     /// Breaks off with an error.
@@ -148,6 +152,17 @@ impl Suffering {
             FaultKind::AppliedLate(delay) => Some(*delay),
             _ => None,
         })
+    }
+
+    /// What the answer says of the object in place of the truth.
+    pub(super) fn misdescribe(&self, meta: &mut ObjectMeta) {
+        for fault in self.iter() {
+            match fault {
+                FaultKind::SizeWrong(by) => meta.size += by,
+                FaultKind::ModifiedSkewed(seconds) => meta.last_modified += seconds,
+                _ => {}
+            }
+        }
     }
 
     /// The conditions that the server goes by.

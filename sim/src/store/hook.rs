@@ -50,6 +50,10 @@ impl Hooks {
         RequestHooks { hooks: taken.map(|(_, point, hook)| (point, hook)).collect() }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use holdfast::env::Time;
-use holdfast::env::store::ErrorKind;
+use holdfast::env::store::{ErrorKind, Key};
 
+use super::fault::FaultKind;
 use super::request::{Asked, Kind};
 
 /// One request, in the order of sending.
@@ -34,10 +35,21 @@ impl Requests {
     }
 }
 
+/// What went wrong with a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Suffered {
+    Fault(FaultKind),
+    Outage,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Record {
     requests: Requests,
     log: Vec<LogEntry>,
+    /// In the order of time.
+    suffered: Vec<(Time, Suffered)>,
+    /// Bodies that are being read, by key.
+    pub(super) in_flight: BTreeMap<Key, u64>,
     pub(super) bodies_open: u64,
 }
 
@@ -50,6 +62,20 @@ impl Record {
         *self.requests.by_kind.entry(asked.kind).or_default() += 1;
         self.log.push(LogEntry { sent_at, asked, outcome: None });
         LogIndex(self.log.len() - 1)
+    }
+
+    pub(super) fn suffered(&mut self, at: Time, what: impl Iterator<Item = FaultKind>) {
+        self.suffered.extend(what.map(|what| (at, Suffered::Fault(what))));
+    }
+
+    pub(super) fn has_suffered(&self, since: Time, until: Time, fits: &dyn Fn(&Suffered) -> bool) -> bool {
+        let first = self.suffered.partition_point(|(at, _)| *at < since);
+        self.suffered[first..].iter().take_while(|(at, _)| *at <= until).any(|(_, what)| fits(what))
+    }
+
+    pub(super) fn each(&self, from: usize, look: impl FnMut(&LogEntry)) -> usize {
+        self.log[from.min(self.log.len())..].iter().for_each(look);
+        self.log.len()
     }
 
     pub(super) fn answered(&mut self, index: LogIndex, outcome: Result<(), ErrorKind>) {

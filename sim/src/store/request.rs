@@ -51,11 +51,13 @@ pub struct Asked {
     pub keys: Vec<Key>,
     /// Of a GET or a part copy.
     pub range: Option<ByteRange>,
+    /// By a condition or a version id. Of a GET.
+    pub names_version: bool,
 }
 
 impl Asked {
     pub fn new(kind: Kind, key: &Key) -> Self {
-        Self { kind, keys: vec![key.clone()], range: None }
+        Self { kind, keys: vec![key.clone()], range: None, names_version: false }
     }
 
     pub fn under(kind: Kind, prefix: &str) -> Self {

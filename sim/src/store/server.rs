@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdfast::bucket::Bucket;
 use holdfast::env::Time;
-use holdfast::env::store::{ErrorKind, ListPage, StoreError};
+use holdfast::env::store::{ErrorKind, Key, ListPage, StoreError};
 
 use super::StoreConfig;
 use super::fault::{FaultKind, FaultRules, Suffering};
@@ -102,7 +102,10 @@ impl Server {
         let before = self.rng.within(&self.config.before).saturating_add(suffering.delay());
         let after = self.rng.within(&self.config.after).saturating_add(suffering.answer_delay());
         let sent_at = self.now();
-        let log = locked(&self.record).sent(asked, sent_at);
+        let mut record = locked(&self.record);
+        record.suffered(sent_at, suffering.iter().cloned());
+        let log = record.sent(asked, sent_at);
+        drop(record);
         Admitted { suffering, hooks, log, sent_at, before, after }
     }
 
@@ -194,12 +197,21 @@ impl Server {
         self.handle.sleep_until(at)
     }
 
-    pub(super) fn body_opened(&self) {
-        locked(&self.record).bodies_open += 1;
+    pub(super) fn body_opened(&self, key: &Key) {
+        let mut record = locked(&self.record);
+        record.bodies_open += 1;
+        *record.in_flight.entry(key.clone()).or_default() += 1;
     }
 
-    pub(super) fn body_closed(&self) {
-        locked(&self.record).bodies_open -= 1;
+    pub(super) fn body_closed(&self, key: &Key) {
+        let mut record = locked(&self.record);
+        record.bodies_open -= 1;
+        if let Some(bodies) = record.in_flight.get_mut(key) {
+            *bodies -= 1;
+            if *bodies == 0 {
+                record.in_flight.remove(key);
+            }
+        }
     }
 
     pub(super) fn delivered(&self, bytes: u64) {

@@ -1,0 +1,391 @@
+//! Where what applications saw is judged.
+//!
+//! Applications and the world's end tell the court what was seen, as [`Sight`]s; each oracle (see [`crate::oracles`])
+//! looks at every one of them beside the [`Truth`], which knows what the bucket held when and what went wrong, and never
+//! asks the core. In a story the first finding fails the test where it happens; in a scenario it is kept.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holdfast::config::Config;
+use holdfast::env::Time;
+use holdfast::error::Errno;
+use holdfast::fs::Census;
+use holdfast::op::{Attr, Ino};
+
+use crate::content::Mismatch;
+use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
+use crate::history::{History, Published};
+use crate::kernel::Listed;
+use crate::oracles::{self, Oracle, OracleId};
+use crate::scenario::OpId;
+use crate::store::{SimStore, Suffered};
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub oracle: OracleId,
+    pub message: String,
+    pub at: Time,
+    /// The operation that saw it.
+    pub op: Option<OpId>,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.oracle, self.message)?;
+        match self.op {
+            Some(op) => write!(f, " (operation {op}, at {:?})", self.at.0),
+            None => write!(f, " (at {:?})", self.at.0),
+        }
+    }
+}
+
+/// Who made a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Seat {
+    pub mount: u8,
+    pub app: u8,
+}
+
+/// An open file as the court knows it; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileId(pub u64);
+
+/// What an open file promised when it was opened.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub seat: Seat,
+    pub key: String,
+    pub ino: Ino,
+    /// `None`: nobody ever published its ETag, which was reported.
+    pub published: Option<Published>,
+    pub opened_at: Time,
+}
+
+/// One thing that was seen.
+pub struct Sight<'a> {
+    pub seat: Seat,
+    pub op: Option<OpId>,
+    /// When the call began.
+    pub began: Time,
+    pub ended: Time,
+    pub what: What<'a>,
+}
+
+pub enum What<'a> {
+    Opened {
+        file: FileId,
+        attr: &'a Attr,
+        etag: &'a str,
+    },
+    /// A read, a page fault or a piece of either was answered. Fewer bytes than asked are the end of the file, or come
+    /// before a failure that is told apart.
+    Bytes {
+        file: FileId,
+        offset: u64,
+        asked: u64,
+        bytes: &'a [u8],
+        /// Where they are not those of the file's version.
+        mismatch: Option<Mismatch>,
+    },
+    Fstat {
+        file: FileId,
+        attr: &'a Attr,
+    },
+    Stat {
+        key: &'a str,
+        attr: &'a Attr,
+    },
+    /// The target of a symbolic link.
+    Link {
+        key: &'a str,
+        target: &'a [u8],
+    },
+    Listed {
+        key: &'a str,
+        entries: &'a [Listed],
+    },
+    Closed {
+        file: FileId,
+    },
+    /// lseek(2) to data, or to a hole, at or after `from`.
+    Sought {
+        file: FileId,
+        from: u64,
+        hole: bool,
+        to: u64,
+    },
+    /// Any other success.
+    Done {
+        call: &'static str,
+    },
+    Failed {
+        call: &'static str,
+        on: On<'a>,
+        errno: Errno,
+    },
+    /// The kernel met an answer that breaks the protocol.
+    Broken {
+        oracle: OracleId,
+        message: String,
+    },
+    /// Everything is closed and forgotten, and time has passed.
+    Rest(Rest),
+    Stuck(&'a Stuck),
+    Panicked(&'a TaskPanic),
+}
+
+/// What a failed call was about.
+#[derive(Clone, Copy, Debug)]
+pub enum On<'a> {
+    Key(&'a str),
+    /// Bytes `offset..offset + len` of an open file; other calls on it have `len` 0.
+    File {
+        file: FileId,
+        offset: u64,
+        len: u64,
+    },
+    Nothing,
+}
+
+/// What a mount at rest still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    pub census: Census,
+    pub bodies: u64,
+    pub spools: u64,
+    pub unwritten_reads: u64,
+}
+
+/// What is known independently of the core.
+pub struct Truth {
+    pub history: History,
+    pub store: SimStore,
+    pub config: Config,
+    /// The disk of the mount is small or fails.
+    pub poor_disk: bool,
+    /// Things go wrong in this world.
+    pub faulty: bool,
+    /// Answers may claim what is not so: another ETag, another size, that there is nothing.
+    pub lies: bool,
+    /// Last-Modified may be wrong.
+    pub clock_lies: bool,
+    /// Versions may be removed for good.
+    pub purges: bool,
+    /// Objects may be in archives.
+    pub archives: bool,
+    /// Mounts may die.
+    pub crashes: bool,
+    /// The longest that any one step of the store may take without a fault.
+    pub step_max: Duration,
+    pub files: BTreeMap<FileId, Held>,
+    next_file: u64,
+    /// Since when nothing goes wrong any more.
+    calm_since: Option<Time>,
+    calls: u64,
+}
+
+impl Truth {
+    /// From now on nothing explains a failure.
+    pub fn weather_is_over(&mut self, now: Time) {
+        self.calm_since = Some(now);
+        self.faulty = false;
+        self.poor_disk = false;
+    }
+
+    /// Whether something that `fits` went wrong within `since..=until`.
+    pub fn has_suffered(&self, since: Time, until: Time, fits: &dyn Fn(&Suffered) -> bool) -> bool {
+        let since = self.calm_since.map_or(since, |calm| since.max(calm));
+        self.store.has_suffered(since, until, fits)
+    }
+
+    /// The key that a path names.
+    pub fn key(&self, path: &str) -> String {
+        let mut key = self.config.prefix.clone();
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            if !key.is_empty() && !key.ends_with('/') {
+                key.push('/');
+            }
+            key.push_str(name);
+        }
+        key
+    }
+
+    /// The content that an open file must give.
+    pub fn published(&self, file: FileId) -> Option<(&Held, &Published)> {
+        let held = self.files.get(&file)?;
+        Some((held, held.published.as_ref()?))
+    }
+
+    /// Whether there was a directory of this name, implied by keys or marked, at some moment.
+    pub fn was_directory(&self, key: &str, from: Time, until: Time) -> bool {
+        if key == self.config.prefix.trim_end_matches('/') {
+            return true;
+        }
+        let beneath = format!("{key}/");
+        self.history.any_under(&beneath, |_, changes| crate::history::was(changes, from, until, |now| now.is_some()))
+    }
+
+    /// Whether, for every name that would have to be there, there was a moment without it.
+    pub fn was_nothing(&self, key: &str, from: Time, until: Time) -> bool {
+        let absent = |changes: &[_]| crate::history::was(changes, from, until, |now| now.is_none());
+        let beneath = format!("{key}/");
+        let remained = self.history.any_under(&beneath, |_, changes| !absent(changes));
+        !remained && self.history.look(key, absent)
+    }
+}
+
+/// Clones are the same court.
+#[derive(Clone)]
+pub struct Court {
+    inner: Arc<Mutex<Inner>>,
+    handle: SimHandle,
+    first: Slot<()>,
+}
+
+struct Inner {
+    truth: Truth,
+    oracles: Vec<Box<dyn Oracle>>,
+    findings: Vec<Finding>,
+    manner: Manner,
+}
+
+/// What a finding leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// The test fails on the spot.
+    Strict,
+    /// It is kept.
+    Patient,
+}
+
+impl Court {
+    pub fn new(handle: SimHandle, history: History, store: SimStore, config: Config, manner: Manner) -> Self {
+        let step_max = Duration::from_secs(3600);
+        let truth = Truth {
+            history,
+            store,
+            config,
+            poor_disk: true,
+            faulty: true,
+            lies: true,
+            clock_lies: false,
+            purges: true,
+            archives: true,
+            crashes: false,
+            step_max,
+            files: BTreeMap::new(),
+            next_file: 0,
+            calm_since: None,
+            calls: 0,
+        };
+        let inner = Inner { truth, oracles: oracles::all(), findings: Vec::new(), manner };
+        Self { inner: Arc::new(Mutex::new(inner)), handle, first: Slot::empty() }
+    }
+
+    /// Tells the oracles what sort of world it is.
+    pub fn inform(&self, tell: impl FnOnce(&mut Truth)) {
+        tell(&mut locked(&self.inner).truth);
+    }
+
+    pub fn now(&self) -> Time {
+        self.handle.now()
+    }
+
+    pub fn key(&self, path: &str) -> String {
+        locked(&self.inner).truth.key(path)
+    }
+
+    /// Writes a new open file down; what it promised is found by its ETag.
+    pub fn opened(&self, seat: Seat, key: String, ino: Ino, etag: &str) -> (FileId, Option<Published>) {
+        let mut inner = locked(&self.inner);
+        let truth = &mut inner.truth;
+        truth.next_file += 1;
+        let file = FileId(truth.next_file);
+        let published = truth.history.with_etag(&key, etag);
+        let held = Held { seat, key, ino, published: published.clone(), opened_at: self.handle.now() };
+        truth.files.insert(file, held);
+        (file, published)
+    }
+
+    /// Judges one sight.
+    pub fn see(&self, sight: &Sight<'_>) {
+        let mut inner = locked(&self.inner);
+        let Inner { truth, oracles, findings, manner } = &mut *inner;
+        let before = findings.len();
+        if !matches!(sight.what, What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. }) {
+            truth.calls += 1;
+        }
+        for oracle in oracles {
+            let id = oracle.id();
+            let mut verdict = |message: String| {
+                findings.push(Finding { oracle: id, message, at: sight.ended, op: sight.op });
+            };
+            oracle.see(truth, sight, &mut verdict);
+        }
+        if let What::Broken { oracle, message } = &sight.what {
+            findings.push(Finding { oracle, message: message.clone(), at: sight.ended, op: sight.op });
+        }
+        if let What::Closed { file } = &sight.what {
+            truth.files.remove(file);
+        }
+        if findings.len() == before {
+            return;
+        }
+        if *manner == Manner::Strict {
+            let finding = findings[before].clone();
+            drop(inner);
+            panic!("{finding}");
+        }
+        drop(inner);
+        self.first.fill(());
+    }
+
+    /// Waits for the first finding.
+    pub async fn first_finding(&self) {
+        self.first.take().await;
+    }
+
+    /// System calls judged so far.
+    pub fn calls(&self) -> u64 {
+        locked(&self.inner).truth.calls
+    }
+
+    pub fn findings(&self) -> Vec<Finding> {
+        locked(&self.inner).findings.clone()
+    }
+
+    pub fn accuse(&self, oracle: OracleId, message: String) {
+        let now = self.now();
+        self.see(&Sight {
+            seat: Seat::default(),
+            op: None,
+            began: now,
+            ended: now,
+            what: What::Broken { oracle, message },
+        });
+    }
+}
+
+/// Ends the application that met an answer which breaks the protocol; whoever runs the world learns which and why.
+pub fn broken(oracle: OracleId, message: String) -> ! {
+    std::panic::panic_any(Violation { oracle, message })
+}
+
+struct Violation {
+    oracle: OracleId,
+    message: String,
+}
+
+/// What a panic of an application stands for.
+pub fn violation_of(payload: Box<dyn std::any::Any + Send>) -> (OracleId, String) {
+    let payload = match payload.downcast::<Violation>() {
+        Ok(violation) => return (violation.oracle, violation.message),
+        Err(payload) => payload,
+    };
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    ("panic", text.unwrap_or_else(|| "a panic without a message".to_owned()))
+}

@@ -1,0 +1,128 @@
+//! Every failure is explained by something that happened. EIO without a fault is a bug.
+
+use std::time::Duration;
+
+use holdfast::error::Errno;
+
+use super::freshness::before;
+use super::{Oracle, OracleId};
+use crate::court::{On, Sight, Truth, What};
+use crate::store::{FaultKind, Suffered};
+
+const EINTR: Errno = Errno(4);
+const ELOOP: Errno = Errno(40);
+const ENOTCONN: Errno = Errno(107);
+/// Half of the shortest time that an attempt is given here.
+const ATTEMPT_SHARE: Duration = Duration::from_millis(500);
+
+pub struct ErrnoIsExplained;
+
+impl Oracle for ErrnoIsExplained {
+    fn id(&self) -> OracleId {
+        "errno"
+    }
+
+    fn sentence(&self) -> &'static str {
+        "Each errno is explained by what happened to the bucket, the network or the disk: EIO without a fault is a bug."
+    }
+
+    fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        let What::Failed { call, on, errno } = &sight.what else { return };
+        if let Err(because) = explained(truth, sight, call, *on, *errno) {
+            verdict(format!("{call} of {}: {errno:?}, {because}", named(truth, *on)));
+        }
+    }
+}
+
+fn named(truth: &Truth, on: On<'_>) -> String {
+    match on {
+        On::Key(key) => format!("{key:?}"),
+        On::File { file, offset, len } => {
+            let key = truth.files.get(&file).map_or("a closed file", |held| held.key.as_str());
+            format!("{key:?} at {offset}, {len} bytes")
+        }
+        On::Nothing => "nothing".into(),
+    }
+}
+
+fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Errno) -> Result<(), &'static str> {
+    let config = &truth.config;
+    // A stream that others share may have begun to fail long before this call.
+    let since = before(sight.began, config.deadline * 3 + config.metadata_ttl);
+    let hit = |fits: &dyn Fn(&Suffered) -> bool| truth.has_suffered(since, sight.ended, fits);
+    let of_file = match on {
+        On::File { file, .. } => truth.files.get(&file).map(|held| held.key.as_str()),
+        _ => None,
+    };
+    match errno {
+        // Judged elsewhere: absence and hold know more.
+        Errno::ENOENT => match of_file {
+            Some(_) => Err("and an open file cannot be missing"),
+            None => Ok(()),
+        },
+        Errno::ESTALE => match on {
+            On::File { len: 1.., .. } => Ok(()),
+            On::File { .. } => Err("and attributes of an open file are always at hand"),
+            On::Key(key) => {
+                let from = before(sight.began, config.metadata_ttl + holdfast::config::PIN_KEPT);
+                let races = truth.history.changes_within(key, from, sight.ended) >= 2;
+                if races || hit(&|_| true) { Ok(()) } else { Err("and the path did not change twice meanwhile") }
+            }
+            On::Nothing => Err("and it names nothing"),
+        },
+        Errno::EIO => {
+            let disk = truth.poor_disk && of_file.is_some();
+            if disk || hit(&explains_eio) { Ok(()) } else { Err("and no fault explains it") }
+        }
+        Errno::ENOSPC if truth.poor_disk => Ok(()),
+        Errno::EACCES if truth.archives || hit(&explains_eacces) => Ok(()),
+        Errno::EACCES => Err("and nothing was denied"),
+        Errno::EROFS if call == "write" => Ok(()),
+        EINTR => Ok(()),
+        ENOTCONN if truth.crashes => Ok(()),
+        Errno::ENXIO if call == "lseek" => Ok(()),
+        Errno::ENODATA if call == "getxattr" => Ok(()),
+        Errno::EINVAL if call == "readlink" => Ok(()),
+        Errno::ENAMETOOLONG => match on {
+            On::Key(key) if key.len() > 255 => Ok(()),
+            _ => Err("and no name is long"),
+        },
+        Errno::EISDIR => match on {
+            On::Key(key) if truth.was_directory(key, before(sight.began, config.metadata_ttl), sight.ended) => Ok(()),
+            _ => Err("and it is no directory"),
+        },
+        Errno::ENOTDIR => match on {
+            On::Key(key) => {
+                let from = before(sight.began, config.metadata_ttl + holdfast::config::PIN_KEPT);
+                let file = |name: &str| truth.history.was(name, from, sight.ended, |now| now.is_some());
+                let whole = matches!(call, "readdir" | "opendir").then_some(key);
+                let mut names = key.match_indices('/').map(|(at, _)| &key[..at]).chain(whole);
+                if names.any(file) { Ok(()) } else { Err("and no file is in the way") }
+            }
+            _ => Err("and it names no directory"),
+        },
+        ELOOP if config.posix_metadata => Ok(()),
+        _ => Err("which nothing here explains"),
+    }
+}
+
+/// Whether an operation may fail for good because of it.
+fn explains_eio(suffered: &Suffered) -> bool {
+    match suffered {
+        Suffered::Outage => true,
+        Suffered::Fault(FaultKind::ModifiedSkewed(_)) => false,
+        // What comes in time is no fault.
+        Suffered::Fault(FaultKind::Delayed(by) | FaultKind::AnswerSlow(by)) => *by > ATTEMPT_SHARE,
+        Suffered::Fault(_) => true,
+    }
+}
+
+fn explains_eacces(suffered: &Suffered) -> bool {
+    use holdfast::env::store::ErrorKind::{AccessDenied, Archived, BadCredentials, WrongRegion};
+    match suffered {
+        Suffered::Fault(FaultKind::Refused(error)) => {
+            matches!(error.kind, AccessDenied | Archived | BadCredentials | WrongRegion)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,30 @@
+//! A mount at rest holds nothing.
+
+use holdfast::fs::Census;
+
+use super::{Oracle, OracleId};
+use crate::court::{Sight, Truth, What};
+
+pub struct Leak;
+
+impl Oracle for Leak {
+    fn id(&self) -> OracleId {
+        "leak"
+    }
+
+    fn sentence(&self) -> &'static str {
+        "Once everything is closed and forgotten no inode but the root, no handle, memory, disk space or connection is left."
+    }
+
+    fn see(&mut self, _truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        let What::Rest(rest) = &sight.what else { return };
+        let census = rest.census;
+        let expected = Census { inodes: 1, handles: 0, memory_bytes: 0, lifeboat_bytes: 0, ..census };
+        if census != expected {
+            verdict(format!("the mount at rest still holds {census:?}"));
+        }
+        if rest.bodies > 0 || rest.spools > 0 {
+            verdict(format!("{} bodies and {} spools are left of a mount at rest", rest.bodies, rest.spools));
+        }
+    }
+}

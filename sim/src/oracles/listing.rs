@@ -1,0 +1,78 @@
+//! Directory listings: what was there throughout is listed exactly once, what was absent throughout never.
+
+use std::collections::BTreeMap;
+
+use holdfast::op::{Kind, Name};
+
+use super::{Oracle, OracleId};
+use crate::court::{Sight, Truth, What};
+use crate::history;
+
+pub struct Listing;
+
+impl Oracle for Listing {
+    fn id(&self) -> OracleId {
+        "listing"
+    }
+
+    fn sentence(&self) -> &'static str {
+        "A name that is there throughout a listing is listed exactly once, one that is absent throughout never."
+    }
+
+    fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        let What::Listed { key, entries } = &sight.what else { return };
+        let mut listed: BTreeMap<&str, (u32, Kind)> = BTreeMap::new();
+        for entry in *entries {
+            listed.entry(&entry.name).or_insert((0, entry.kind)).0 += 1;
+        }
+        for (name, (times, _)) in &listed {
+            if *times > 1 {
+                verdict(format!("{name} was listed {times} times in {key:?}"));
+            }
+        }
+        let directory = if key.is_empty() || key.ends_with('/') { (*key).to_owned() } else { format!("{key}/") };
+        // What could have been a file, and what could have been a directory, of each name.
+        let mut children: BTreeMap<String, Child> = BTreeMap::new();
+        truth.history.any_under(&directory, |key, changes| {
+            let rest = &key.as_str()[directory.len()..];
+            let name = rest.split('/').next().unwrap_or_default();
+            if Name::new(name).is_none() {
+                return false;
+            }
+            let ever = |present| history::was(changes, sight.began, sight.ended, |now| now.is_some() == present);
+            let child = children.entry(name.to_owned()).or_default();
+            let of = if rest.len() == name.len() { &mut child.file } else { &mut child.directory };
+            of.ever |= ever(true);
+            of.throughout |= !ever(false);
+            // Keys beneath that no path spells show no directory.
+            false
+        });
+        for (name, child) in &children {
+            let shown = listed.get(name.as_str()).map(|(_, kind)| *kind);
+            if shown.is_none() && (child.file.throughout || child.directory.throughout) {
+                verdict(format!("{name} was not listed in {key:?}, but was there throughout"));
+            }
+            if shown == Some(Kind::Directory) && !child.directory.ever {
+                verdict(format!("{name} was listed in {key:?} as a directory, but nothing was beneath it"));
+            }
+            if matches!(shown, Some(Kind::File | Kind::Symlink)) && (!child.file.ever || child.directory.throughout) {
+                verdict(format!("{name} was listed in {key:?} as a file, but was none, or a directory hid it"));
+            }
+        }
+        for name in listed.keys().filter(|name| !children.contains_key(**name)) {
+            verdict(format!("{name} was listed in {key:?}, but never existed"));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Child {
+    file: Presence,
+    directory: Presence,
+}
+
+#[derive(Default)]
+struct Presence {
+    ever: bool,
+    throughout: bool,
+}

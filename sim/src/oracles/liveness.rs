@@ -1,0 +1,43 @@
+//! Every call ends, and in time.
+
+use std::time::Duration;
+
+use super::{Oracle, OracleId};
+use crate::court::{On, Sight, Truth, What};
+
+pub struct Liveness;
+
+impl Oracle for Liveness {
+    fn id(&self) -> OracleId {
+        "liveness"
+    }
+
+    fn sentence(&self) -> &'static str {
+        "Every call ends: within a few steps of the store where nothing fails, within a few deadlines where something does."
+    }
+
+    fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        let call = match &sight.what {
+            What::Opened { .. } => "open",
+            What::Bytes { .. } => "read",
+            What::Stat { .. } => "stat",
+            What::Listed { .. } => "readdir",
+            What::Done { call } | What::Failed { call, .. } => call,
+            _ => return,
+        };
+        let took = Duration::from_nanos(sight.ended.0.saturating_sub(sight.began.0).as_nanos() as u64);
+        let bound = if truth.faulty {
+            // Look-up, open and read may each spend a deadline on each of several requests.
+            truth.config.deadline * 8 + truth.step_max * 50
+        } else {
+            truth.step_max * 60 + Duration::from_secs(2)
+        };
+        if took > bound {
+            let on = match &sight.what {
+                What::Failed { on: On::Key(key), .. } => (*key).to_owned(),
+                _ => String::new(),
+            };
+            verdict(format!("{call} {on} took {took:?}, more than {bound:?}"));
+        }
+    }
+}

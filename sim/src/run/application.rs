@@ -1,0 +1,162 @@
+//! One application of a scenario: makes its system calls one after another.
+
+use std::time::Duration;
+
+use crate::app::{File, Mapping, Process};
+use crate::executor::SimHandle;
+use crate::run::causes::Causes;
+use crate::scenario::{AppOp, Call, SLOTS, Slot};
+
+pub(super) struct Application {
+    process: Process,
+    handle: SimHandle,
+    causes: Causes,
+    ops: Vec<AppOp>,
+    table: [Option<Entry>; SLOTS as usize],
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy)]
+enum Entry {
+    File(File),
+    Mapping(Mapping),
+}
+
+/// What `cat` reads at a time.
+const READ_BYTES: u64 = 128 << 10;
+
+impl Application {
+    pub(super) fn new(process: Process, handle: SimHandle, causes: Causes, ops: Vec<AppOp>) -> Self {
+        Self { process, handle, causes, ops, table: [None; SLOTS as usize] }
+    }
+
+    pub(super) fn process(&self) -> Process {
+        self.process.clone()
+    }
+
+    pub(super) async fn run(mut self) {
+        for op in std::mem::take(&mut self.ops) {
+            if op.pause_ms > 0 {
+                self.handle.sleep(Duration::from_millis(op.pause_ms)).await;
+            }
+            self.causes.op_begins(op.id);
+            self.make(&op).await;
+        }
+    }
+
+    /// Makes one call. Whatever it answers has been judged by the court when it returns.
+    async fn make(&mut self, op: &AppOp) {
+        let process = self.process.at(op.id);
+        match &op.call {
+            Call::Open { file, path, direct } => {
+                self.vacate(&process, *file).await;
+                let opened = process.open_as(path, *direct).await;
+                self.table[usize::from(*file)] = opened.ok().map(Entry::File);
+            }
+            Call::Read { file, len } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.read_on(file, *len).await;
+                }
+            }
+            Call::Pread { file, at, len } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.pread(file, *at..at.saturating_add(*len)).await;
+                }
+            }
+            Call::ReadToEnd { file } => {
+                if let Some(file) = self.file(*file) {
+                    read_to_end(&process, file).await;
+                }
+            }
+            Call::Seek { file, to } => {
+                if let Some(file) = self.file(*file) {
+                    process.seek(file, *to);
+                }
+            }
+            Call::SeekData { file, from } => {
+                if let Some(file) = self.file(*file) {
+                    process.seek_data(file, *from, false).await;
+                }
+            }
+            Call::SeekHole { file, from } => {
+                if let Some(file) = self.file(*file) {
+                    process.seek_data(file, *from, true).await;
+                }
+            }
+            Call::Fstat { file } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.fstat(file).await;
+                }
+            }
+            Call::Xattr { file, name } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.xattr(file, name).await;
+                }
+            }
+            Call::Dup { file, to } => {
+                if let Some(file) = self.file(*file) {
+                    self.vacate(&process, *to).await;
+                    self.table[usize::from(*to)] = Some(Entry::File(process.dup(file)));
+                }
+            }
+            Call::Close { file } => self.vacate(&process, *file).await,
+            Call::Map { file, to } => {
+                if let Some(file) = self.file(*file) {
+                    self.vacate(&process, *to).await;
+                    self.table[usize::from(*to)] = Some(Entry::Mapping(process.map(file)));
+                }
+            }
+            Call::Touch { map, at, len } => {
+                if let Some(Entry::Mapping(mapping)) = self.table[usize::from(*map)] {
+                    let _ = process.touch(mapping, *at..at.saturating_add(*len)).await;
+                }
+            }
+            Call::Unmap { map } => {
+                if matches!(self.table[usize::from(*map)], Some(Entry::Mapping(_))) {
+                    self.vacate(&process, *map).await;
+                }
+            }
+            Call::Stat { path } => drop(process.stat(path).await),
+            Call::Access { path } => drop(process.access(path).await),
+            Call::Readlink { path } => drop(process.readlink(path).await),
+            Call::Readdir { path } => drop(process.readdir(path).await),
+            Call::Cat { path } => {
+                if let Ok(file) = process.open(path).await {
+                    read_to_end(&process, file).await;
+                    let _ = process.close(file).await;
+                }
+            }
+            Call::Statfs => process.statfs().await,
+            Call::Write { path } => process.write(path).await,
+            Call::DropPages => process.kernel().drop_pages(),
+            Call::DropCaches => process.kernel().drop_caches(),
+            Call::Sleep => {}
+        }
+    }
+
+    fn file(&self, slot: Slot) -> Option<File> {
+        match self.table[usize::from(slot)] {
+            Some(Entry::File(file)) => Some(file),
+            Some(Entry::Mapping(_)) | None => None,
+        }
+    }
+
+    /// Closes or unmaps what the slot holds.
+    async fn vacate(&mut self, process: &Process, slot: Slot) {
+        match self.table[usize::from(slot)].take() {
+            Some(Entry::File(file)) => drop(process.close(file).await),
+            Some(Entry::Mapping(mapping)) => process.unmap(mapping),
+            None => {}
+        }
+    }
+}
+
+/// As programs do, in pieces, until the end or a failure.
+async fn read_to_end(process: &Process, file: File) {
+    loop {
+        let before = process.position(file);
+        if process.read_on(file, READ_BYTES).await.is_err() || process.position(file) == before {
+            return;
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A scenario's config in terms of the world.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use holdfast::bucket::{BucketOptions, DigestKind, Versioning};
+use holdfast::config::{Config, Hold, Sizes};
+use holdfast::env::DiskError;
+use holdfast::env::store::{Key, NewObject};
+
+use crate::content::Version;
+use crate::court::{Manner, Truth};
+use crate::disk::{DiskConfig, DiskFault, DiskOp};
+use crate::executor::Policy;
+use crate::kernel::KernelConfig;
+use crate::mutation::Mutation;
+use crate::scenario::config::{DiskFaultName, DiskOpName, HoldName};
+use crate::scenario::{Change, ErrorName, FaultSpec, MountOptions, Scenario, ScenarioConfig, Schedule};
+use crate::store::StoreConfig;
+use crate::world::{World, WorldConfig};
+
+/// Errors: which option is out of order, as the mount itself would say.
+pub fn mount_config(options: &MountOptions) -> Result<Config, String> {
+    let mut sizes = Sizes::production_divided_by(options.sizes_divided_by);
+    sizes.list_page_keys = options.list_page_keys;
+    let config = Config {
+        prefix: options.prefix.clone(),
+        metadata_ttl: Duration::from_millis(options.metadata_ttl_ms),
+        negative_metadata_ttl: Duration::from_millis(options.negative_metadata_ttl_ms),
+        hold: match options.hold {
+            HoldName::Auto => Hold::Auto,
+            HoldName::Full => Hold::Full,
+            HoldName::Off => Hold::Off,
+        },
+        hold_max: options.hold_max,
+        memory_max: options.memory_max,
+        deadline: Duration::from_millis(options.deadline_ms),
+        attempt_timeout: Duration::from_millis(options.attempt_timeout_ms),
+        posix_metadata: options.posix_metadata,
+        sizes,
+        ..Config::default()
+    };
+    config.validated().map_err(|error| error.to_string())
+}
+
+pub(super) fn world_config(config: &ScenarioConfig) -> WorldConfig {
+    let weather = &config.weather;
+    WorldConfig {
+        seed: config.seed,
+        mounts: config.machines.mounts,
+        manner: Manner::Patient,
+        policy: policy(&config.schedule),
+        bucket: BucketOptions {
+            versioning: if config.bucket.versioned { Versioning::Enabled } else { Versioning::Off },
+            digest: DigestKind::Quick,
+            preconditions_ignored: config.bucket.conditions_ignored,
+            ..BucketOptions::default()
+        },
+        store: StoreConfig {
+            before: micros(weather.latency_us),
+            after: micros(weather.latency_us),
+            chunk: micros(weather.chunk_us),
+            chunk_bytes: weather.chunk_bytes as usize,
+            body_idle_max: weather.body_idle_max_ms.map(Duration::from_millis),
+            lists_in_order: !config.bucket.unordered_listings,
+        },
+        disk: DiskConfig { capacity: config.disk.total_bytes, latency: micros(config.disk.latency_us) },
+        mount: mount_config(&config.mount).expect("a scenario is checked before it runs"),
+        kernel: KernelConfig {
+            readahead: config.kernel.readahead,
+            plus: config.kernel.plus,
+            unhurried: config.kernel.unhurried,
+        },
+    }
+}
+
+fn policy(schedule: &Schedule) -> Policy {
+    match schedule {
+        Schedule::Fifo | Schedule::Script(_) => Policy::Fifo,
+        Schedule::RandomWalk | Schedule::Pct(_) | Schedule::StarveOne => Policy::RandomWalk,
+    }
+}
+
+fn micros((from, to): (u64, u64)) -> RangeInclusive<Duration> {
+    Duration::from_micros(from)..=Duration::from_micros(to)
+}
+
+/// Tells the court what sort of world this is.
+pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
+    let config = &scenario.config;
+    truth.faulty = !scenario.faults.is_empty() || config.weather.body_idle_max_ms.is_some();
+    truth.lies = scenario.faults.iter().any(|fault| {
+        use ErrorName::{InvalidRange, NotFound, PreconditionFailed};
+        matches!(
+            fault.what,
+            FaultSpec::EtagWrong
+                | FaultSpec::SizeWrong { .. }
+                | FaultSpec::Refused { error: NotFound | PreconditionFailed | InvalidRange, .. }
+        )
+    });
+    truth.clock_lies = scenario.faults.iter().any(|fault| matches!(fault.what, FaultSpec::ModifiedSkewed { .. }));
+    truth.purges = scenario.mutations.iter().any(|mutation| matches!(mutation.change, Change::Purge { .. }));
+    truth.archives = false;
+    truth.crashes = scenario.mutations.iter().any(|mutation| matches!(mutation.change, Change::Crash { .. }));
+    // A lifeboat that is refused leaves the rest of a version to its GET.
+    let sizes = Sizes::production_divided_by(config.mount.sizes_divided_by);
+    let held_max = 64 * sizes.window_bytes_max;
+    truth.poor_disk = !config.disk.faults.is_empty()
+        || config.disk.total_bytes < 1 << 32
+        || config.mount.hold_max < held_max
+        || config.mount.memory_max < held_max;
+    // One request, or one chunk, of the slowest.
+    let (latency, chunk) = (config.weather.latency_us.1, config.weather.chunk_us.1);
+    let largest =
+        scenario.config.objects.iter().map(|object| object.size).chain(scenario.mutations.iter().map(
+            |m| match m.change {
+                Change::Put { size, .. } | Change::PutInFlight { size, .. } => size,
+                _ => 0,
+            },
+        ));
+    let chunks = largest.max().unwrap_or(0) / config.weather.chunk_bytes + 2;
+    let disk = config.disk.latency_us.1;
+    truth.step_max = Duration::from_micros(2 * latency + chunk * chunks + 4 * disk);
+}
+
+/// What the world holds at the beginning.
+pub(super) fn furnish(world: &mut World, scenario: &Scenario) {
+    for object in &scenario.config.objects {
+        let key = Key::from(object.key.as_str());
+        let version = Version(object.version);
+        match &object.link_to {
+            None => world.s3().apply(Mutation::put(key, version, object.size)),
+            Some(target) => world.s3().apply(Mutation::Link { key, target: target.clone(), object: link() }),
+        }
+    }
+    for fault in &scenario.config.disk.faults {
+        let op = match fault.op {
+            DiskOpName::Create => DiskOp::Create,
+            DiskOpName::Write => DiskOp::Write,
+            DiskOpName::Read => DiskOp::Read,
+            DiskOpName::Space => DiskOp::Space,
+        };
+        let error = match fault.what {
+            DiskFaultName::Failed => DiskError::Failed("as the scenario says".into()),
+            DiskFaultName::Full => DiskError::Full,
+        };
+        for mount in 0..scenario.config.machines.mounts {
+            world.disk_of(mount).fault(DiskFault { op, nth: fault.nth, error: error.clone() });
+        }
+    }
+}
+
+/// Metadata of a symbolic link, as other tools leave it: S_IFLNK | 0777.
+fn link() -> NewObject {
+    let mut object = NewObject::default();
+    object.user.insert("mode".into(), (0o120_777).to_string());
+    object
+}

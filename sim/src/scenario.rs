@@ -1,0 +1,352 @@
+//! A concurrent-mutation scenario as data: what the world is like, what applications do, what goes wrong and what other
+//! clients change meanwhile.
+//!
+//! A scenario and nothing else decides a run: the same scenario always runs the same. Whatever happens around the
+//! applications is tied to a cause, "the second GET of `film` since operation 3, after its first chunk", rather than to a
+//! time, so that it still happens when the rest is shrunk. Files of scenarios are read and written by [`format`] and
+//! described in `docs/simulation.md`.
+
+pub mod check;
+pub mod config;
+pub mod format;
+pub mod shrink;
+pub mod strategy;
+
+use serde::{Deserialize, Serialize};
+
+pub use config::{Disk, Kernel, MountOptions, Object, ScenarioConfig, Schedule, Weather};
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Scenario {
+    pub config: ScenarioConfig,
+    /// In the order of each application; operations of different applications overlap.
+    pub ops: Vec<AppOp>,
+    pub faults: Vec<FaultAt>,
+    pub mutations: Vec<MutationAt>,
+}
+
+/// A number that an operation keeps while others around it are shrunk away.
+pub type OpId = u32;
+
+/// One system call, or a pause, of one application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppOp {
+    pub id: OpId,
+    #[serde(default)]
+    pub app: u8,
+    /// The application waits so long before.
+    #[serde(default)]
+    pub pause_ms: u64,
+    pub call: Call,
+    /// The calling thread is killed when the call has lasted so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub killed_after_ms: Option<u64>,
+}
+
+/// A place in an application's table of descriptors. Operations on an empty one do nothing.
+pub type Slot = u8;
+
+/// Descriptors of one application.
+pub const SLOTS: Slot = 8;
+
+/// What an application does. Offsets and lengths are bytes; what reaches beyond the file's end is cut there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Call {
+    /// Into `file`, which is closed before if it is in use.
+    Open {
+        file: Slot,
+        path: String,
+        #[serde(default)]
+        direct: bool,
+    },
+    /// read(2) from the descriptor's position.
+    Read {
+        file: Slot,
+        len: u64,
+    },
+    Pread {
+        file: Slot,
+        at: u64,
+        len: u64,
+    },
+    /// From the descriptor's position to the end, in pieces of 128 KiB.
+    ReadToEnd {
+        file: Slot,
+    },
+    /// lseek(2) with SEEK_SET.
+    Seek {
+        file: Slot,
+        to: u64,
+    },
+    /// lseek(2) with SEEK_DATA, or with SEEK_HOLE.
+    SeekData {
+        file: Slot,
+        from: u64,
+    },
+    SeekHole {
+        file: Slot,
+        from: u64,
+    },
+    Fstat {
+        file: Slot,
+    },
+    /// fgetxattr(2).
+    Xattr {
+        file: Slot,
+        name: String,
+    },
+    /// dup(2), as after a fork: both descriptors share position and `struct file`.
+    Dup {
+        file: Slot,
+        to: Slot,
+    },
+    Close {
+        file: Slot,
+    },
+    /// mmap(2) of all of the file, which may be closed afterwards.
+    Map {
+        file: Slot,
+        to: Slot,
+    },
+    /// Reads through the mapping.
+    Touch {
+        map: Slot,
+        at: u64,
+        len: u64,
+    },
+    Unmap {
+        map: Slot,
+    },
+    Stat {
+        path: String,
+    },
+    Access {
+        path: String,
+    },
+    Readlink {
+        path: String,
+    },
+    Readdir {
+        path: String,
+    },
+    /// A program that reads the whole file: open, read to the end, close.
+    Cat {
+        path: String,
+    },
+    Statfs,
+    /// Writes a file; a mount that is read-only refuses.
+    Write {
+        path: String,
+    },
+    /// The kernel lets go of pages, or of pages, names and inodes, of this machine.
+    DropPages,
+    DropCaches,
+    /// Nothing but its pause.
+    Sleep,
+}
+
+/// When something happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Cause {
+    /// So long after the beginning.
+    AtMs(u64),
+    Request(RequestCause),
+}
+
+/// A point in the life of one request, or of each of several.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestCause {
+    /// Left out: of any kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RequestKind>,
+    /// Left out: of any key. Of a listing: its prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// From 1, among those that fit. Left out: each of them (a mutation: the first).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u64>,
+    /// Counted from when this operation began. Left out: from the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<OpId>,
+    /// For mutations. Left out: before the server applies it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    Get,
+    Head,
+    List,
+    Put,
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Point {
+    /// The server is about to apply it.
+    Before,
+    /// It was applied and is not yet answered.
+    After,
+    /// This chunk of its body, from 1, has just been handed out.
+    Chunk(u64),
+}
+
+/// What goes wrong, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultAt {
+    pub when: Cause,
+    pub what: FaultSpec,
+}
+
+/// See [`crate::store::FaultKind`], which says what each does. Bytes count from a body's first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FaultSpec {
+    Refused {
+        error: ErrorName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    Delayed {
+        ms: u64,
+    },
+    AnswerSlow {
+        ms: u64,
+    },
+    AnswerLost,
+    AppliedLate {
+        ms: u64,
+    },
+    Hangs,
+    HangsApplied,
+    ConditionsIgnored,
+    RangeShifted {
+        by: u64,
+    },
+    RangeIgnored,
+    EtagWrong,
+    /// The header claims another size of the object.
+    SizeWrong {
+        by: u64,
+    },
+    /// Last-Modified is off by so many seconds.
+    ModifiedSkewed {
+        seconds: i64,
+    },
+    BodyBreaks {
+        after: u64,
+    },
+    BodyEnds {
+        after: u64,
+    },
+    BodyOverflows {
+        by: u64,
+    },
+    BodyStalls {
+        after: u64,
+    },
+    BodyDiesPaused {
+        longer_than_ms: u64,
+    },
+    BodySlow {
+        chunk_ms: u64,
+    },
+    PageRepeats,
+    PageGoesBack,
+    PageTokenDropped,
+    PageTokenLoops,
+    /// Nothing connects and everything in flight breaks. Only at a time.
+    Outage {
+        ms: u64,
+    },
+}
+
+/// What S3 refuses a request with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorName {
+    /// 404
+    NotFound,
+    /// 412
+    PreconditionFailed,
+    /// 409
+    Conflict,
+    /// 403
+    AccessDenied,
+    /// 403 InvalidObjectState
+    Archived,
+    /// 416
+    InvalidRange,
+    /// 429, 503 SlowDown
+    Throttled,
+    /// 500, 503
+    Unavailable,
+    Unreachable,
+    NoAnswer,
+    /// 200 with nonsense or an error inside.
+    InvalidAnswer,
+}
+
+/// What others do meanwhile, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MutationAt {
+    pub when: Cause,
+    pub change: Change,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Change {
+    /// The key's content becomes `version`, a number that is new for this key.
+    Put {
+        key: String,
+        version: u32,
+        size: u64,
+    },
+    /// The same bytes once more, as a new version; nothing where there is no object.
+    PutAgain {
+        key: String,
+    },
+    Delete {
+        key: String,
+    },
+    /// On a bucket with versions: the current version is gone for good.
+    Purge {
+        key: String,
+    },
+    /// [`Change::Put`] of a key that has a GET in flight; without one, of `otherwise`.
+    PutInFlight {
+        otherwise: String,
+        pick: u8,
+        version: u32,
+        size: u64,
+    },
+    /// The mount dies and starts again on the disk as it was left. Only at a time.
+    Crash {
+        mount: u8,
+    },
+}
+
+impl Scenario {
+    /// Takes out whatever refers to operations that are gone.
+    pub fn tidied(mut self) -> Self {
+        let ids: std::collections::BTreeSet<OpId> = self.ops.iter().map(|op| op.id).collect();
+        let lives = |when: &Cause| match when {
+            Cause::AtMs(_) => true,
+            Cause::Request(cause) => cause.since.is_none_or(|id| ids.contains(&id)),
+        };
+        self.faults.retain(|fault| lives(&fault.when));
+        self.mutations.retain(|mutation| lives(&mutation.when));
+        self
+    }
+}
