@@ -1,5 +1,7 @@
 //! The executor's own rules.
 
+mod speed;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
