@@ -45,7 +45,7 @@ fn polls_per_second(policy: Policy) -> u64 {
 #[test]
 #[ignore = "prints a number, judges nothing"]
 fn polls_a_second() {
-    for policy in [Policy::Fifo, Policy::RandomWalk] {
+    for policy in [Policy::Fifo, Policy::RandomWalk, Policy::Pct { depth: 3 }, Policy::StarveOne] {
         let best = (0..5).map(|_| polls_per_second(policy)).max();
         println!("{policy:?}: {} polls/s", best.unwrap_or(0));
     }
