@@ -1,5 +1,9 @@
 //! The executor's own rules.
 
+mod explorer;
+mod policies;
+mod reports;
+mod runs_apart;
 mod speed;
 
 use std::sync::{Arc, Mutex};
@@ -41,6 +45,72 @@ fn equal_seeds_give_equal_runs_and_others_do_not() {
     assert_eq!(brawl(1, Policy::RandomWalk), brawl(1, Policy::RandomWalk));
     let orders: std::collections::BTreeSet<_> = (0..20).map(|seed| brawl(seed, Policy::RandomWalk)).collect();
     assert!(orders.len() > 15);
+}
+
+#[test]
+fn a_task_that_wakes_itself_and_ends_is_not_run_again() {
+    let mut exec = Executor::new(3);
+    exec.handle().spawn(
+        "wakes itself",
+        std::future::poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            std::task::Poll::Ready(())
+        }),
+    );
+    exec.run_until_idle().unwrap();
+    assert_eq!((exec.poll_count(), exec.pending().len()), (1, 0));
+}
+
+#[test]
+fn a_waker_kept_past_its_task_wakes_nobody_else() {
+    let mut exec = Executor::new(3);
+    let kept = Arc::new(Mutex::new(None));
+    let keep = kept.clone();
+    exec.handle().spawn(
+        "gives its waker away",
+        std::future::poll_fn(move |cx| {
+            *locked(&keep) = Some(cx.waker().clone());
+            std::task::Poll::Ready(())
+        }),
+    );
+    exec.run_until_idle().unwrap();
+    exec.handle().spawn("lives where the other did", std::future::pending());
+    exec.run_until_idle().unwrap();
+    let polls = exec.poll_count();
+    locked(&kept).take().expect("the task ran").wake();
+    exec.run_until_idle().unwrap();
+    assert_eq!(exec.poll_count(), polls);
+}
+
+#[test]
+fn thousands_of_deadlines_that_are_not_needed_leave_no_trace() {
+    let mut exec = Executor::new(3);
+    let handle = exec.handle();
+    exec.block_on(async move {
+        for round in 0..5000 {
+            let deadline = handle.sleep(HOUR + Duration::from_secs(round));
+            let first = futures_util::future::select(deadline, Box::pin(handle.sleep(Duration::from_millis(1)))).await;
+            assert!(matches!(first, futures_util::future::Either::Right(_)));
+        }
+    })
+    .unwrap();
+    assert_eq!(exec.now(), Time(Duration::from_secs(5)));
+    exec.run_for(HOUR * 10).unwrap();
+    assert_eq!(exec.now(), Time(HOUR * 10 + Duration::from_secs(5)));
+}
+
+#[test]
+fn what_is_spawned_after_the_executor_is_gone_is_let_go() {
+    let token = Arc::new(());
+    let exec = Executor::new(3);
+    let handle = exec.handle();
+    drop(exec);
+    let (held, own) = (token.clone(), handle.clone());
+    handle.spawn("too late", async move {
+        own.yield_now().await;
+        drop(held);
+    });
+    assert_eq!(Arc::strong_count(&token), 1);
 }
 
 #[test]
