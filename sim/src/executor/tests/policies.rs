@@ -198,8 +198,7 @@ fn a_policy_may_change_in_the_middle_of_a_story() {
         exec.run_until_idle().unwrap();
         exec.set_policy(Policy::Pct { depth: 3 });
         exec.run_for(HOUR).unwrap();
-        let order = locked(&order).clone();
-        order
+        locked(&order).clone()
     };
     let orders: std::collections::BTreeSet<_> = (0..40).map(run).collect();
     assert!(orders.iter().all(|order| order[..4] == [0, 1, 2, 3]));
