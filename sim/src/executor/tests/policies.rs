@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::super::{Executor, Limits, Policy, SimHandle, StuckWhy, locked};
 use super::{HOUR, brawl};
@@ -179,6 +180,27 @@ fn starve_one_starves_kinds_as_well_as_single_tasks() {
         worst.load(Ordering::Relaxed) >= 100
     };
     assert!((0..100).filter(|&seed| kind_starves(seed)).count() >= 5);
+}
+
+#[test]
+fn under_every_policy_an_awaited_future_that_is_given_up_has_no_turn_left() {
+    for policy in POLICIES {
+        for polls_max in 10..14 {
+            let mut exec = Executor::with_policy(1, policy);
+            exec.handle().spawn("ticker", super::tick_for_ever(exec.handle()));
+            exec.set_limits(Limits { polls_max, ..Limits::default() });
+            let handle = exec.handle();
+            let spinning = async move {
+                loop {
+                    handle.yield_now().await;
+                }
+            };
+            let given_up: Result<(), _> = exec.block_on(spinning);
+            assert_eq!(given_up.unwrap_err().why, StuckWhy::TooManyPolls);
+            exec.run_for(Duration::from_secs(3)).unwrap();
+            assert_eq!(exec.pending().len(), 1, "{policy:?}");
+        }
+    }
 }
 
 #[test]

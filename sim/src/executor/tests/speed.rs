@@ -31,22 +31,37 @@ async fn work(handle: SimHandle, number: u64) {
     }
 }
 
-fn polls_per_second(policy: Policy) -> u64 {
+/// Nothing but turns: what the executor itself costs.
+async fn spin(handle: SimHandle) {
+    for _ in 0..ROUNDS * POLLS_PER_ROUND {
+        handle.yield_now().await;
+    }
+}
+
+fn polls_per_second(policy: Policy, spawn: impl Fn(&SimHandle, u64)) -> u64 {
     let mut exec = Executor::with_policy(1, policy);
     for number in 0..TASKS {
-        exec.handle().spawn("worker", work(exec.handle(), number));
+        spawn(&exec.handle(), number);
     }
     let began = Instant::now();
-    exec.run_for(Duration::from_secs(3600)).expect("workers end");
+    exec.run_for(Duration::from_secs(3600)).expect("all tasks end");
     assert!(exec.pending().is_empty());
-    (TASKS * ROUNDS * POLLS_PER_ROUND) * 1_000_000 / began.elapsed().as_micros() as u64
+    exec.poll_count() * 1_000_000 / began.elapsed().as_micros() as u64
+}
+
+fn best_of_five(measure: impl Fn() -> u64) -> u64 {
+    (0..5).map(|_| measure()).max().unwrap_or(0)
 }
 
 #[test]
 #[ignore = "prints a number, judges nothing"]
 fn polls_a_second() {
     for policy in [Policy::Fifo, Policy::RandomWalk, Policy::Pct { depth: 3 }, Policy::StarveOne] {
-        let best = (0..5).map(|_| polls_per_second(policy)).max();
-        println!("{policy:?}: {} polls/s", best.unwrap_or(0));
+        let mixed = best_of_five(|| {
+            polls_per_second(policy, |handle, number| handle.spawn("worker", work(handle.clone(), number)))
+        });
+        let turns =
+            best_of_five(|| polls_per_second(policy, |handle, _| handle.spawn("spinner", spin(handle.clone()))));
+        println!("{policy:?}: mixed {mixed} polls/s, turns alone {turns} polls/s");
     }
 }

@@ -40,7 +40,7 @@ pub fn first_unlike_stretch(left: &[u64], right: &[u64]) -> Option<Range<u64>> {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the runs part at event {}:", self.index)?;
+        writeln!(f, "the recordings part at their event {}:", self.index)?;
         for (side, event) in [("one", self.left), ("the other", self.right)] {
             match event {
                 Some(event) => writeln!(f, "  {side}: {event}")?,
