@@ -4,6 +4,9 @@
 //! jumps to the next timer. Two executors with the same seed that are given the same futures do the same things in the
 //! same order, and end with the same [`Executor::hash`].
 //!
+//! A [`Policy`] says which ready task runs; an [`Explorer`] goes through all orders of a small scenario. Of two runs that
+//! should have been one, [`trace`] says where they part. Of a run that gets stuck, [`Stuck`] says who waits for what.
+//!
 //! Never runs foreign code (a poll, a drop of a future, a wake) while it holds its own lock: such code may call back.
 
 mod explorer;
