@@ -4,15 +4,24 @@
 //! jumps to the next timer. Two executors with the same seed that are given the same futures do the same things in the
 //! same order, and end with the same [`Executor::hash`].
 //!
+//! A [`Policy`] says which ready task runs; an [`Explorer`] goes through all orders of a small scenario. Of two runs that
+//! should have been one, [`trace`] says where they part. Of a run that gets stuck, [`Stuck`] says who waits for what.
+//!
 //! Never runs foreign code (a poll, a drop of a future, a wake) while it holds its own lock: such code may call back.
 
+mod explorer;
 mod handle;
+mod heap;
 mod schedule;
 mod state;
-mod trace;
+mod stuck;
+mod tasks;
+mod timers;
+pub mod trace;
+mod waiting;
 
-use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,12 +30,17 @@ use std::time::Duration;
 
 use holdfast::env::Time;
 
+pub use explorer::{Explorer, ExplorerBounds, ScriptNotFollowed};
 pub use handle::{SimHandle, Sleep, Slot, Yield};
-pub use schedule::Policy;
+pub use heap::{PerturbedHeap, perturb_heap};
+pub use schedule::{Choice, Policy};
 pub use state::{TaskId, TaskPanic};
+pub use stuck::{PendingTask, Stuck, StuckWhy};
 pub use trace::{Event, What};
+pub use waiting::WaitingFor;
 
-use state::{Shared, TaskFuture};
+use state::Shared;
+use tasks::{SlotIndex, Turn};
 
 /// What one call may use up before it counts as stuck: tasks that tick for ever would otherwise hide a deadlock.
 #[derive(Clone, Copy, Debug)]
@@ -43,48 +57,6 @@ impl Default for Limits {
         Self { polls_max: 50_000_000, time_max: Duration::from_secs(30 * 24 * 3600) }
     }
 }
-
-/// Why a future did not complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stuck {
-    pub why: StuckWhy,
-    pub at: Time,
-    /// Every task that has not ended, the awaited one included, by id.
-    pub pending: Vec<(TaskId, &'static str)>,
-    /// The last events before, oldest first.
-    pub recent: Vec<Event>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StuckWhy {
-    /// Nothing is ready and no timer runs: nothing will ever happen again.
-    Deadlock,
-    /// [`Limits::polls_max`]
-    TooManyPolls,
-    /// [`Limits::time_max`]
-    TooMuchTime,
-}
-
-impl fmt::Display for Stuck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.why {
-            StuckWhy::Deadlock => "deadlock: nothing is ready and no timer runs",
-            StuckWhy::TooManyPolls => "livelock: too many polls",
-            StuckWhy::TooMuchTime => "still pending after the longest wait allowed",
-        };
-        write!(f, "{why} at {:?}; pending:", self.at.0)?;
-        for (id, name) in &self.pending {
-            write!(f, " {name}({})", id.0)?;
-        }
-        write!(f, "; last events:")?;
-        for event in &self.recent {
-            write!(f, "\n  {event}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Stuck {}
 
 /// See the module. To spawn and to sleep, take a [`SimHandle`].
 pub struct Executor {
@@ -113,17 +85,19 @@ impl Executor {
     /// Runs everything until `future` is done. A panic in `future` itself unwinds to the caller.
     pub fn block_on<F: Future>(&mut self, future: F) -> Result<F::Output, Stuck> {
         let mut future = pin!(future);
-        let root = RootTask { shared: &self.shared, id: self.shared.add_root() };
-        let waker = self.shared.waker(root.id);
+        let (slot, id) = self.shared.add("root", None);
+        let _root = RootTask { shared: &self.shared, slot, id };
         let began = self.shared.now();
+        let mut last = None;
         for _ in 0..self.limits.polls_max {
-            match self.shared.pick() {
-                Some(id) if id == root.id => {
-                    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            match self.shared.next_turn(last.take()) {
+                Some(turn) if turn.future.is_some() => last = self.take_turn(turn),
+                Some(root) => {
+                    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&root.waker)) {
                         return Ok(output);
                     }
+                    last = Some(root);
                 }
-                Some(id) => self.poll_task(id),
                 None => {
                     if !self.shared.advance(Time(Duration::MAX)) {
                         return Err(self.stuck(StuckWhy::Deadlock));
@@ -134,17 +108,20 @@ impl Executor {
                 }
             }
         }
+        self.put_back(last);
         Err(self.stuck(StuckWhy::TooManyPolls))
     }
 
     /// Runs until nothing is ready. Does not move time.
     pub fn run_until_idle(&mut self) -> Result<(), Stuck> {
+        let mut last = None;
         for _ in 0..self.limits.polls_max {
-            match self.shared.pick() {
-                Some(id) => self.poll_task(id),
+            match self.shared.next_turn(last.take()) {
+                Some(turn) => last = self.take_turn(turn),
                 None => return Ok(()),
             }
         }
+        self.put_back(last);
         Err(self.stuck(StuckWhy::TooManyPolls))
     }
 
@@ -163,9 +140,66 @@ impl Executor {
         self.shared.now()
     }
 
+    /// From now on chooses by `policy`, whatever it did before: a story's beginning may be calm and its middle not.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.shared.set_policy(policy);
+    }
+
+    /// From now on each pick among several ready tasks is the next of `script`: 0 is the one that has been ready
+    /// longest, and a number too large is the last one. After the script's end always 0. Small scenarios are explored
+    /// exhaustively this way: see [`Explorer`].
+    pub fn follow_script(&mut self, script: Vec<u32>) {
+        self.shared.follow_script(script);
+    }
+
+    /// Takes the record of all choices since [`Executor::follow_script`], and ends the script. Empty under a policy.
+    pub fn take_choices(&mut self) -> Vec<Choice> {
+        self.shared.take_choices()
+    }
+
+    /// Picks with an alternative since the policy or the script was set.
+    pub fn choice_count(&self) -> u64 {
+        self.shared.choice_count()
+    }
+
+    /// Tells [`Policy::Pct`] how many choices will come, as [`Executor::choice_count`] of a run alike says: it spreads its
+    /// change points over those, and over a guess otherwise.
+    pub fn expect_choices(&mut self, count: u64) {
+        self.shared.expect_choices(count);
+    }
+
+    pub fn poll_count(&self) -> u64 {
+        self.shared.poll_count()
+    }
+
     /// Of all events so far. Equal for equal runs.
     pub fn hash(&self) -> u64 {
         self.shared.hash()
+    }
+
+    /// The hash after each [`trace::EVENTS_PER_CHECKPOINT`] events: see [`trace::first_unlike_stretch`].
+    pub fn checkpoints(&self) -> Vec<u64> {
+        self.shared.checkpoints()
+    }
+
+    pub fn event_count(&self) -> u64 {
+        self.shared.event_count()
+    }
+
+    /// Keeps the next `max` events, for [`trace::first_divergence`].
+    pub fn record_events(&mut self, max: u64) {
+        let next = self.shared.event_count();
+        self.record_events_within(next..next.saturating_add(max));
+    }
+
+    /// Keeps the events with these numbers, the executor's first event being 0.
+    pub fn record_events_within(&mut self, numbers: Range<u64>) {
+        self.shared.record_events(numbers);
+    }
+
+    /// Takes the events kept so far.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.shared.take_recorded()
     }
 
     /// Takes the panics recorded so far.
@@ -173,32 +207,31 @@ impl Executor {
         self.shared.take_panics()
     }
 
-    /// Tasks that have not ended.
-    pub fn pending(&self) -> Vec<(TaskId, &'static str)> {
+    /// Tasks that have not ended, by id.
+    pub fn pending(&self) -> Vec<PendingTask> {
         self.shared.pending()
     }
 
-    fn poll_task(&self, id: TaskId) {
-        let Some(mut future) = self.shared.take_future(id) else { return };
-        let waker = self.shared.waker(id);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-        match polled {
-            Ok(Poll::Pending) => self.shared.put_future_back(id, future),
-            Ok(Poll::Ready(())) => {
-                self.shared.end(id, None);
-                self.drop_future(id, future);
-            }
-            Err(payload) => {
-                self.shared.end(id, Some(payload.as_ref()));
-                self.drop_future(id, future);
-            }
+    /// Polls a background task; gives its turn back if it is pending.
+    fn take_turn(&self, mut turn: Turn) -> Option<Turn> {
+        let future = turn.future.as_mut()?;
+        let mut context = Context::from_waker(&turn.waker);
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
+            Ok(Poll::Pending) => return Some(turn),
+            Ok(Poll::Ready(())) => {}
+            Err(payload) => self.shared.note_panic(payload.as_ref()),
         }
+        self.shared.end(turn.slot, turn.id);
+        // A destructor that panics is that task's panic too.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(turn))) {
+            self.shared.note_panic(payload.as_ref());
+        }
+        None
     }
 
-    /// A destructor that panics is that task's panic too.
-    fn drop_future(&self, id: TaskId, future: TaskFuture) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
-            self.shared.end(id, Some(payload.as_ref()));
+    fn put_back(&self, last: Option<Turn>) {
+        if let Some(turn) = last {
+            self.shared.put_back(turn);
         }
     }
 
@@ -210,9 +243,7 @@ impl Executor {
 impl Drop for Executor {
     /// Tasks hold handles and handles hold the tasks: break that circle.
     fn drop(&mut self) {
-        while let Some(future) = self.shared.take_any_future() {
-            drop(future);
-        }
+        drop(self.shared.close());
         drop(self.shared.take_advance_hooks());
     }
 }
@@ -220,12 +251,13 @@ impl Drop for Executor {
 /// Takes the awaited task off the list however `block_on` ends.
 struct RootTask<'a> {
     shared: &'a Shared,
+    slot: SlotIndex,
     id: TaskId,
 }
 
 impl Drop for RootTask<'_> {
     fn drop(&mut self) {
-        self.shared.end(self.id, None);
+        self.shared.end(self.slot, self.id);
     }
 }
 

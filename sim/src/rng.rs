@@ -4,26 +4,25 @@
 //! keeps shrunk scenarios close to the one they came from.
 
 use std::ops::RangeInclusive;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::executor::locked;
+/// The golden ratio's fraction, made odd: the states visit every word once before one comes back.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): one word of state, passes BigCrush, and stays the same for ever.
 #[derive(Debug)]
 pub struct SimRng {
-    state: Mutex<u64>,
+    state: AtomicU64,
 }
 
 impl SimRng {
     pub fn new(seed: u64, label: &str) -> Self {
-        Self { state: Mutex::new(mix(seed ^ hash_text(label))) }
+        Self { state: AtomicU64::new(mix(seed ^ hash_text(label))) }
     }
 
     pub fn next_u64(&self) -> u64 {
-        let mut state = locked(&self.state);
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(*state)
+        mix(self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP))
     }
 
     /// A number below `bound`; 0 when `bound` is 0.

@@ -1,5 +1,6 @@
 //! What tasks hold of the executor: spawning, sleeping, the clock, a slot to hand one value over.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,9 @@ use std::time::Duration;
 use holdfast::env::Time;
 
 use super::locked;
-use super::state::{Shared, TimerId};
+use super::state::Shared;
+use super::timers::TimerId;
+use super::waiting::{WaitingFor, labelled};
 
 /// Cheap to clone. After its executor is gone, nothing that was spawned runs and no sleep ends.
 #[derive(Clone)]
@@ -24,7 +27,7 @@ impl SimHandle {
 
     /// Starts `task`. A panic in it ends that task only and is recorded.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.shared.add_task(name, Box::pin(task));
+        self.shared.add(name, Some(Box::pin(task)));
     }
 
     pub fn now(&self) -> Time {
@@ -50,6 +53,21 @@ impl SimHandle {
         self.shared.add_advance_hook(Box::new(hook));
     }
 
+    /// The running task says what it waits for, until the guard is dropped: for the report of a run that gets stuck. Tasks
+    /// may say several things at a time. Without a running task says nothing.
+    pub fn waiting_for(&self, label: impl Into<Cow<'static, str>>) -> WaitingFor {
+        WaitingFor::new(self.shared.clone(), label.into())
+    }
+
+    /// The same for as long as `future` is pending. Costs nothing if it never is.
+    pub fn labelled<L, F>(&self, label: L, future: F) -> impl Future<Output = F::Output> + use<L, F>
+    where
+        L: Into<Cow<'static, str>>,
+        F: Future,
+    {
+        labelled(self.shared.clone(), label.into(), future)
+    }
+
     /// Adds to the rolling hash. `value` must follow from the seed alone.
     pub fn note(&self, label: &'static str, value: u64) {
         self.shared.note(label, value);
@@ -73,17 +91,8 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.shared.now() >= self.deadline {
-            return Poll::Ready(());
-        }
-        if self.deadline.0 == Duration::MAX {
-            return Poll::Pending;
-        }
-        let armed = self.timer.is_some_and(|timer| self.shared.set_timer_waker(timer, cx.waker()));
-        if !armed {
-            self.timer = Some(self.shared.add_timer(self.deadline, cx.waker().clone()));
-        }
-        Poll::Pending
+        let this = &mut *self;
+        this.shared.poll_sleep(this.deadline, &mut this.timer, cx.waker())
     }
 }
 

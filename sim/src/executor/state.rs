@@ -1,25 +1,27 @@
 //! The executor's state behind its one lock: tasks, ready queue, timers, clock, trace.
 //!
 //! Each method takes the lock for itself and gives it back before any foreign code runs; futures and wakers leave through
-//! return values and are dropped outside.
+//! return values and are dropped outside. A turn takes the lock once: to put back the task that ran and pick the next.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Wake, Waker};
+use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
 use holdfast::env::Time;
 
 use super::locked;
-use super::schedule::{Policy, ReadyQueue};
+use super::schedule::{Choice, Policy, ReadyQueue};
+use super::stuck::PendingTask;
+use super::tasks::{SlotIndex, Status, Task, Tasks, Turn};
+use super::timers::{TimerId, Timers};
 use super::trace::{Event, Trace, What};
 
 pub(super) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-/// Deadline first: the map's order is the order of firing; then the order of registration.
-pub(super) type TimerId = (Time, u64);
 
 /// Counts from 1 in the order of spawning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,40 +35,71 @@ pub struct TaskPanic {
     pub message: String,
 }
 
-struct Task {
-    name: &'static str,
-    /// `None` while it is polled, and always for the task that `block_on` awaits.
-    future: Option<TaskFuture>,
+/// One statement of what a task waits for.
+#[derive(Clone, Copy)]
+pub(super) struct LabelId {
+    slot: SlotIndex,
+    task: TaskId,
+    number: u64,
 }
 
 pub(super) type AdvanceHook = Box<dyn FnMut(Time) + Send>;
 
+#[derive(Clone, Copy)]
+struct Running {
+    slot: SlotIndex,
+    id: TaskId,
+    name: &'static str,
+}
+
 struct State {
+    seed: u64,
     now: Time,
     ready: ReadyQueue,
-    tasks: BTreeMap<TaskId, Task>,
-    timers: BTreeMap<TimerId, Waker>,
+    tasks: Tasks,
+    timers: Timers,
+    /// Empty between two jumps of time; keeps its memory.
+    due: Vec<Waker>,
     task_count: u64,
-    timer_count: u64,
-    running: Option<(TaskId, &'static str)>,
+    label_count: u64,
+    poll_count: u64,
+    /// Stays while the task that ended is dropped.
+    running: Option<Running>,
     trace: Trace,
     panics: Vec<TaskPanic>,
     advance_hooks: Vec<AdvanceHook>,
+    /// The executor is gone.
+    closed: bool,
 }
 
 impl State {
     fn record(&mut self, what: What) {
-        let event = Event { at: self.now, task: self.running.map(|(id, _)| id), what };
+        let event = Event { at: self.now, task: self.running.map(|running| running.id), what };
         self.trace.record(event);
     }
 
-    fn add(&mut self, name: &'static str, future: Option<TaskFuture>) -> TaskId {
-        self.task_count += 1;
-        let id = TaskId(self.task_count);
-        self.record(What::Spawned(id, name));
-        self.tasks.insert(id, Task { name, future });
-        self.ready.push(id);
-        id
+    /// The task of `turn` has been polled and is pending.
+    fn rest(&mut self, turn: Turn) {
+        let task = self.tasks.get_mut(turn.slot, turn.id).expect("a task that is polled ends by its own poll only");
+        task.waker = Some(turn.waker);
+        task.future = turn.future;
+        if task.status == Status::RunningAndWoken {
+            task.status = Status::Ready;
+            self.ready.push(turn.slot);
+        } else {
+            task.status = Status::Waiting;
+        }
+    }
+
+    /// Hands the ready tasks over to another way of choosing, in the order in which this one would have picked them.
+    fn choose_by(&mut self, mut ready: ReadyQueue) {
+        for (slot, task) in self.tasks.by_id() {
+            ready.spawned(slot, task.name);
+        }
+        while let Some(slot) = self.ready.pick() {
+            ready.push(slot);
+        }
+        self.ready = ready;
     }
 }
 
@@ -78,86 +111,132 @@ impl Shared {
     pub(super) fn new(seed: u64, policy: Policy) -> Self {
         Self {
             state: Mutex::new(State {
+                seed,
                 now: Time::ZERO,
                 ready: ReadyQueue::new(seed, policy),
-                tasks: BTreeMap::new(),
-                timers: BTreeMap::new(),
+                tasks: Tasks::default(),
+                timers: Timers::default(),
+                due: Vec::new(),
                 task_count: 0,
-                timer_count: 0,
+                label_count: 0,
+                poll_count: 0,
                 running: None,
                 trace: Trace::default(),
                 panics: Vec::new(),
                 advance_hooks: Vec::new(),
+                closed: false,
             }),
         }
     }
 
     // Tasks, in the order of their life.
 
-    pub(super) fn add_task(&self, name: &'static str, future: TaskFuture) {
-        locked(&self.state).add(name, Some(future));
-    }
-
-    pub(super) fn add_root(&self) -> TaskId {
-        locked(&self.state).add("root", None)
-    }
-
-    pub(super) fn waker(self: &Arc<Self>, id: TaskId) -> Waker {
-        Waker::from(Arc::new(TaskWaker { shared: Arc::downgrade(self), id }))
-    }
-
-    /// The task to poll next.
-    pub(super) fn pick(&self) -> Option<TaskId> {
+    /// `future`: `None` for the one that `block_on` awaits.
+    pub(super) fn add(self: &Arc<Self>, name: &'static str, future: Option<TaskFuture>) -> (SlotIndex, TaskId) {
         let mut state = locked(&self.state);
+        state.task_count += 1;
+        let id = TaskId(state.task_count);
+        if state.closed {
+            drop(state);
+            drop(future);
+            return (SlotIndex::MAX, id);
+        }
+        state.record(What::Spawned(id, name));
+        let slot = state.tasks.next_slot();
+        let waker = Waker::from(Arc::new(TaskWaker { shared: Arc::downgrade(self), slot, id }));
+        let task = Task { id, name, status: Status::Ready, waker: Some(waker), future, labels: Vec::new() };
+        state.tasks.insert(task);
+        state.ready.spawned(slot, name);
+        state.ready.push(slot);
+        (slot, id)
+    }
+
+    /// Puts the task of the last turn back, if it is pending, and answers the one to poll next.
+    pub(super) fn next_turn(&self, last: Option<Turn>) -> Option<Turn> {
+        let mut guard = locked(&self.state);
+        let state = &mut *guard;
+        if let Some(last) = last {
+            state.rest(last);
+        }
         state.running = None;
-        let id = state.ready.pick()?;
-        state.running = state.tasks.get(&id).map(|task| (id, task.name));
+        let slot = state.ready.pick()?;
+        let task = state.tasks.at_mut(slot).expect("a task leaves the ready queue before its slot");
+        task.status = Status::Running;
+        let waker = task.waker.take().expect("a task that does not run has its waker");
+        let turn = Turn { slot, id: task.id, waker, future: task.future.take() };
+        state.running = Some(Running { slot, id: task.id, name: task.name });
+        state.poll_count += 1;
         state.record(What::Polled);
-        Some(id)
+        Some(turn)
     }
 
-    pub(super) fn take_future(&self, id: TaskId) -> Option<TaskFuture> {
-        locked(&self.state).tasks.get_mut(&id)?.future.take()
+    pub(super) fn put_back(&self, turn: Turn) {
+        locked(&self.state).rest(turn);
     }
 
-    pub(super) fn put_future_back(&self, id: TaskId, future: TaskFuture) {
-        if let Some(task) = locked(&self.state).tasks.get_mut(&id) {
-            task.future = Some(future);
-        }
-    }
-
-    /// `panic`: what it ended with, unless it ended well. May be called again for a panic in the future's destructor.
-    pub(super) fn end(&self, id: TaskId, panic: Option<&(dyn Any + Send)>) {
+    pub(super) fn end(&self, slot: SlotIndex, id: TaskId) {
         let mut state = locked(&self.state);
-        if let Some(payload) = panic {
-            let task = state.running.map_or("a task", |(_, name)| name);
-            let at = state.now;
-            state.panics.push(TaskPanic { task, at, message: panic_message(payload) });
-            state.record(What::Panicked);
-        } else {
-            state.record(What::Ended);
+        let Some(task) = state.tasks.remove(slot, id) else { return };
+        state.record(What::Ended);
+        if task.status == Status::Ready {
+            state.ready.remove(slot);
         }
-        state.ready.remove(id);
-        let task = state.tasks.remove(&id);
         drop(state);
         drop(task);
     }
 
-    pub(super) fn take_any_future(&self) -> Option<TaskFuture> {
+    /// The running task panicked, in its poll or in its future's destructor.
+    pub(super) fn note_panic(&self, payload: &(dyn Any + Send)) {
         let mut state = locked(&self.state);
-        loop {
-            let (_, task) = state.tasks.pop_first()?;
-            if task.future.is_some() {
-                return task.future;
+        let task = state.running.map_or("a task", |running| running.name);
+        let at = state.now;
+        state.panics.push(TaskPanic { task, at, message: panic_message(payload) });
+        state.record(What::Panicked);
+    }
+
+    /// From now on nothing runs and nothing is spawned. The tasks that have not ended, by id.
+    pub(super) fn close(&self) -> Vec<Task> {
+        let mut state = locked(&self.state);
+        state.closed = true;
+        state.tasks.take_all()
+    }
+
+    fn wake(&self, slot: SlotIndex, id: TaskId) {
+        let mut guard = locked(&self.state);
+        let state = &mut *guard;
+        let Some(task) = state.tasks.get_mut(slot, id) else { return };
+        match task.status {
+            Status::Ready | Status::RunningAndWoken => {}
+            Status::Running => task.status = Status::RunningAndWoken,
+            Status::Waiting => {
+                task.status = Status::Ready;
+                state.ready.push(slot);
             }
         }
     }
 
-    fn wake(&self, id: TaskId) {
+    // The order of turns.
+
+    pub(super) fn set_policy(&self, policy: Policy) {
         let mut state = locked(&self.state);
-        if state.tasks.contains_key(&id) {
-            state.ready.push(id);
-        }
+        let ready = ReadyQueue::new(state.seed, policy);
+        state.choose_by(ready);
+    }
+
+    pub(super) fn follow_script(&self, script: Vec<u32>) {
+        locked(&self.state).choose_by(ReadyQueue::scripted(script));
+    }
+
+    pub(super) fn take_choices(&self) -> Vec<Choice> {
+        locked(&self.state).ready.take_choices()
+    }
+
+    pub(super) fn choice_count(&self) -> u64 {
+        locked(&self.state).ready.choice_count()
+    }
+
+    pub(super) fn expect_choices(&self, count: u64) {
+        locked(&self.state).ready.expect_choices(count);
     }
 
     // Time.
@@ -169,32 +248,39 @@ impl Shared {
     /// Jumps to the earliest timer that is due by `until` and fires all that are due then. Without one, goes to `until`
     /// if that is finite and answers false.
     pub(super) fn advance(&self, until: Time) -> bool {
-        let mut state = locked(&self.state);
-        let next = state.timers.first_key_value().map(|(&(deadline, _), _)| deadline);
-        let Some(now) = next.filter(|&deadline| deadline <= until) else {
+        let mut guard = locked(&self.state);
+        let state = &mut *guard;
+        let Some(next) = state.timers.next().filter(|&deadline| deadline <= until) else {
             if until.0 != Duration::MAX {
                 state.now = state.now.max(until);
             }
             return false;
         };
-        state.now = state.now.max(now);
-        let later = state.timers.split_off(&(now, u64::MAX));
-        let due = std::mem::replace(&mut state.timers, later);
+        state.now = state.now.max(next);
+        let now = state.now;
+        let mut due = std::mem::take(&mut state.due);
+        state.timers.take_due(now, &mut due);
         state.record(What::Advanced(due.len() as u64));
-        let mut hooks = std::mem::take(&mut state.advance_hooks);
-        drop(state);
+        let hooks = std::mem::take(&mut state.advance_hooks);
+        drop(guard);
+        if !hooks.is_empty() {
+            self.call_hooks(hooks, now);
+        }
+        for waker in due.drain(..) {
+            waker.wake();
+        }
+        locked(&self.state).due = due;
+        true
+    }
+
+    /// A hook may add another: those come after.
+    fn call_hooks(&self, mut hooks: Vec<AdvanceHook>, now: Time) {
         for hook in &mut hooks {
             hook(now);
         }
-        // A hook may have added another: those come after.
         let mut state = locked(&self.state);
         hooks.append(&mut state.advance_hooks);
         state.advance_hooks = hooks;
-        drop(state);
-        for waker in due.into_values() {
-            waker.wake();
-        }
-        true
     }
 
     pub(super) fn add_advance_hook(&self, hook: AdvanceHook) {
@@ -205,29 +291,55 @@ impl Shared {
         std::mem::take(&mut locked(&self.state).advance_hooks)
     }
 
-    pub(super) fn add_timer(&self, deadline: Time, waker: Waker) -> TimerId {
-        let mut state = locked(&self.state);
-        state.timer_count += 1;
-        let id = (deadline, state.timer_count);
-        state.timers.insert(id, waker);
-        id
-    }
-
-    /// False: it has fired.
-    pub(super) fn set_timer_waker(&self, id: TimerId, waker: &Waker) -> bool {
-        let mut state = locked(&self.state);
-        let Some(slot) = state.timers.get_mut(&id) else { return false };
-        if !slot.will_wake(waker) {
-            let old = std::mem::replace(slot, waker.clone());
-            drop(state);
-            drop(old);
+    /// Ready once it is `deadline`; before, sees to it that a timer wakes `waker` then.
+    pub(super) fn poll_sleep(&self, deadline: Time, timer: &mut Option<TimerId>, waker: &Waker) -> Poll<()> {
+        let mut guard = locked(&self.state);
+        let state = &mut *guard;
+        if state.now >= deadline {
+            // Whatever is due has fired: nothing is left to cancel.
+            *timer = None;
+            return Poll::Ready(());
         }
-        true
+        if deadline.0 == Duration::MAX {
+            return Poll::Pending;
+        }
+        match timer.and_then(|id| state.timers.waker_mut(id)) {
+            None => {
+                let task = state.running.map(|running| running.id);
+                *timer = Some(state.timers.add(deadline, waker.clone(), task));
+            }
+            Some(old) if !old.will_wake(waker) => {
+                let old = std::mem::replace(old, waker.clone());
+                drop(guard);
+                drop(old);
+            }
+            Some(_) => {}
+        }
+        Poll::Pending
     }
 
     pub(super) fn remove_timer(&self, id: TimerId) {
-        let waker = locked(&self.state).timers.remove(&id);
+        let waker = locked(&self.state).timers.remove(id);
         drop(waker);
+    }
+
+    // Statements of what a task waits for.
+
+    /// `None`: no task is running.
+    pub(super) fn add_label(&self, label: Cow<'static, str>) -> Option<LabelId> {
+        let mut guard = locked(&self.state);
+        let state = &mut *guard;
+        let Running { slot, id, .. } = state.running?;
+        let task = state.tasks.get_mut(slot, id)?;
+        state.label_count += 1;
+        task.labels.push((state.label_count, label));
+        Some(LabelId { slot, task: id, number: state.label_count })
+    }
+
+    pub(super) fn remove_label(&self, label: LabelId) {
+        if let Some(task) = locked(&self.state).tasks.get_mut(label.slot, label.task) {
+            task.labels.retain(|&(number, _)| number != label.number);
+        }
     }
 
     // Records.
@@ -240,22 +352,51 @@ impl Shared {
         locked(&self.state).trace.hash()
     }
 
+    pub(super) fn poll_count(&self) -> u64 {
+        locked(&self.state).poll_count
+    }
+
+    pub(super) fn event_count(&self) -> u64 {
+        locked(&self.state).trace.count()
+    }
+
+    pub(super) fn checkpoints(&self) -> Vec<u64> {
+        locked(&self.state).trace.checkpoints()
+    }
+
     pub(super) fn recent(&self) -> Vec<Event> {
         locked(&self.state).trace.recent()
+    }
+
+    pub(super) fn record_events(&self, numbers: Range<u64>) {
+        locked(&self.state).trace.want(numbers);
+    }
+
+    pub(super) fn take_recorded(&self) -> Vec<Event> {
+        locked(&self.state).trace.take_recorded()
     }
 
     pub(super) fn take_panics(&self) -> Vec<TaskPanic> {
         std::mem::take(&mut locked(&self.state).panics)
     }
 
-    pub(super) fn pending(&self) -> Vec<(TaskId, &'static str)> {
-        locked(&self.state).tasks.iter().map(|(&id, task)| (id, task.name)).collect()
+    pub(super) fn pending(&self) -> Vec<PendingTask> {
+        let state = locked(&self.state);
+        let report = |task: &Task| PendingTask {
+            id: task.id,
+            name: task.name,
+            is_ready: matches!(task.status, Status::Ready | Status::RunningAndWoken),
+            waiting_for: task.labels.iter().map(|(_, label)| label.clone()).collect(),
+            timer: state.timers.earliest_of(task.id),
+        };
+        state.tasks.by_id().into_iter().map(|(_, task)| report(task)).collect()
     }
 }
 
 struct TaskWaker {
     /// Weak: a waker kept somewhere must not keep a finished world alive.
     shared: Weak<Shared>,
+    slot: SlotIndex,
     id: TaskId,
 }
 
@@ -266,7 +407,7 @@ impl Wake for TaskWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.wake(self.id);
+            shared.wake(self.slot, self.id);
         }
     }
 }
