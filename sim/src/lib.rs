@@ -24,6 +24,7 @@ pub mod mutation;
 pub mod rng;
 pub mod store;
 pub mod world;
+pub mod zoo;
 
 pub use app::{App, File, Mapping, Process};
 pub use content::{Version, version};
