@@ -28,6 +28,7 @@ pub mod run;
 pub mod scenario;
 pub mod store;
 pub mod world;
+pub mod zoo;
 
 pub use app::{App, File, Mapping, Process};
 pub use content::{Version, version};
