@@ -15,6 +15,7 @@
 
 pub mod app;
 pub mod content;
+pub mod coverage;
 pub mod disk;
 pub mod env;
 pub mod executor;
