@@ -369,7 +369,11 @@ impl Story {
         let errno = error.errno();
         assert!(ERRNOS.contains(&errno), "{op:?}: {error}");
         // A link is what its object says, which may be too long for one.
-        let explained = self.troubled || matches!(op, Op::Readlink { .. }) || matches!(error, FsError::Fenced(_));
+        let fenced = |fh: u64| self.handles.iter().any(|open| open.fenced && open.fh == Fh(fh));
+        let explained = match error {
+            FsError::Fenced(fh) => fenced(*fh),
+            _ => self.troubled || matches!(op, Op::Readlink { .. }),
+        };
         assert!(errno != Errno::EIO || explained, "{op:?}: {error}, and nothing explains it");
         assert!(!matches!(op, Op::Forget { .. } | Op::Statfs { .. }), "{op:?}: {error}");
     }

@@ -43,7 +43,7 @@ pub struct Measurement {
 #[derive(Debug)]
 pub enum CoverageError {
     Io(String, io::Error),
-    /// Cargo failed; it has said why.
+    /// Not a command to measure, or it failed and has said why.
     Cargo(String),
     /// A file is not what this version of the reader understands.
     Format(String),
@@ -81,10 +81,11 @@ impl Measurement {
 
     /// Answers the programs and libraries that were built.
     fn build(&self) -> Result<Vec<PathBuf>, CoverageError> {
-        let own = self.cargo.iter().take_while(|argument| *argument != "--");
-        let mut line: Vec<String> = own.map(|word| if word == "run" { "build" } else { word }.to_string()).collect();
-        if line.first().is_some_and(|word| word == "test") {
-            line.push("--no-run".to_string());
+        let mut line: Vec<String> = self.cargo.iter().take_while(|argument| *argument != "--").cloned().collect();
+        match line.first_mut() {
+            Some(verb) if verb == "run" => *verb = "build".to_string(),
+            Some(verb) if verb == "test" => line.push("--no-run".to_string()),
+            Some(_) | None => return Err(CoverageError::Cargo(self.cargo.join(" "))),
         }
         line.push("--message-format=json-render-diagnostics".to_string());
         // Build scripts and macros count too, where nobody looks.

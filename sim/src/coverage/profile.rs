@@ -68,7 +68,7 @@ impl Profile {
             own.take(first)?;
             let total = self.counts.entry(function).or_insert_with(|| vec![0; len as usize]);
             for count in total.iter_mut().take(len as usize) {
-                *count += own.u64()?;
+                *count = count.saturating_add(own.u64()?);
             }
         }
         Ok(())
