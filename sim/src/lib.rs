@@ -9,13 +9,15 @@
 //! - [`env`]: the seams of `holdfast::env`, made of [`store`] (S3 with faults), [`disk`] and [`rng`];
 //! - [`kernel`]: a small Linux in front of the core, and [`app`]: the applications on it, with their oracles;
 //! - [`content`]: object bytes that name their own key, version and offset;
-//! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when.
+//! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when;
+//! - [`coverage`], beside it: which lines of the core a run reached.
 //!
 //! Invariant: nothing here reads a real clock, a thread's identity, an address or a randomly seeded map.
 
 pub mod app;
 pub mod content;
 pub mod court;
+pub mod coverage;
 pub mod disk;
 pub mod env;
 pub mod executor;
