@@ -45,10 +45,10 @@ impl Trace {
         }
     }
 
-    /// A request whose answer nobody looks at.
+    /// A request whose answer nobody looks at, and which is never refused.
     pub fn told(&mut self, op: &Op) {
         let asked = self.shown.op(op);
-        self.lines.push(Line { asked, answered: Some(String::new()) });
+        self.lines.push(Line { asked, answered: Some("done".to_string()) });
     }
 
     /// Whether something is yet to be answered.
@@ -74,7 +74,6 @@ impl Trace {
 impl Line {
     fn shown(self) -> String {
         match self.answered.as_deref() {
-            Some("") => self.asked,
             Some(answered) => format!("{} -> {answered}", self.asked),
             None => format!("{} -> ?", self.asked),
         }
