@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex};
 use holdfast::config::PIN_KEPT;
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::{Attr, Ino, Op};
+use holdfast::op::{Attr, Ino, Op, OpenMode};
 
 use crate::content::{self, Version};
 use crate::court::{Court, FileId, On, Seat, Sight, What};
 use crate::executor::locked;
 use crate::history::Published;
-use crate::kernel::{Kernel, Listed, OpenFile};
+use crate::kernel::{self, Kernel, Listed, OpenFile, SeekFrom};
 use crate::scenario::OpId;
 use crate::{KIB, MIB};
 
@@ -59,6 +59,7 @@ struct Open {
     published: Option<Published>,
     /// Shared by descriptors that were dup'ed.
     position: Arc<Mutex<u64>>,
+    mapping: Option<kernel::Mapping>,
 }
 
 impl Open {
@@ -96,8 +97,7 @@ impl Process {
     pub async fn open_as(&self, path: &str, direct: bool) -> Result<File, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let opened = self.kernel.open(path).await;
-        let _ = direct;
+        let opened = self.kernel.open_with(path, OpenMode { direct, ..OpenMode::default() }).await;
         let file = self.check("open", began, On::Key(&key), opened)?;
         let began_fstat = self.court.now();
         let attr = self.kernel.fstat(&file).await;
@@ -107,7 +107,7 @@ impl Process {
         let (id, published) = self.court.opened(self.seat, key, file.ino(), &etag);
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
         self.see(self.seen_from(began), What::Opened { file: id, attr: &attr, etag: &etag });
-        Ok(self.add(Open { file, id, key: name, published, position: Arc::default() }))
+        Ok(self.add(Open { file, id, key: name, published, position: Arc::default(), mapping: None }))
     }
 
     /// Moves the descriptor's position to the end of what was read.
@@ -135,11 +135,7 @@ impl Process {
             let asked = (range.end - at).min(READ_BYTES);
             let read = self.kernel.pread(&open.file, at, asked).await;
             let bytes = self.check("read", began, On::File { file: open.id, offset: at, len: asked }, read)?;
-            let mismatch = open
-                .published
-                .as_ref()
-                .and_then(|published| content::check(&open.key, published.version, &bytes, at).err());
-            self.see(began, What::Bytes { file: open.id, offset: at, asked, bytes: &bytes, mismatch });
+            self.see_bytes(&open, began, at, asked, &bytes);
             if bytes.is_empty() {
                 break;
             }
@@ -187,7 +183,7 @@ impl Process {
     pub async fn access(&self, path: &str) -> Result<(), Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let found = self.kernel.stat(path).await;
+        let found = self.kernel.access(path, 0).await;
         self.check("access", began, On::Key(&key), found)?;
         self.see(began, What::Done { call: "access" });
         Ok(())
@@ -204,7 +200,7 @@ impl Process {
 
     pub async fn statfs(&self) {
         let began = self.court.now();
-        let answered = self.kernel.call(Op::Statfs { ino: Ino::ROOT }).await;
+        let answered = self.kernel.statfs("/").await;
         if self.check("statfs", began, On::Nothing, answered).is_ok() {
             self.see(began, What::Done { call: "statfs" });
         }
@@ -224,7 +220,7 @@ impl Process {
     pub async fn seek_data(&self, file: File, from: u64, hole: bool) {
         let open = self.get(file);
         let began = self.court.now();
-        let found = self.kernel.seek(&open.file, from, hole).await;
+        let found = self.kernel.lseek(&open.file, if hole { SeekFrom::Hole(from) } else { SeekFrom::Data(from) }).await;
         let on = On::File { file: open.id, offset: 0, len: 0 };
         if let Ok(to) = self.check("lseek", began, on, found) {
             self.see(began, What::Sought { file: open.id, from, hole, to });
@@ -261,13 +257,28 @@ impl Process {
 
     /// Pages of the file stay within reach until [`Process::unmap`], though the descriptor be closed.
     pub fn map(&self, file: File) -> Mapping {
-        Mapping(self.add(self.get(file)))
+        let open = self.get(file);
+        let mapping = Some(self.kernel.map(&open.file));
+        Mapping(self.add(Open { mapping, ..open }))
     }
 
     /// Reads through the mapping. An error stands for SIGBUS.
     pub async fn touch(&self, mapping: Mapping, range: Range<u64>) -> Result<Version, Errno> {
         let page = 4 * KIB;
-        self.pread(mapping.0, range.start / page * page..range.end.next_multiple_of(page)).await
+        let open = self.get(mapping.0);
+        let mapping = open.mapping.as_ref().expect("it is a mapping");
+        let offset = range.start / page * page;
+        // Beyond the last page there is nothing to touch.
+        let end = range.end.next_multiple_of(page).min(open.size());
+        if offset >= end {
+            return Ok(open.version());
+        }
+        let began = self.court.now();
+        let asked = end - offset;
+        let touched = self.kernel.touch(mapping, offset, asked).await;
+        let pieces = self.check("page fault", began, On::File { file: open.id, offset, len: asked }, touched)?;
+        self.see_bytes(&open, began, offset, asked, &pieces.to_vec());
+        Ok(open.version())
     }
 
     pub fn unmap(&self, mapping: Mapping) {
@@ -306,6 +317,12 @@ impl Process {
             self.see(began, What::Failed { call, on, errno });
         }
         result
+    }
+
+    fn see_bytes(&self, open: &Open, began: Time, offset: u64, asked: u64, bytes: &[u8]) {
+        let checked = open.published.as_ref().map(|held| content::check(&open.key, held.version, bytes, offset));
+        let mismatch = checked.and_then(Result::err);
+        self.see(began, What::Bytes { file: open.id, offset, asked, bytes, mismatch });
     }
 
     fn see(&self, began: Time, what: What<'_>) {

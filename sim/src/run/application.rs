@@ -1,6 +1,9 @@
 //! One application of a scenario: makes its system calls one after another.
 
+use std::pin::pin;
 use std::time::Duration;
+
+use futures_util::future::select;
 
 use crate::app::{File, Mapping, Process};
 use crate::executor::SimHandle;
@@ -40,7 +43,14 @@ impl Application {
                 self.handle.sleep(Duration::from_millis(op.pause_ms)).await;
             }
             self.causes.op_begins(op.id);
-            self.make(&op).await;
+            match op.killed_after_ms {
+                None => self.make(&op).await,
+                Some(ms) => {
+                    let killed = self.handle.sleep(Duration::from_millis(ms));
+                    // Dropped in the middle, a system call is one that was killed.
+                    drop(select(pin!(self.make(&op)), killed).await);
+                }
+            }
         }
     }
 

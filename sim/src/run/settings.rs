@@ -68,8 +68,13 @@ pub(super) fn world_config(config: &ScenarioConfig) -> WorldConfig {
         mount: mount_config(&config.mount).expect("a scenario is checked before it runs"),
         kernel: KernelConfig {
             readahead: config.kernel.readahead,
+            readahead_bytes: (32 * config.kernel.read_bytes_max).min(128 << 10),
+            read_bytes_max: config.kernel.read_bytes_max,
+            page_eviction_one_in: config.kernel.page_eviction_one_in,
+            name_eviction_one_in: config.kernel.name_eviction_one_in,
             plus: config.kernel.plus,
             unhurried: config.kernel.unhurried,
+            ..KernelConfig::default()
         },
     }
 }

@@ -224,6 +224,8 @@ fn calm(scenario: &Scenario, at: usize) -> Option<Scenario> {
         22 => config.weather.chunk_bytes = 4096,
         23 => config.seed = 0,
         24 => config.machines.mounts = 1,
+        25 => config.kernel.page_eviction_one_in = 0,
+        26 => config.kernel.name_eviction_one_in = 0,
         _ => return None,
     }
     Some(calmer)

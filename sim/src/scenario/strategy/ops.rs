@@ -63,12 +63,14 @@ pub(super) fn ops(profile: Profile, config: &ScenarioConfig, draw: &mut Draw<'_>
         _ => draw.pick(&[20, 60, 100, 200]),
     };
     let hurried = draw.chance(1, 3);
+    let kills = draw.chance(1, 5);
     let mut ops = Vec::new();
     for id in 1..=count {
         let app = draw.below(config.machines.apps.into()) as u8;
         let pause_ms = pause(profile, hurried, draw);
         let call = call(draw.weigh(&sorts), profile, config, draw);
-        ops.push(AppOp { id: id as u32, app, pause_ms, call, killed_after_ms: None });
+        let killed_after_ms = (kills && draw.chance(1, 15)).then(|| draw.below(60));
+        ops.push(AppOp { id: id as u32, app, pause_ms, call, killed_after_ms });
     }
     if profile == Profile::Tiny && !matches!(ops[0].call, Call::Open { .. } | Call::Cat { .. }) {
         ops[0].call = Call::Open { file: 0, path: path(config, draw), direct: false };

@@ -30,6 +30,8 @@ pub(super) fn config(profile: Profile, draw: &mut Draw<'_>) -> ScenarioConfig {
             plus: draw.chance(2, 3),
             unhurried: draw.chance(2, 3),
             read_bytes_max: (1 << 20) / mount.sizes_divided_by,
+            page_eviction_one_in: draw.weigh(&[(4, 0), (1, 3), (1, 20)]),
+            name_eviction_one_in: draw.weigh(&[(4, 0), (1, 3), (1, 20)]),
         },
         disk: disk(profile, draw),
         mount,
