@@ -134,9 +134,7 @@ impl Player {
                 self.mappings.insert(mapping.clone(), kernel.map(&self.files[file]));
                 Ok(done())
             }
-            Step::Touch { mapping, offset } => {
-                w.run(kernel.touch(&self.mappings[mapping], *offset, 1)).map(|_| done())
-            }
+            Step::Touch { mapping, offset } => w.run(kernel.touch(&self.mappings[mapping], *offset, 1)).map(|_| done()),
             Step::Unmap { mapping } => {
                 self.mappings.remove(mapping).expect("it is mapped");
                 Ok(done())
