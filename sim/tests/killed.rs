@@ -2,7 +2,10 @@
 //!
 //! That nothing is left behind (handles, inodes, memory, bodies) is checked by the end of each world.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{Either, join, join_all, select};
@@ -15,11 +18,22 @@ use holdfast_sim::{KIB, MIB, Mutation, World, WorldConfig, version};
 const PATHS: [&str; 4] = ["/film", "/d/note", "/d/e/deep", "/missing"];
 const SEEDS: u64 = 40;
 
-/// The call's outcome, or `None` when its caller was killed first.
-async fn unless_killed<T: Send + 'static>(handle: &SimHandle, rng: &SimRng, call: SystemCall<T>) -> Option<T> {
-    let patience = Duration::from_millis(if rng.below(3) == 0 { rng.below(60) } else { 600_000 });
-    match select(call, handle.sleep(patience)).await {
-        Either::Left((outcome, _)) => Some(outcome),
+/// The call's outcome, or `None` when its caller was killed first: after some time, or just when the call had been woken
+/// for so many times, such as by the answer that it waited for.
+async fn unless_killed<T: Send + 'static>(handle: &SimHandle, rng: &SimRng, mut call: SystemCall<T>) -> Option<T> {
+    let (when, wakes) = (rng.below(4), 1 + rng.below(6));
+    let patience = Duration::from_millis(if when == 0 { rng.below(60) } else { 600_000 });
+    let mut pending = 0;
+    let counted = poll_fn(|context| match Pin::new(&mut call).poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending if when == 1 && pending == wakes => Poll::Ready(None),
+        Poll::Pending => {
+            pending += 1;
+            Poll::Pending
+        }
+    });
+    match select(counted, handle.sleep(patience)).await {
+        Either::Left((outcome, _)) => outcome,
         Either::Right(_) => None,
     }
 }
