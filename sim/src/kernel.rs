@@ -44,7 +44,7 @@ use names::Names;
 
 pub use directory::{Directory, Listed};
 pub use files::{OpenFile, SeekFrom};
-pub use mapping::Mapping;
+pub use mapping::{Mapping, SIGBUS};
 pub use reading::Pieces;
 pub use system_call::SystemCall;
 pub use trace::Trace;

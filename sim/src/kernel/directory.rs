@@ -6,7 +6,7 @@ use holdfast::error::Errno;
 use holdfast::op::{DirEntry, Fh, Ino, Kind, Op, Reply};
 
 use super::Kernel;
-use super::names::Held;
+use super::names::{Held, Seen};
 use super::system_call::{SystemCall, Thread};
 use crate::executor::locked;
 
@@ -136,11 +136,12 @@ impl Thread {
         });
         let plus = self.kernel.shared.config.plus && (advised || offset == 0);
         let read = Op::Readdir { ino, fh: directory.fh, offset, max_bytes: BUFFER_BYTES, plus };
+        let evictions = self.kernel.with(|state| state.names.evictions());
         let Reply::Directory(entries) = self.request(read).await? else {
             self.kernel.violated("READDIR was answered with something else".to_string())
         };
         for entry in &entries {
-            self.link_listed(directory, entry).await;
+            self.link_listed(directory, entry, evictions).await;
         }
         let listed = |entry: DirEntry| {
             let name = entry.name.to_string();
@@ -149,7 +150,7 @@ impl Thread {
         Ok(entries.into_iter().map(listed).collect())
     }
 
-    async fn link_listed(&self, directory: &OpenDirectory, listed: &DirEntry) {
+    async fn link_listed(&self, directory: &OpenDirectory, listed: &DirEntry, evictions: u64) {
         let Some(entry) = &listed.entry else { return };
         let Some(attr) = &entry.attr else { return };
         if attr.ino != listed.ino {
@@ -159,8 +160,8 @@ impl Thread {
         let name = listed.name.as_bytes();
         // Whoever looks the name up right now is waited for, and its answer is then what the cache has.
         self.wait_for_look_up(parent, name).await;
-        let now = self.kernel.now();
-        self.kernel.with(|state| state.names.link_listed(parent, name, attr, entry, now));
+        let seen = Seen { now: self.kernel.now(), evictions };
+        self.kernel.with(|state| state.names.link_listed(parent, name, attr, entry, seen));
     }
 }
 

@@ -72,12 +72,21 @@ pub(super) struct Known {
     pub(super) until: Time,
 }
 
+/// When an answer came, and how many inodes had been forgotten when it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) now: Time,
+    pub(super) evictions: u64,
+}
+
 pub(super) struct Names {
     inodes: BTreeMap<Ino, Inode>,
     dentries: Vec<Option<Dentry>>,
     free: Vec<DentryId>,
     looked_up: Vec<LookedUp>,
     pub(super) forgets: Forgets,
+    /// Inodes forgotten so far (fc->evict_ctr).
+    evictions: u64,
     /// Nothing that is unused stays.
     pub(super) pressed: bool,
 }
@@ -102,6 +111,7 @@ impl Default for Names {
             free: Vec::new(),
             looked_up: Vec::new(),
             forgets: Forgets::new(),
+            evictions: 0,
             pressed: false,
         }
     }
@@ -156,6 +166,10 @@ impl Names {
         self.dentries[id.0].as_mut().expect("it is in use or cached")
     }
 
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions
+    }
+
     // Looking up.
 
     pub(super) fn find(&self, parent: DentryId, name: &[u8]) -> Option<Known> {
@@ -186,17 +200,15 @@ impl Names {
     }
 
     /// A fresh answer for a name that the cache does not have: makes or counts the inode and gives it the name.
-    pub(super) fn link(
-        &mut self,
-        parent: DentryId,
-        name: &Arc<[u8]>,
-        attr: &Attr,
-        entry: &Entry,
-        now: Time,
-    ) -> DentryId {
+    fn link(&mut self, parent: DentryId, name: &Arc<[u8]>, attr: &Attr, entry: &Entry, seen: Seen) -> DentryId {
+        let now = seen.now;
+        let new = !self.inodes.contains_key(&attr.ino);
         let inode = self.inodes.entry(attr.ino).or_insert_with(|| Inode::new(attr.clone()));
         inode.lookups += 1;
-        self.set_attributes(attr, entry.attr_ttl, now);
+        // The answer to a request during which an inode was forgotten may be older than what that inode knew: the
+        // attributes that it brings a new inode are not relied on (fuse_change_attributes_common).
+        let doubtful = new && seen.evictions != self.evictions;
+        self.set_attributes(attr, if doubtful { Duration::ZERO } else { entry.attr_ttl }, now);
         let until = now.plus(entry.entry_ttl);
         // A directory has one dentry, which is found again though its name had been dropped (d_splice_alias).
         if attr.kind == Kind::Directory
@@ -218,21 +230,21 @@ impl Names {
         name: &Arc<[u8]>,
         attr: &Attr,
         entry: &Entry,
-        now: Time,
+        seen: Seen,
     ) -> DentryId {
         self.advise_plus(parent);
-        self.link(parent, name, attr, entry, now)
+        self.link(parent, name, attr, entry, seen)
     }
 
     /// One entry of a READDIRPLUS (fuse_direntplus_link). The name is not being looked up.
-    pub(super) fn link_listed(&mut self, parent: DentryId, name: &[u8], attr: &Attr, entry: &Entry, now: Time) {
+    pub(super) fn link_listed(&mut self, parent: DentryId, name: &[u8], attr: &Attr, entry: &Entry, seen: Seen) {
         match self.find(parent, name) {
-            Some(known) if known.ino == Some(attr.ino) => self.prolong(known.dentry, attr, entry, now),
+            Some(known) if known.ino == Some(attr.ino) => self.prolong(known.dentry, attr, entry, seen.now),
             known => {
                 if let Some(known) = known {
                     self.invalidate(known.dentry);
                 }
-                self.link(parent, &Arc::from(name), attr, entry, now);
+                self.link(parent, &Arc::from(name), attr, entry, seen);
             }
         }
         self.inodes.get_mut(&attr.ino).expect("linked just now").came_by_plus = true;
@@ -361,6 +373,7 @@ impl Names {
                 let lookups = inode.lookups;
                 self.inodes.remove(&ino);
                 self.forgets.push_back((ino, lookups));
+                self.evictions += 1;
             }
         }
         self.let_go(dentry.parent);

@@ -7,8 +7,14 @@ use std::ops::Range;
 
 use super::pages::Pages;
 
+/// What a read asks for at a time at least, when nothing runs ahead of it (bdi->io_pages).
+const OPTIMAL_PAGES: u64 = 32;
 /// Faults that miss so much more often than they hit end readahead for mappings (MMAP_LOTSAMISS).
 const MAPPED_MISSES_MAX: u32 = 100;
+
+/// Windows that are read before they are needed end on a multiple of so many pages (ra->order, which FUSE never raises
+/// above its first step).
+const ASYNC_ALIGN: u64 = 4;
 
 /// Of one `struct file` (struct file_ra_state).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +41,6 @@ pub(super) struct Window {
 pub(super) struct Limits {
     /// bdi->ra_pages
     pub(super) readahead: u64,
-    /// Without readahead a read asks for so many at most.
-    pub(super) unread: u64,
     /// Of the file.
     pub(super) file: u64,
 }
@@ -50,7 +54,7 @@ impl Readahead {
     /// A read of `wanted` pages misses the first of them, `index` (page_cache_sync_ra).
     pub(super) fn on_miss(&mut self, index: u64, wanted: u64, limits: Limits, pages: &Pages) -> Option<Window> {
         if self.random || limits.readahead == 0 {
-            return window(index, wanted.min(limits.unread), 0, limits.file);
+            return window(index, wanted.min(limits.readahead.max(OPTIMAL_PAGES)), 0, limits.file);
         }
         let most = limits.readahead;
         let since = self.previous.map(|end| index.wrapping_sub(end / super::pages::PAGE_BYTES));
@@ -86,6 +90,11 @@ impl Readahead {
             let start = pages.next_absent(index + 1, index + 1 + most)?;
             self.start = start;
             self.size = next_size(start - index + wanted, most);
+        }
+        // It ends on a boundary of the folios that it would have, were they large.
+        let end = (self.start + self.size) / ASYNC_ALIGN * ASYNC_ALIGN;
+        if end > self.start {
+            self.size = end - self.start;
         }
         self.async_size = self.size;
         self.window(limits)
@@ -154,7 +163,7 @@ mod tests {
     use super::{Limits, Readahead, Window};
     use crate::kernel::pages::{PAGE_BYTES, Pages};
 
-    const LIMITS: Limits = Limits { readahead: 32, unread: 256, file: 1000 };
+    const LIMITS: Limits = Limits { readahead: 32, file: 1000 };
 
     #[test]
     fn a_sequential_reader_is_given_windows_that_double() {
@@ -164,6 +173,15 @@ mod tests {
         assert_eq!(ahead.on_mark(4, 1, LIMITS, &pages), Some(Window { pages: 12..28, mark: Some(12) }));
         assert_eq!(ahead.on_mark(12, 1, LIMITS, &pages), Some(Window { pages: 28..60, mark: Some(28) }));
         assert_eq!(ahead.on_mark(28, 1, LIMITS, &pages), Some(Window { pages: 60..92, mark: Some(60) }));
+    }
+
+    #[test]
+    fn a_window_that_would_end_anywhere_ends_at_a_boundary() {
+        let (mut ahead, pages) = (Readahead::default(), Pages::default());
+        ahead.read_to(27 * PAGE_BYTES);
+        assert_eq!(ahead.on_miss(27, 3, LIMITS, &pages), Some(Window { pages: 27..35, mark: Some(30) }));
+        assert_eq!(ahead.on_mark(30, 12, LIMITS, &pages), Some(Window { pages: 35..48, mark: Some(35) }));
+        assert_eq!(ahead.on_mark(35, 7, LIMITS, &pages), Some(Window { pages: 48..72, mark: Some(48) }));
     }
 
     #[test]

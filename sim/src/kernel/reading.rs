@@ -141,11 +141,7 @@ impl Kernel {
     pub(super) fn limits(&self, ino: Ino) -> Limits {
         let config = &self.shared.config;
         let size = self.with(|state| state.names.inode(ino).attr.size);
-        Limits {
-            readahead: config.readahead_bytes / PAGE_BYTES,
-            unread: config.read_bytes_max / PAGE_BYTES,
-            file: size.div_ceil(PAGE_BYTES),
-        }
+        Limits { readahead: config.readahead_bytes / PAGE_BYTES, file: size.div_ceil(PAGE_BYTES) }
     }
 }
 

@@ -93,21 +93,17 @@ impl Kernel {
         });
     }
 
-    /// Tells the core what has been forgotten: in batches, and where nothing hurries, later and in any order of batches.
+    /// Tells the core what has been forgotten: after whatever the thread sends next, in batches, and where nothing
+    /// hurries, in any order of batches.
     pub(super) fn tell_forgets(&self) {
-        if !self.shared.config.unhurried {
-            while let Some((ino, count)) = self.with_forgets(|forgets| forgets.pop_front()) {
-                self.forget(ino, count);
-            }
-            return;
-        }
         if self.with_state(|state| std::mem::replace(&mut state.forgetting, true)) {
             return;
         }
         let kernel = self.clone();
         self.shared.handle.spawn("kernel", async move {
             kernel.linger().await;
-            let most = 1 + kernel.shared.rng.below(FORGET_BATCH_MAX) as usize;
+            let calm = !kernel.shared.config.unhurried;
+            let most = if calm { usize::MAX } else { 1 + kernel.shared.rng.below(FORGET_BATCH_MAX) as usize };
             let batch: Vec<_> = kernel.with_state(|state| {
                 state.forgetting = false;
                 let waiting = state.names.forgets.len();

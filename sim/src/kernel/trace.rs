@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use holdfast::error::FsError;
-use holdfast::op::{DirEntry, Entry, Fh, Ino, Kind, Op, Reply, Whence};
+use holdfast::op::{Attr, DirEntry, Entry, Fh, Ino, Kind, Op, Reply, Whence};
 
 /// What was asked, in the order of asking, each with its answer once that has come.
 #[derive(Clone, Debug, Default)]
@@ -21,12 +21,20 @@ pub struct Trace {
 struct Line {
     asked: String,
     answered: Option<String>,
+    /// Of a LOOKUP.
+    looked_up: Option<Place>,
 }
+
+/// A name in a directory.
+type Place = (Ino, Vec<u8>);
 
 /// The names that stand for numbers.
 #[derive(Clone, Debug, Default)]
 struct Shown {
     inodes: BTreeMap<Ino, usize>,
+    inodes_named: usize,
+    /// What was found since lines were taken.
+    found: BTreeMap<Place, Attr>,
     handles: BTreeMap<Fh, usize>,
 }
 
@@ -34,21 +42,26 @@ impl Trace {
     /// What to name to [`Trace::answered`].
     pub fn asked(&mut self, op: &Op) -> usize {
         let asked = self.shown.op(op);
-        self.lines.push(Line { asked, answered: None });
+        let looked_up = match op {
+            Op::Lookup { parent, name } => Some((*parent, name.clone())),
+            _ => None,
+        };
+        self.lines.push(Line { asked, answered: None, looked_up });
         self.taken + self.lines.len() - 1
     }
 
     pub fn answered(&mut self, at: usize, outcome: &Result<Reply, FsError>) {
-        let answered = self.shown.outcome(outcome);
-        if let Some(line) = at.checked_sub(self.taken).and_then(|at| self.lines.get_mut(at)) {
-            line.answered = Some(answered);
+        let Some(line) = at.checked_sub(self.taken).and_then(|at| self.lines.get_mut(at)) else { return };
+        if let Some(place) = line.looked_up.take() {
+            self.shown.look_up_found(place, outcome);
         }
+        line.answered = Some(self.shown.outcome(outcome));
     }
 
     /// A request whose answer nobody looks at, and which is never refused.
     pub fn told(&mut self, op: &Op) {
         let asked = self.shown.op(op);
-        self.lines.push(Line { asked, answered: Some("done".to_string()) });
+        self.lines.push(Line { asked, answered: Some("done".to_string()), looked_up: None });
     }
 
     /// Whether something is yet to be answered.
@@ -67,6 +80,7 @@ impl Trace {
     /// Takes the lines so far; names stay given.
     pub fn take_lines(&mut self) -> Vec<String> {
         self.taken += self.lines.len();
+        self.shown.found.clear();
         std::mem::take(&mut self.lines).into_iter().map(Line::shown).collect()
     }
 }
@@ -85,9 +99,27 @@ impl Shown {
         // The root is there from the start.
         if self.inodes.is_empty() {
             self.inodes.insert(Ino::ROOT, 1);
+            self.inodes_named = 1;
         }
-        let next = self.inodes.len() + 1;
-        format!("i{}", self.inodes.entry(ino).or_insert(next))
+        let named = self.inodes.entry(ino).or_insert_with(|| {
+            self.inodes_named += 1;
+            self.inodes_named
+        });
+        format!("i{named}")
+    }
+
+    /// Linux forgets an inode that it did not expect and looks its name up again, both at once: whether the core sees it
+    /// forgotten first, and gives it another number, is chance. Either number goes by one name.
+    fn look_up_found(&mut self, place: Place, outcome: &Result<Reply, FsError>) {
+        let Ok(Reply::Entry(Entry { attr: Some(attr), .. })) = outcome else { return };
+        if let Some(before) = self.found.get(&place)
+            && !self.inodes.contains_key(&attr.ino)
+            && (before.kind, before.size) == (attr.kind, attr.size)
+            && let Some(named) = self.inodes.get(&before.ino).copied()
+        {
+            self.inodes.insert(attr.ino, named);
+        }
+        self.found.insert(place, attr.clone());
     }
 
     fn fh(&mut self, fh: Fh) -> String {

@@ -9,7 +9,7 @@ use holdfast::error::Errno;
 use holdfast::op::{Entry, Ino, Kind, Op, Reply};
 
 use super::ELOOP;
-use super::names::{DentryId, Held, Known};
+use super::names::{DentryId, Held, Known, Seen};
 use super::system_call::Thread;
 
 /// MAXSYMLINKS
@@ -169,15 +169,16 @@ impl Thread {
             return Ok(None);
         }
         let ending = LookUp { thread: self, parent, name };
+        let evictions = self.kernel.with(|state| state.names.evictions());
         let entry = self.look_up(at.ino(), name).await?;
-        let now = self.kernel.now();
+        let seen = Seen { now: self.kernel.now(), evictions };
         let found = self.kernel.with(|state| match &entry.attr {
             Some(attr) => {
-                let dentry = state.names.link_looked_up(parent, name, attr, &entry, now);
+                let dentry = state.names.link_looked_up(parent, name, attr, &entry, seen);
                 Ok(Some(Held::new(&self.kernel, &mut state.names, dentry)))
             }
             None => {
-                state.names.link_negative(parent, name, entry.entry_ttl, now);
+                state.names.link_negative(parent, name, entry.entry_ttl, seen.now);
                 Err(Errno::ENOENT)
             }
         });
