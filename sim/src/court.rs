@@ -16,11 +16,12 @@ use holdfast::op::{Attr, Ino};
 
 use crate::content::Mismatch;
 use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
-use crate::history::{History, Published};
+use crate::history::{Change, History, Published};
 use crate::kernel::Listed;
+use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
 use crate::scenario::OpId;
-use crate::store::{SimStore, Suffered};
+use crate::store::{FaultKind, SimStore, Suffered};
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,6 +196,13 @@ impl Truth {
         self.poor_disk = false;
     }
 
+    /// Whether the service may have said something untrue that what is seen within `since..=until` rests on.
+    pub fn was_lied_to(&self, since: Time, until: Time) -> bool {
+        // What a name or an inode was told is kept for a TTL, and by its content as long as it is open.
+        let since = Time(since.0.saturating_sub(self.config.deadline + self.config.metadata_ttl));
+        self.lies && self.store.has_suffered(since, until, &is_lie)
+    }
+
     /// Whether something that `fits` went wrong within `since..=until`.
     pub fn has_suffered(&self, since: Time, until: Time, fits: &dyn Fn(&Suffered) -> bool) -> bool {
         let since = self.calm_since.map_or(since, |calm| since.max(calm));
@@ -213,6 +221,16 @@ impl Truth {
         key
     }
 
+    /// Whether a symbolic link was ever on the way to a key: what is found there may be elsewhere.
+    pub fn is_linked(&self, key: &str) -> bool {
+        let ends = key.match_indices('/').map(|(at, _)| at).chain([key.len()]);
+        let mut names = ends.map(|end| &key[..end]);
+        names.any(|name| {
+            let link = |change: &Change| change.now.as_ref().is_some_and(|content| content.version == LINK);
+            self.history.look(name, |changes| changes.iter().any(link))
+        })
+    }
+
     /// The content that an open file must give.
     pub fn published(&self, file: FileId) -> Option<(&Held, &Published)> {
         let held = self.files.get(&file)?;
@@ -221,6 +239,7 @@ impl Truth {
 
     /// Whether there was a directory of this name, implied by keys or marked, at some moment.
     pub fn was_directory(&self, key: &str, from: Time, until: Time) -> bool {
+        let key = key.trim_end_matches('/');
         if key == self.config.prefix.trim_end_matches('/') {
             return true;
         }
@@ -234,6 +253,26 @@ impl Truth {
         let beneath = format!("{key}/");
         let remained = self.history.any_under(&beneath, |_, changes| !absent(changes));
         !remained && self.history.look(key, absent)
+    }
+}
+
+fn is_lie(suffered: &Suffered) -> bool {
+    use holdfast::env::store::ErrorKind::{InvalidRange, NotFound, PreconditionFailed};
+    match suffered {
+        Suffered::Fault(FaultKind::Refused(error)) => {
+            matches!(error.kind, NotFound | PreconditionFailed | InvalidRange)
+        }
+        Suffered::Fault(what) => matches!(
+            what,
+            FaultKind::EtagWrong
+                | FaultKind::SizeWrong(_)
+                | FaultKind::ModifiedSkewed(_)
+                | FaultKind::PageRepeats
+                | FaultKind::PageGoesBack
+                | FaultKind::PageTokenDropped
+                | FaultKind::PageTokenLoops
+        ),
+        Suffered::Outage => false,
     }
 }
 
@@ -299,15 +338,25 @@ impl Court {
     }
 
     /// Writes a new open file down; what it promised is found by its ETag.
-    pub fn opened(&self, seat: Seat, key: String, ino: Ino, etag: &str) -> (FileId, Option<Published>) {
+    pub fn opened(&self, seat: Seat, key: String, ino: Ino, etag: &str) -> (FileId, Arc<str>, Option<Published>) {
         let mut inner = locked(&self.inner);
         let truth = &mut inner.truth;
         truth.next_file += 1;
         let file = FileId(truth.next_file);
-        let published = truth.history.with_etag(&key, etag);
+        let mut key = key;
+        let mut published = truth.history.with_etag(&key, etag);
+        if truth.is_linked(&key) {
+            // Which of the keys it led to, the ETag tells.
+            let keys = truth.history.keys();
+            let found = keys.iter().find_map(|key| Some((key, truth.history.with_etag(key.as_str(), etag)?)));
+            if let Some((target, content)) = found {
+                (key, published) = (target.to_string(), Some(content));
+            }
+        }
+        let name: Arc<str> = key.as_str().into();
         let held = Held { seat, key, ino, published: published.clone(), opened_at: self.handle.now() };
         truth.files.insert(file, held);
-        (file, published)
+        (file, name, published)
     }
 
     /// Judges one sight.

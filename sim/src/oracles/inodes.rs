@@ -33,6 +33,7 @@ impl Oracle for Inodes {
             What::Stat { key, attr } => {
                 if let Some((of, _)) = self.0.get(&(sight.seat.mount, attr.ino))
                     && of != key
+                    && !truth.is_linked(key)
                 {
                     verdict(format!("{:?} was opened as {of} and is shown as {key}", attr.ino));
                 }

@@ -30,7 +30,7 @@ impl Oracle for Monotonic {
             }
             What::Stat { key, attr } if attr.kind == holdfast::op::Kind::File && !truth.clock_lies => {
                 let same = |now: &Published| now.size == attr.size && now.last_modified == attr.mtime;
-                if !truth.config.posix_metadata {
+                if !truth.config.posix_metadata && !truth.is_linked(key) {
                     self.judge(truth, sight, key, same, verdict);
                 }
             }

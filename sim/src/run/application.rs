@@ -105,15 +105,17 @@ impl Application {
             }
             Call::Dup { file, to } => {
                 if let Some(file) = self.file(*file) {
+                    let copy = process.dup(file);
                     self.vacate(&process, *to).await;
-                    self.table[usize::from(*to)] = Some(Entry::File(process.dup(file)));
+                    self.table[usize::from(*to)] = Some(Entry::File(copy));
                 }
             }
             Call::Close { file } => self.vacate(&process, *file).await,
             Call::Map { file, to } => {
                 if let Some(file) = self.file(*file) {
+                    let mapping = process.map(file);
                     self.vacate(&process, *to).await;
-                    self.table[usize::from(*to)] = Some(Entry::Mapping(process.map(file)));
+                    self.table[usize::from(*to)] = Some(Entry::Mapping(mapping));
                 }
             }
             Call::Touch { map, at, len } => {

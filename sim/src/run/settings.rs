@@ -100,6 +100,11 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
             fault.what,
             FaultSpec::EtagWrong
                 | FaultSpec::SizeWrong { .. }
+                | FaultSpec::ModifiedSkewed { .. }
+                | FaultSpec::PageRepeats
+                | FaultSpec::PageGoesBack
+                | FaultSpec::PageTokenDropped
+                | FaultSpec::PageTokenLoops
                 | FaultSpec::Refused { error: NotFound | PreconditionFailed | InvalidRange, .. }
         )
     });
