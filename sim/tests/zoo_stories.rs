@@ -13,7 +13,7 @@ use holdfast::error::Errno;
 use holdfast::op::{Attr, Caller, Entry, Ino, Kind as FileKind, Op, OpenMode, Reply};
 use holdfast::zoo::{Bug, release};
 use holdfast_sim::disk::{DiskFault, DiskOp};
-use holdfast_sim::{FaultKind, KIB, MIB, Matcher, Mutation, World, WorldConfig, get, head, version};
+use holdfast_sim::{FaultKind, KIB, MIB, Matcher, Mutation, World, WorldConfig, get, head, list, version};
 
 const STORIES: &[(Bug, fn())] = &[
     (Bug::SiblingHidesDirectory, siblings_sort_before_a_directory),
@@ -53,6 +53,12 @@ const STORIES: &[(Bug, fn())] = &[
     (Bug::AllowanceTakenTwice, two_anchors_bring_the_same_bytes),
     (Bug::QueuedBytesOvertaken, a_lifeboat_is_refused_after_a_while),
     (Bug::ClaimedLengthBelieved, a_lane_dies_in_the_middle_of_an_extent),
+    (Bug::FirstCloseLetsGo, one_of_two_handles_is_closed),
+    (Bug::ShortBodyIsEndOfFile, a_body_ends_early),
+    (Bug::FailedPageEndsListing, a_page_is_denied),
+    (Bug::KeptAnchorNeverBegun, a_film_is_begun_again_with_hold_full),
+    (Bug::ReleaseForgetsTheContent, a_closed_film_costs_no_connection),
+    (Bug::VersionFromLookupBytesFromGet, a_film_is_replaced_between_its_lookup_and_its_get),
 ];
 
 #[test]
@@ -252,7 +258,34 @@ fn attributes_of_a_listed_version_that_is_history() {
     w.ask(Op::Releasedir { ino: Ino::ROOT, fh }).expect("released");
 }
 
+fn a_page_is_denied() {
+    let mut w = World::calm();
+    for n in 0..2500 {
+        w.s3().put(format!("name-{n:05}"), version(1), 16);
+    }
+    w.s3().fault(list("").nth(2), FaultKind::refused(ErrorKind::AccessDenied));
+    assert_eq!(w.app().readdir("/"), Err(Errno::EACCES));
+}
+
 // Opens.
+
+fn a_film_is_replaced_between_its_lookup_and_its_get() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 5 * MIB);
+    w.app().stat("/film").expect("there");
+    w.s3().before(get("film").nth(1), Mutation::put("film", version(2), 5 * MIB));
+    assert_eq!(w.app().cat("/film"), Ok(version(2)));
+}
+
+fn a_closed_film_costs_no_connection() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 24 * MIB);
+    let film = w.app().open("/film");
+    w.app().read(film, 0..MIB);
+    w.app().close(film);
+    w.wait(seconds(1));
+    assert_eq!(w.s3().bodies_open(), 0);
+}
 
 /// A film whose open, past the kernel, was told that there is a newer version.
 fn pinned(config: WorldConfig) -> (World, Ino) {
@@ -341,6 +374,13 @@ fn an_open_overlaps_the_last_close() {
 }
 
 // Reads.
+
+fn a_body_ends_early() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 24 * MIB);
+    w.s3().fault(get("film").nth(1), FaultKind::BodyEnds { after: 5 * MIB + 13 });
+    assert_eq!(w.app().cat("/film"), Ok(version(1)));
+}
 
 fn a_seek_back_does_not_wait() {
     let mut w = World::calm();
@@ -504,6 +544,26 @@ fn a_note_is_read_while_it_is_spilled() {
         w.kernel().drop_pages();
         assert_eq!(w.app().pread(note, 0..4 * KIB), Ok(version(1)), "after {n} MiB of the film");
     }
+}
+
+fn one_of_two_handles_is_closed() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 24 * MIB);
+    let (first, second) = (w.app().open("/film"), w.app().open("/film"));
+    w.app().read(first, 0..MIB);
+    w.app().close(first);
+    w.s3().replace("film", version(2), 24 * MIB);
+    assert_eq!(w.app().read_to_end(second), Ok(version(1)));
+}
+
+fn a_film_is_begun_again_with_hold_full() {
+    let mut w = World::new(little_memory().mounted(|mount| mount.hold = Hold::Full));
+    w.s3().put("film", version(1), 128 * MIB);
+    let film = w.app().open("/film");
+    w.app().read(film, 0..120 * MIB);
+    w.kernel().drop_pages();
+    w.s3().replace("film", version(2), 24 * MIB);
+    assert_eq!(w.app().pread(film, 0..MIB), Ok(version(1)));
 }
 
 fn two_anchors_bring_the_same_bytes() {
