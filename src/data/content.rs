@@ -270,10 +270,11 @@ impl<E: Env> Content<E> {
                     }
                     if zoo::has(Bug::ShortBodyIsEndOfFile) && self.inner.lock().stream(id).is_none() {
                         let inner = self.inner.lock();
-                        let here = inner.held_until(offset).map_or(offset, |here| here.min(end));
-                        if let Ok(Gathered::One(slice)) = inner.gather(offset..here) {
-                            return Ok(Bytes::from_owner(slice));
-                        }
+                        let Err(missing) = inner.gather(offset..end) else { continue };
+                        return Ok(match inner.gather(offset..missing) {
+                            Ok(Gathered::One(slice)) => Bytes::from_owner(slice),
+                            Ok(Gathered::Many(_)) | Err(_) => Bytes::new(),
+                        });
                     }
                 }
             }
