@@ -275,6 +275,9 @@ impl Process {
         let began = self.court.now();
         let asked = end - offset;
         let touched = self.kernel.touch(mapping, offset, asked).await;
+        // A failed page fault is a SIGBUS, whatever the errno was.
+        let reason = if self.court.was_replaced(open.id) { Errno::ESTALE } else { Errno::EIO };
+        let touched = touched.map_err(|errno| if errno == kernel::SIGBUS { reason } else { errno });
         let pieces = self.check("page fault", began, On::File { file: open.id, offset, len: asked }, touched)?;
         self.see_bytes(&open, began, offset, asked, &pieces.to_vec());
         Ok(open.version())

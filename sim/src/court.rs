@@ -59,6 +59,8 @@ pub struct FileId(pub u64);
 pub struct Held {
     pub seat: Seat,
     pub key: String,
+    /// It was found by way of a symbolic link: then `key` is a guess by its ETag.
+    pub linked: bool,
     pub ino: Ino,
     /// `None`: nobody ever published its ETag, which was reported.
     pub published: Option<Published>,
@@ -169,6 +171,8 @@ pub struct Truth {
     pub poor_disk: bool,
     /// Things go wrong in this world.
     pub faulty: bool,
+    /// They did, and are over.
+    pub weathered: bool,
     /// Answers may claim what is not so: another ETag, another size, that there is nothing.
     pub lies: bool,
     /// Last-Modified may be wrong.
@@ -191,6 +195,7 @@ pub struct Truth {
 impl Truth {
     /// From now on nothing explains a failure.
     pub fn weather_is_over(&mut self, now: Time) {
+        self.weathered = self.faulty;
         self.calm_since = Some(now);
         self.faulty = false;
         self.poor_disk = false;
@@ -257,10 +262,11 @@ impl Truth {
 }
 
 fn is_lie(suffered: &Suffered) -> bool {
-    use holdfast::env::store::ErrorKind::{InvalidRange, NotFound, PreconditionFailed};
+    use holdfast::env::store::ErrorKind::{AccessDenied, InvalidRange, NotFound, PreconditionFailed};
     match suffered {
         Suffered::Fault(FaultKind::Refused(error)) => {
-            matches!(error.kind, NotFound | PreconditionFailed | InvalidRange)
+            // Where listing is denied, a look-up makes do with what a HEAD says.
+            matches!(error.kind, AccessDenied | NotFound | PreconditionFailed | InvalidRange)
         }
         Suffered::Fault(what) => matches!(
             what,
@@ -309,6 +315,7 @@ impl Court {
             config,
             poor_disk: true,
             faulty: true,
+            weathered: false,
             lies: true,
             clock_lies: false,
             purges: true,
@@ -345,7 +352,9 @@ impl Court {
         let file = FileId(truth.next_file);
         let mut key = key;
         let mut published = truth.history.with_etag(&key, etag);
-        if truth.is_linked(&key) {
+        let linked = truth.is_linked(&key);
+        let plain = published.as_ref().is_some_and(|content| content.version != LINK);
+        if linked && !plain && truth.config.posix_metadata {
             // Which of the keys it led to, the ETag tells.
             let keys = truth.history.keys();
             let found = keys.iter().find_map(|key| Some((key, truth.history.with_etag(key.as_str(), etag)?)));
@@ -354,7 +363,7 @@ impl Court {
             }
         }
         let name: Arc<str> = key.as_str().into();
-        let held = Held { seat, key, ino, published: published.clone(), opened_at: self.handle.now() };
+        let held = Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now() };
         truth.files.insert(file, held);
         (file, name, published)
     }
@@ -395,6 +404,13 @@ impl Court {
     /// Waits for the first finding.
     pub async fn first_finding(&self) {
         self.first.take().await;
+    }
+
+    /// Whether the object of an open file was replaced or deleted since it was opened.
+    pub fn was_replaced(&self, file: FileId) -> bool {
+        let truth = &locked(&self.inner).truth;
+        let Some(held) = truth.files.get(&file) else { return false };
+        truth.history.changes_within(&held.key, held.opened_at, self.handle.now()) > 0
     }
 
     /// System calls judged so far.

@@ -140,8 +140,11 @@ impl Thread {
         let Reply::Directory(entries) = self.request(read).await? else {
             self.kernel.violated("READDIR was answered with something else".to_string())
         };
+        // Linux counts the TTLs of a listing's names from when it links each, which is later if it must wait for a
+        // look-up of the same name. By then the answer may be older than it says; see the limits in docs/semantics.md.
+        let seen = Seen { now: self.kernel.now(), evictions };
         for entry in &entries {
-            self.link_listed(directory, entry, evictions).await;
+            self.link_listed(directory, entry, seen).await;
         }
         let listed = |entry: DirEntry| {
             let name = entry.name.to_string();
@@ -150,7 +153,7 @@ impl Thread {
         Ok(entries.into_iter().map(listed).collect())
     }
 
-    async fn link_listed(&self, directory: &OpenDirectory, listed: &DirEntry, evictions: u64) {
+    async fn link_listed(&self, directory: &OpenDirectory, listed: &DirEntry, seen: Seen) {
         let Some(entry) = &listed.entry else { return };
         let Some(attr) = &entry.attr else { return };
         if attr.ino != listed.ino {
@@ -160,7 +163,6 @@ impl Thread {
         let name = listed.name.as_bytes();
         // Whoever looks the name up right now is waited for, and its answer is then what the cache has.
         self.wait_for_look_up(parent, name).await;
-        let seen = Seen { now: self.kernel.now(), evictions };
         self.kernel.with(|state| state.names.link_listed(parent, name, attr, entry, seen));
     }
 }

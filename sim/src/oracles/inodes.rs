@@ -23,7 +23,7 @@ impl Oracle for Inodes {
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         match &sight.what {
             What::Opened { file, etag, .. } => {
-                let Some(held) = truth.files.get(file) else { return };
+                let Some(held) = truth.files.get(file).filter(|held| !held.linked) else { return };
                 let is = (held.key.clone(), (*etag).to_owned());
                 let was = self.0.entry((sight.seat.mount, held.ino)).or_insert_with(|| is.clone());
                 if *was != is {

@@ -25,6 +25,9 @@ impl Oracle for Monotonic {
         match &sight.what {
             What::Opened { file, .. } => {
                 let Some((held, published)) = truth.published(*file) else { return };
+                if held.linked {
+                    return;
+                }
                 let key = held.key.clone();
                 self.judge(truth, sight, &key, |now| now.etag == published.etag, verdict);
             }

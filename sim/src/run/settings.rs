@@ -95,7 +95,7 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
     let config = &scenario.config;
     truth.faulty = !scenario.faults.is_empty() || config.weather.body_idle_max_ms.is_some();
     truth.lies = scenario.faults.iter().any(|fault| {
-        use ErrorName::{InvalidRange, NotFound, PreconditionFailed};
+        use ErrorName::{AccessDenied, InvalidRange, NotFound, PreconditionFailed};
         matches!(
             fault.what,
             FaultSpec::EtagWrong
@@ -105,7 +105,7 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
                 | FaultSpec::PageGoesBack
                 | FaultSpec::PageTokenDropped
                 | FaultSpec::PageTokenLoops
-                | FaultSpec::Refused { error: NotFound | PreconditionFailed | InvalidRange, .. }
+                | FaultSpec::Refused { error: AccessDenied | NotFound | PreconditionFailed | InvalidRange, .. }
         )
     });
     truth.clock_lies = scenario.faults.iter().any(|fault| matches!(fault.what, FaultSpec::ModifiedSkewed { .. }));
