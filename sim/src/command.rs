@@ -1,9 +1,11 @@
 //! The subcommands, a file each.
 
+mod coverage;
 mod input;
 mod replay;
 mod run;
 mod shrink;
+mod zoo;
 
 use clap::Subcommand;
 
@@ -23,6 +25,10 @@ pub enum Command {
     Run(run::Options),
     /// Run one scenario again, and say what it does.
     Replay(replay::Options),
+    /// Release the core's deliberate bugs, one at a time, and see which are found.
+    Zoo(zoo::Options),
+    /// Which lines of the core, and which of its marks, simulation reaches.
+    Coverage(coverage::Options),
     /// Make a failing scenario as small as it gets.
     Shrink(shrink::Options),
 }
@@ -32,6 +38,8 @@ pub fn execute(command: Command) -> Result<Verdict, Misuse> {
     std::panic::set_hook(Box::new(|_| {}));
     match command {
         Command::Run(options) => run::execute(&options),
+        Command::Zoo(options) => zoo::execute(&options),
+        Command::Coverage(options) => coverage::execute(&options),
         Command::Replay(options) => replay::execute(&options),
         Command::Shrink(options) => shrink::execute(&options),
     }

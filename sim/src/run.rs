@@ -15,6 +15,7 @@ use holdfast::env::Time;
 use holdfast::marks::{self, Mark};
 
 use crate::court::{Court, Finding, Seat};
+use crate::executor::Limits;
 use crate::scenario::{AppOp, Scenario};
 use crate::world::World;
 use application::Application;
@@ -52,11 +53,15 @@ pub struct Figures {
 /// How long a mount at rest may take to let go of what it no longer needs: the longest back-off, and then some.
 const SETTLE: Duration = Duration::from_secs(120);
 
+/// A thousand times what the longest scenario needs; what goes beyond spins.
+const LIMITS: Limits = Limits { polls_max: 3_000_000, time_max: Duration::from_secs(30 * 24 * 3600) };
+
 /// Runs a scenario that [`crate::scenario::check`] has found in order.
 pub fn run(scenario: &Scenario) -> Outcome {
     // What earlier runs on this thread reached is not this one's.
     marks::take();
     let mut world = World::new(settings::world_config(&scenario.config));
+    world.set_limits(LIMITS);
     let court = world.court().clone();
     court.inform(|truth| settings::inform(truth, scenario));
     let causes = Causes::new(&world);

@@ -24,7 +24,7 @@ use crate::app::{App, Process};
 use crate::court::{Court, Manner, Rest, Seat, Sight, What};
 use crate::disk::{DiskConfig, SimDisk};
 use crate::env::SimEnv;
-use crate::executor::{Executor, Policy, SimHandle, Stuck, TaskPanic};
+use crate::executor::{Executor, Limits, Policy, SimHandle, Stuck, TaskPanic};
 use crate::history::History;
 use crate::kernel::{Kernel, KernelConfig};
 use crate::store::{SimStore, StoreConfig};
@@ -287,6 +287,10 @@ impl World {
 }
 
 impl World {
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.exec.set_limits(limits);
+    }
+
     /// Lets time pass; what keeps it from passing is answered.
     pub fn try_wait(&mut self, duration: Duration) -> Result<(), Stuck> {
         self.exec.run_for(duration)

@@ -57,7 +57,7 @@ pub const ORACLES: &[&str] = &[
     "inode-hygiene",
     "panic",
     // The same seed ran differently.
-    "hash",
+    "hashes",
 ];
 
 const fn aimed(bug: Bug, id: &'static str, sentence: &'static str, expected: &'static [&'static str]) -> Animal {
@@ -182,12 +182,12 @@ pub const ZOO: &[Animal] = &[
         "Failures long ago, made good since, count towards the deadline.",
         &["errno"],
     ),
-    aimed(Bug::JitterFromOutside, "jitter-from-outside", "Back-off draws its randomness past the seams.", &["hash"]),
+    aimed(Bug::JitterFromOutside, "jitter-from-outside", "Back-off draws its randomness past the seams.", &["hashes"]),
     aimed(
         Bug::SweptInOrderOfAddresses,
         "swept-in-order-of-addresses",
         "Memory is swept in the order of addresses.",
-        &["hash"],
+        &["hashes"],
     ),
     history(
         Bug::MemoryNeverSwept,

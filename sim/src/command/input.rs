@@ -22,8 +22,8 @@ pub struct Source {
 pub struct Input {
     #[command(flatten)]
     pub source: Source,
-    /// What sort of scenarios: swarm, fair, storm, pauses, listing, tiny
-    #[arg(long, default_value = "swarm", value_parser = profile)]
+    /// What sort of scenarios: mixed, swarm, fair, storm, pauses, listing, tiny
+    #[arg(long, default_value = "mixed", value_parser = profile)]
     pub profile: Profile,
 }
 

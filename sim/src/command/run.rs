@@ -1,5 +1,8 @@
 //! `run`: fresh scenarios, one seed after another, on as many threads as asked.
 
+// The command line lives in real time.
+#![allow(clippy::disallowed_methods)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -30,8 +33,8 @@ pub struct Options {
     /// Threads; each runs scenarios of its own
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// What sort of scenarios: swarm, fair, storm, pauses, listing, tiny
-    #[arg(long, default_value = "swarm", value_parser = profile)]
+    /// What sort of scenarios: mixed, swarm, fair, storm, pauses, listing, tiny
+    #[arg(long, default_value = "mixed", value_parser = profile)]
     profile: Profile,
     /// Run one of so many seeds twice, and compare
     #[arg(long, default_value_t = 100)]
@@ -63,7 +66,7 @@ pub fn execute(options: &Options) -> Result<Verdict, Misuse> {
         for _ in 0..options.jobs.max(1) {
             scope.spawn(|| work(options, &next, &stop, until, &total));
         }
-        watch(options, &stop, began, &total);
+        watch(&stop, began, &total);
     });
     let total = total.into_inner().expect("no thread panics while it adds up");
     progress(&total, began);
@@ -86,7 +89,7 @@ fn work(options: &Options, next: &AtomicU64, stop: &AtomicBool, until: Option<In
             break;
         }
         let scenario = of_seed(seed, options.profile).scenario;
-        let twice = options.twice_every > 0 && seed % options.twice_every == 0;
+        let twice = options.twice_every > 0 && seed.is_multiple_of(options.twice_every);
         let outcome = if twice { run::run_twice(&scenario) } else { run::run(&scenario) };
         let failed = !outcome.findings.is_empty();
         add(&mut total.lock().expect("no thread panics while it adds up"), seed, outcome);
@@ -116,7 +119,7 @@ fn add(total: &mut Total, seed: u64, outcome: Outcome) {
 }
 
 /// A line every few seconds, until the work is done.
-fn watch(options: &Options, stop: &AtomicBool, began: Instant, total: &Mutex<Total>) {
+fn watch(stop: &AtomicBool, began: Instant, total: &Mutex<Total>) {
     let mut shown = began;
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(50));
@@ -125,7 +128,6 @@ fn watch(options: &Options, stop: &AtomicBool, began: Instant, total: &Mutex<Tot
             progress(&total.lock().expect("no thread panics while it adds up"), began);
         }
     }
-    let _ = options;
 }
 
 fn progress(total: &Total, began: Instant) {
@@ -179,7 +181,6 @@ fn report(options: &Options, mut findings: Vec<(u64, Finding)>) -> Result<(), Mi
     Ok(())
 }
 
-#[allow(clippy::disallowed_methods)]
 fn now() -> Instant {
     Instant::now()
 }

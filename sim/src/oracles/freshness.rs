@@ -61,10 +61,10 @@ impl Oracle for Freshness {
                     ));
                 }
             }
-            What::Stat { key, attr } if attr.kind == Kind::Directory => {
-                if !truth.was_directory(key, before(sight.began, ttl), sight.ended) {
-                    verdict(format!("{key} was called a directory, but nothing was beneath it within {ttl:?} before"));
-                }
+            What::Stat { key, attr }
+                if attr.kind == Kind::Directory && !truth.was_directory(key, before(sight.began, ttl), sight.ended) =>
+            {
+                verdict(format!("{key} was called a directory, but nothing was beneath it within {ttl:?} before"));
             }
             _ => {}
         }

@@ -13,7 +13,7 @@ pub struct Inodes(BTreeMap<(u8, Ino), (String, String)>);
 
 impl Oracle for Inodes {
     fn id(&self) -> OracleId {
-        "inodes"
+        "inode-hygiene"
     }
 
     fn sentence(&self) -> &'static str {

@@ -22,8 +22,10 @@ use draw::Draw;
 /// What sort of scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// Any.
+    /// All of the others.
     #[default]
+    Mixed,
+    /// Whole features and kinds of faults are left out of each.
     Swarm,
     /// Nothing fails; only other clients are at work.
     Fair,
@@ -38,10 +40,12 @@ pub enum Profile {
 }
 
 impl Profile {
-    pub const ALL: &[Profile] = &[Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Tiny];
+    pub const ALL: &[Profile] =
+        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Tiny];
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Mixed => "mixed",
             Self::Swarm => "swarm",
             Self::Fair => "fair",
             Self::Storm => "storm",
@@ -90,6 +94,17 @@ fn of_rng(rng: TestRng, profile: Profile) -> Scenario {
 }
 
 fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
+    let profile = match profile {
+        Profile::Mixed => draw.weigh(&[
+            (4, Profile::Swarm),
+            (2, Profile::Fair),
+            (1, Profile::Storm),
+            (1, Profile::Pauses),
+            (1, Profile::Listing),
+            (1, Profile::Tiny),
+        ]),
+        one => one,
+    };
     let mut scenario = Scenario { config: setting::config(profile, draw), ..Scenario::default() };
     scenario.ops = ops::ops(profile, &scenario.config, draw);
     scenario.faults = faults::faults(profile, &mut scenario.config, &scenario.ops, draw);

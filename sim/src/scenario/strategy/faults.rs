@@ -57,8 +57,8 @@ pub(super) fn faults(
         Profile::Fair => 0,
         Profile::Storm => draw.within(5, 40),
         Profile::Tiny => draw.below(2),
-        Profile::Swarm | Profile::Pauses | Profile::Listing if draw.chance(2, 5) => 0,
-        Profile::Swarm | Profile::Pauses | Profile::Listing => draw.within(1, 15),
+        Profile::Mixed | Profile::Swarm | Profile::Pauses | Profile::Listing if draw.chance(2, 5) => 0,
+        Profile::Mixed | Profile::Swarm | Profile::Pauses | Profile::Listing => draw.within(1, 15),
     };
     let sorts = draw.some(SORTS, 1, 4);
     let mut faults: Vec<FaultAt> = Vec::new();
