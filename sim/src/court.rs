@@ -134,6 +134,8 @@ pub enum What<'a> {
         oracle: OracleId,
         message: String,
     },
+    /// The mount died, and another was started in its place.
+    Crashed,
     /// Everything is closed and forgotten, and time has passed.
     Rest(Rest),
     Stuck(&'a Stuck),

@@ -15,8 +15,8 @@ use holdfast::env::Time;
 use holdfast::marks::{self, Mark};
 
 use crate::court::{Court, Finding, Seat};
-use crate::executor::Limits;
-use crate::scenario::{AppOp, Scenario};
+use crate::executor::{Choice, Explorer, ExplorerBounds, Limits};
+use crate::scenario::{AppOp, Scenario, Schedule};
 use crate::world::World;
 use application::Application;
 use causes::Causes;
@@ -31,6 +31,8 @@ pub struct Outcome {
     /// Of all events. Equal for equal scenarios.
     pub hash: u64,
     pub figures: Figures,
+    /// Of a scenario whose schedule is a script: what was chosen, of how many.
+    pub choices: Vec<Choice>,
     /// How often each point of the core was reached.
     pub marks: Vec<(Mark, u64)>,
 }
@@ -62,6 +64,9 @@ pub fn run(scenario: &Scenario) -> Outcome {
     marks::take();
     let mut world = World::new(settings::world_config(&scenario.config));
     world.set_limits(LIMITS);
+    if let Schedule::Script(script) = &scenario.config.schedule {
+        world.follow_script(script.clone());
+    }
     let court = world.court().clone();
     court.inform(|truth| settings::inform(truth, scenario));
     let causes = Causes::new(&world);
@@ -81,9 +86,10 @@ pub fn run(scenario: &Scenario) -> Outcome {
         simulated: world.now().0,
     };
     let hash = world.hash();
+    let choices = world.take_choices();
     // A world that found something may be in any state, destructors included.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(world)));
-    Outcome { findings: court.findings(), hash, figures, marks: marks::take() }
+    Outcome { findings: court.findings(), hash, choices, figures, marks: marks::take() }
 }
 
 /// The run itself, in its acts. Ends at the first finding.
@@ -184,6 +190,30 @@ fn visit_all(world: &World, scenario: &Scenario) -> impl Future<Output = ()> + u
             let _ = visitor.readdir("/").await;
         }
     }
+}
+
+/// Runs a scenario under every schedule within the bounds, until one of them finds something: for scenarios of at most
+/// about three operations. Answers that scenario, with the schedule as its script, and how many were run.
+pub fn explore(scenario: &Scenario, bounds: ExplorerBounds) -> (u64, Option<(Scenario, Outcome)>) {
+    let mut explorer = Explorer::new(bounds);
+    while let Some(script) = explorer.next_script() {
+        let mut candidate = scenario.clone();
+        candidate.config.schedule = Schedule::Script(script);
+        let mut outcome = run(&candidate);
+        if let Err(unlike) = explorer.learn(&outcome.choices) {
+            let at = Time(outcome.figures.simulated);
+            outcome.findings.push(Finding {
+                oracle: crate::oracles::HASHES.0,
+                message: unlike.to_string(),
+                at,
+                op: None,
+            });
+        }
+        if !outcome.findings.is_empty() {
+            return (explorer.explored(), Some((candidate, outcome)));
+        }
+    }
+    (explorer.explored(), None)
 }
 
 /// Runs a scenario twice, the second time on another heap, and reports where the two differ.

@@ -30,6 +30,8 @@ impl Oracle for Inodes {
                     verdict(format!("{:?} was {was:?} and is {is:?}", held.ino));
                 }
             }
+            // Numbers are of one mount, and it is another.
+            What::Crashed => self.0.retain(|(mount, _), _| *mount != sight.seat.mount),
             What::Stat { key, attr } => {
                 if let Some((of, _)) = self.0.get(&(sight.seat.mount, attr.ino))
                     && of != key

@@ -16,7 +16,7 @@ use crate::scenario::{
     Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, OpId, Point, RequestCause, RequestKind, Scenario,
 };
 use crate::store::{Event, Fault, FaultKind, Kind, Matcher, SimStore};
-use crate::world::World;
+use crate::world::{Machines, World};
 
 /// Clones are the same.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ struct Inner {
     store: SimStore,
     history: History,
     handle: SimHandle,
+    machines: Machines,
     /// What counts from an operation that has not begun.
     waiting: Mutex<(Vec<FaultAt>, Vec<MutationAt>)>,
     mutations: AtomicU64,
@@ -41,6 +42,7 @@ impl Causes {
             store: world.store().clone(),
             history: world.history().clone(),
             handle: world.handle(),
+            machines: world.machines().clone(),
             waiting: Mutex::default(),
             mutations: AtomicU64::new(0),
             mutations_in_flight: AtomicU64::new(0),
@@ -102,7 +104,11 @@ impl Causes {
                     this.inner.handle.sleep_until(Time(Duration::from_millis(ms))).await;
                     if !this.inner.over.load(Ordering::Relaxed) {
                         let now = this.inner.handle.now();
-                        this.apply(change, &mut this.inner.store.bucket(), now);
+                        // Not under the bucket's lock: what a dying mount drops may look at it.
+                        match change {
+                            Change::Crash { mount } => this.inner.machines.crash(mount),
+                            change => this.apply(change, &mut this.inner.store.bucket(), now),
+                        }
                     }
                 }),
                 Cause::Request(cause) => {
@@ -136,6 +142,7 @@ impl Causes {
             },
             Change::Delete { key } => Mutation::delete(key),
             Change::Purge { key } => Mutation::purge(key),
+            // Happens at a time only.
             Change::Crash { .. } => return,
         };
         self.inner.mutations.fetch_add(1, Ordering::Relaxed);
