@@ -84,6 +84,10 @@ impl Process {
         Self { op: Some(op), ..self.clone() }
     }
 
+    pub fn seat(&self) -> Seat {
+        self.seat
+    }
+
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
     }
@@ -104,7 +108,7 @@ impl Process {
         let etag = self.kernel.getxattr(&file, "user.s3.etag").await;
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
         let name: Arc<str> = key.as_str().into();
-        let (id, published) = self.court.opened(self.seat, key, file.ino(), &etag);
+        let (id, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
         self.see(self.seen_from(began), What::Opened { file: id, attr: &attr, etag: &etag });
         Ok(self.add(Open { file, id, key: name, published, position: Arc::default() }))

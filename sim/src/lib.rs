@@ -9,7 +9,8 @@
 //! - [`env`]: the seams of `holdfast::env`, made of [`store`] (S3 with faults), [`disk`] and [`rng`];
 //! - [`kernel`]: a small Linux in front of the core, and [`app`]: the applications on it, with their oracles;
 //! - [`content`]: object bytes that name their own key, version and offset;
-//! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when.
+//! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when;
+//! - [`recording`]: on demand, all that happened, as data and as text.
 //!
 //! Invariant: nothing here reads a real clock, a thread's identity, an address or a randomly seeded map.
 
@@ -23,6 +24,7 @@ pub mod history;
 pub mod kernel;
 pub mod mutation;
 pub mod oracles;
+pub mod recording;
 pub mod rng;
 pub mod run;
 pub mod scenario;

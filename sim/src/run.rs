@@ -15,6 +15,7 @@ use holdfast::env::Time;
 use holdfast::marks::{self, Mark};
 
 use crate::court::{Court, Finding, Seat};
+use crate::recording::Recording;
 use crate::scenario::{AppOp, Scenario};
 use crate::world::World;
 use application::Application;
@@ -54,9 +55,21 @@ const SETTLE: Duration = Duration::from_secs(120);
 
 /// Runs a scenario that [`crate::scenario::check`] has found in order.
 pub fn run(scenario: &Scenario) -> Outcome {
+    run_in(World::new(settings::world_config(&scenario.config)), scenario)
+}
+
+/// Runs it and writes down what happens.
+pub fn record(scenario: &Scenario) -> (Outcome, Recording) {
+    let world = World::new(settings::world_config(&scenario.config));
+    let recorder = world.record();
+    let outcome = run_in(world, scenario);
+    let recording = recorder.finish(outcome.findings.clone(), Time(outcome.figures.simulated));
+    (outcome, recording)
+}
+
+fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
     // What earlier runs on this thread reached is not this one's.
     marks::take();
-    let mut world = World::new(settings::world_config(&scenario.config));
     let court = world.court().clone();
     court.inform(|truth| settings::inform(truth, scenario));
     let causes = Causes::new(&world);
@@ -108,6 +121,9 @@ fn act(world: &mut World, scenario: &Scenario, causes: &Causes) {
         return;
     }
     court.inform(|truth| truth.weather_is_over(world.now()));
+    if let Some(recorder) = court.recorder() {
+        recorder.calm(world.now());
+    }
     let visit = visit_all(world, scenario);
     if !until_finding(world, &court, visit) {
         return;

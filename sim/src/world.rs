@@ -27,6 +27,7 @@ use crate::env::SimEnv;
 use crate::executor::{Executor, Policy, SimHandle, Stuck, TaskPanic};
 use crate::history::History;
 use crate::kernel::{Kernel, KernelConfig};
+use crate::recording::Recorder;
 use crate::store::{SimStore, StoreConfig};
 
 pub use outside::Outside;
@@ -127,7 +128,7 @@ impl World {
             // The first one's streams of random numbers are those of a world with one mount.
             let label = |what: &str| if n == 0 { what.to_owned() } else { format!("{what} {n}") };
             let disk = SimDisk::new(exec.handle(), disk.clone(), seed, &label("disk"));
-            let env = SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, &label("mount"));
+            let env = SimEnv::new(exec.handle(), store.of_mount(n), disk.clone(), seed, &label("mount"));
             let fs = Fs::new(env, mount.clone());
             let kernel = Kernel::new(fs, exec.handle(), kernel.clone(), seed ^ u64::from(n));
             let process = Process::new(kernel.clone(), court.clone(), Seat { mount: n, app: 0 });
@@ -192,6 +193,15 @@ impl World {
     /// A process of its own on one of the machines.
     pub fn process_at(&self, seat: Seat) -> Process {
         Process::new(self.machines[usize::from(seat.mount)].kernel.clone(), self.court.clone(), seat)
+    }
+
+    /// From now on what happens is written down.
+    pub(crate) fn record(&self) -> Recorder {
+        let recorder = Recorder::default();
+        self.court.record_to(recorder.clone());
+        self.history.record_to(recorder.clone());
+        self.store.record_to(recorder.clone());
+        recorder
     }
 
     pub fn court(&self) -> &Court {

@@ -39,8 +39,9 @@ impl Application {
             if op.pause_ms > 0 {
                 self.handle.sleep(Duration::from_millis(op.pause_ms)).await;
             }
-            self.causes.op_begins(op.id);
+            self.causes.op_begins(&op, self.process.seat());
             self.make(&op).await;
+            self.causes.op_ended(op.id);
         }
     }
 
