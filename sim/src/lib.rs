@@ -10,7 +10,7 @@
 //! - [`kernel`]: a small Linux in front of the core, and [`app`]: the applications on it, with their oracles;
 //! - [`content`]: object bytes that name their own key, version and offset;
 //! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when;
-//! - [`recording`]: on demand, all that happened, as data and as text.
+//! - [`recording`]: on demand, all that happened, as data and as text, which [`report`] draws.
 //!
 //! Invariant: nothing here reads a real clock, a thread's identity, an address or a randomly seeded map.
 
@@ -25,6 +25,7 @@ pub mod kernel;
 pub mod mutation;
 pub mod oracles;
 pub mod recording;
+pub mod report;
 pub mod rng;
 pub mod run;
 pub mod scenario;

@@ -21,6 +21,7 @@ use crate::world::World;
 use application::Application;
 use causes::Causes;
 
+pub(crate) use causes::{fault_kind, matcher};
 pub use settings::mount_config;
 
 /// What came of a run.

@@ -109,7 +109,7 @@ fn trace_request(lines: &mut Lines, id: usize, request: &RequestRecord) {
         Answer::Came(at, Ok(())) => add(at, "answered".into()),
         Answer::Came(at, Err(kind)) => add(at, format!("failed: {}", words::error(kind))),
     }
-    for body in &request.body {
+    if let Some(body) = &request.body {
         for chunk in &body.chunks {
             add(chunk.at, format!("{} bytes", chunk.bytes));
         }
