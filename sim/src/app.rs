@@ -88,6 +88,10 @@ impl Process {
         Self { op: Some(op), ..self.clone() }
     }
 
+    pub fn seat(&self) -> Seat {
+        self.seat
+    }
+
     /// The one that the machine has now.
     pub fn kernel(&self) -> Kernel {
         locked(&self.kernel).clone()
@@ -108,7 +112,7 @@ impl Process {
         let attr = kernel.fstat(&file).await;
         let etag = kernel.getxattr(&file, "user.s3.etag").await;
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
-        let (id, name, published) = self.court.opened(self.seat, key, file.ino(), &etag);
+        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
         self.see(self.seen_from(began), What::Opened { file: id, attr: &attr, etag: &etag });
         Ok(self.add(Open { kernel, file, id, key: name, published, position: Arc::default(), mapping: None }))

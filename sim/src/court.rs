@@ -20,6 +20,7 @@ use crate::history::{Change, History, Published};
 use crate::kernel::Listed;
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
+use crate::recording::Recorder;
 use crate::scenario::OpId;
 use crate::store::{FaultKind, SimStore, Suffered};
 
@@ -297,6 +298,7 @@ struct Inner {
     oracles: Vec<Box<dyn Oracle>>,
     findings: Vec<Finding>,
     manner: Manner,
+    recorder: Option<Recorder>,
 }
 
 /// What a finding leads to.
@@ -329,13 +331,22 @@ impl Court {
             calm_since: None,
             calls: 0,
         };
-        let inner = Inner { truth, oracles: oracles::all(), findings: Vec::new(), manner };
+        let inner = Inner { truth, oracles: oracles::all(), findings: Vec::new(), manner, recorder: None };
         Self { inner: Arc::new(Mutex::new(inner)), handle, first: Slot::empty() }
     }
 
     /// Tells the oracles what sort of world it is.
     pub fn inform(&self, tell: impl FnOnce(&mut Truth)) {
         tell(&mut locked(&self.inner).truth);
+    }
+
+    /// From now on what is seen is also written there.
+    pub(crate) fn record_to(&self, recorder: Recorder) {
+        locked(&self.inner).recorder = Some(recorder);
+    }
+
+    pub(crate) fn recorder(&self) -> Option<Recorder> {
+        locked(&self.inner).recorder.clone()
     }
 
     pub fn now(&self) -> Time {
@@ -347,9 +358,16 @@ impl Court {
     }
 
     /// Writes a new open file down; what it promised is found by its ETag.
-    pub fn opened(&self, seat: Seat, key: String, ino: Ino, etag: &str) -> (FileId, Arc<str>, Option<Published>) {
+    pub fn opened(
+        &self,
+        seat: Seat,
+        op: Option<OpId>,
+        key: String,
+        ino: Ino,
+        etag: &str,
+    ) -> (FileId, Arc<str>, Option<Published>) {
         let mut inner = locked(&self.inner);
-        let truth = &mut inner.truth;
+        let Inner { truth, recorder, .. } = &mut *inner;
         truth.next_file += 1;
         let file = FileId(truth.next_file);
         let mut key = key;
@@ -366,6 +384,9 @@ impl Court {
         }
         let name: Arc<str> = key.as_str().into();
         let held = Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now() };
+        if let Some(recorder) = recorder {
+            recorder.opened(file, op, &held);
+        }
         truth.files.insert(file, held);
         (file, name, published)
     }
@@ -373,10 +394,13 @@ impl Court {
     /// Judges one sight.
     pub fn see(&self, sight: &Sight<'_>) {
         let mut inner = locked(&self.inner);
-        let Inner { truth, oracles, findings, manner } = &mut *inner;
+        let Inner { truth, oracles, findings, manner, recorder } = &mut *inner;
         let before = findings.len();
         if !matches!(sight.what, What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. }) {
             truth.calls += 1;
+        }
+        if let Some(recorder) = recorder {
+            recorder.saw(truth, sight);
         }
         for oracle in oracles {
             let id = oracle.id();

@@ -16,11 +16,13 @@ use holdfast::marks::{self, Mark};
 
 use crate::court::{Court, Finding, Seat};
 use crate::executor::{Choice, Explorer, ExplorerBounds, Limits};
+use crate::recording::Recording;
 use crate::scenario::{AppOp, Scenario, Schedule};
 use crate::world::World;
 use application::Application;
 use causes::Causes;
 
+pub(crate) use causes::{fault_kind, matcher};
 pub use settings::mount_config;
 
 /// What came of a run.
@@ -60,9 +62,21 @@ const LIMITS: Limits = Limits { polls_max: 3_000_000, time_max: Duration::from_s
 
 /// Runs a scenario that [`crate::scenario::check`] has found in order.
 pub fn run(scenario: &Scenario) -> Outcome {
+    run_in(World::new(settings::world_config(&scenario.config)), scenario)
+}
+
+/// Runs it and writes down what happens.
+pub fn record(scenario: &Scenario) -> (Outcome, Recording) {
+    let world = World::new(settings::world_config(&scenario.config));
+    let recorder = world.record();
+    let outcome = run_in(world, scenario);
+    let recording = recorder.finish(outcome.findings.clone(), Time(outcome.figures.simulated));
+    (outcome, recording)
+}
+
+fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
     // What earlier runs on this thread reached is not this one's.
     marks::take();
-    let mut world = World::new(settings::world_config(&scenario.config));
     world.set_limits(LIMITS);
     if let Schedule::Script(script) = &scenario.config.schedule {
         world.follow_script(script.clone());
@@ -119,6 +133,9 @@ fn act(world: &mut World, scenario: &Scenario, causes: &Causes) {
         return;
     }
     court.inform(|truth| truth.weather_is_over(world.now()));
+    if let Some(recorder) = court.recorder() {
+        recorder.calm(world.now());
+    }
     let visit = visit_all(world, scenario);
     if !until_finding(world, &court, visit) {
         return;

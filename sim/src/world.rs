@@ -28,6 +28,7 @@ use crate::env::SimEnv;
 use crate::executor::{Choice, Executor, Limits, Policy, SimHandle, Stuck, TaskPanic};
 use crate::history::History;
 use crate::kernel::{Kernel, KernelConfig};
+use crate::recording::Recorder;
 use crate::store::{SimStore, StoreConfig};
 
 pub use machines::Machines;
@@ -172,6 +173,15 @@ impl World {
     /// A process of its own on one of the machines.
     pub fn process_at(&self, seat: Seat) -> Process {
         self.machines.process_at(seat)
+    }
+
+    /// From now on what happens is written down.
+    pub(crate) fn record(&self) -> Recorder {
+        let recorder = Recorder::default();
+        self.court.record_to(recorder.clone());
+        self.history.record_to(recorder.clone());
+        self.store.record_to(recorder.clone());
+        recorder
     }
 
     pub fn court(&self) -> &Court {

@@ -33,6 +33,10 @@ pub(super) fn page(with: Applying<'_>, request: List) -> Result<ListPage, StoreE
         page.objects.reverse();
         page.prefixes.reverse();
     }
+    if let Some((recorder, id)) = &with.recorded {
+        let keys = page.objects.iter().map(|object| object.key.as_str().to_owned());
+        recorder.listed(*id, keys.chain(page.prefixes.iter().map(ToString::to_string)).collect());
+    }
     pages.insert(before, page.clone());
     Ok(page)
 }

@@ -110,7 +110,7 @@ impl Setting {
     fn boot(&self, disk: &SimDisk, n: u8, life: Life) -> Kernel {
         let handle = self.handle.of_group(life.group);
         let label = label("mount", n, life.deaths);
-        let env = SimEnv::new(handle.clone(), self.store.clone(), disk.clone(), self.seed, &label);
+        let env = SimEnv::new(handle.clone(), self.store.of_mount(n), disk.clone(), self.seed, &label);
         let fs = Fs::new(env, self.mount.clone());
         Kernel::new(fs, handle, self.kernel.clone(), self.seed ^ u64::from(n) ^ (life.deaths << 8))
     }
