@@ -280,6 +280,7 @@ fn is_lie(suffered: &Suffered) -> bool {
                 | FaultKind::PageGoesBack
                 | FaultKind::PageTokenDropped
                 | FaultKind::PageTokenLoops
+                | FaultKind::PageTokenCircles
         ),
         Suffered::Outage => false,
     }

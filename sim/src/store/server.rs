@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use holdfast::bucket::Bucket;
 use holdfast::env::Time;
-use holdfast::env::store::{ErrorKind, Key, ListPage, StoreError};
+use holdfast::env::store::{ErrorKind, Key, StoreError};
 
 use super::StoreConfig;
 use super::fault::{FaultKind, FaultRules, Suffering};
 use super::hook::{Hooks, Point, RequestHooks};
+use super::listing::Served;
 use super::outage::Outages;
 use super::record::{LogIndex, Record};
 use super::request::Asked;
@@ -29,7 +30,7 @@ pub(super) struct Server {
     pub(super) outages: Mutex<Outages>,
     pub(super) record: Mutex<Record>,
     /// The last page answered for each (prefix, delimiter).
-    pub(super) pages: Mutex<BTreeMap<(String, Option<String>), ListPage>>,
+    pub(super) pages: Mutex<BTreeMap<(String, Option<String>), Served>>,
     recorder: OnceLock<Recorder>,
 }
 
