@@ -97,7 +97,10 @@ fn focus(view: &View<'_>) -> (f64, f64) {
         // For who sees something old: the last change before.
         culprit.call.and_then(|call| {
             let changes = view.recording.mutations.iter();
-            changes.filter(|change| Some(&change.key) == call.key.as_ref() && change.at <= finding).map(|c| c.at).last()
+            changes
+                .filter(|change| Some(&change.key) == call.key.as_ref() && change.at <= finding)
+                .map(|c| c.at)
+                .next_back()
         }),
     ];
     let from = begins.into_iter().flatten().min().unwrap_or(finding);

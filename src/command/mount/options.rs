@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::command::logging::LogLevel;
 use crate::command::mount::running::{Failure, Plan};
-use crate::config::{Config, Hold};
+use crate::config::{Config, Hold, Sizes};
 use crate::fuse::Access;
 use crate::real::S3Options;
 use crate::units::{parse_bytes, parse_duration};
