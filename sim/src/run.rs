@@ -90,6 +90,9 @@ fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
         simulated: world.now().0,
     };
     let hash = world.hash();
+    if let Some(recorder) = court.recorder() {
+        recorder.stop();
+    }
     // A world that found something may be in any state, destructors included.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(world)));
     Outcome { findings: court.findings(), hash, figures, marks: marks::take() }
