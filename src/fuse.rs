@@ -53,12 +53,31 @@ pub struct Mounted<E: Env> {
     session: Session<Adapter<E>>,
 }
 
+/// Sees every request and its outcome: for recordings of what a real kernel asks for. Called on the threads that read
+/// from the kernel, so it must not wait.
+pub trait Observer: Send + Sync + 'static {
+    /// Answers a number by which [`Observer::answered`] is told of the outcome.
+    fn asked(&self, op: &Op) -> usize;
+    fn answered(&self, number: usize, outcome: &Result<Reply, FsError>);
+}
+
 /// Unmounts from another thread.
 pub struct Unmounter(SessionUnmounter);
 
 impl<E: Env> Mounted<E> {
     /// Mounts `fs` at `directory`; `source` is what the mount table shows for it.
     pub fn new(fs: Arc<Fs<E>>, directory: &Path, source: &str, access: Access) -> io::Result<Self> {
+        Self::observed(fs, directory, source, access, None)
+    }
+
+    /// The same, under the eyes of an observer.
+    pub fn observed(
+        fs: Arc<Fs<E>>,
+        directory: &Path,
+        source: &str,
+        access: Access,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> io::Result<Self> {
         let mut config = fuser::Config::default();
         config.mount_options = vec![
             MountOption::FSName(source.to_string()),
@@ -76,7 +95,7 @@ impl<E: Env> Mounted<E> {
         };
         config.n_threads = Some(THREADS);
         config.clone_fd = true;
-        Session::new(Adapter { fs }, directory, &config).map(|session| Self { session })
+        Session::new(Adapter { fs, observer }, directory, &config).map(|session| Self { session })
     }
 
     pub fn unmounter(&mut self) -> Unmounter {
@@ -102,6 +121,7 @@ impl Unmounter {
 
 struct Adapter<E: Env> {
     fs: Arc<Fs<E>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 type Outcome = Result<Reply, FsError>;
@@ -113,6 +133,13 @@ impl<E: Env> Adapter<E> {
 
     /// Runs `op` and hands the outcome to `answer`, on this thread if it is ready at once.
     fn run_for(&self, caller: Caller, fh: Option<FileHandle>, op: Op, answer: impl FnOnce(Outcome) + Send + 'static) {
+        let seen = self.observer.clone().map(|observer| (observer.asked(&op), observer));
+        let answer = move |outcome: Outcome| {
+            if let Some((number, observer)) = seen {
+                observer.answered(number, &outcome);
+            }
+            answer(outcome);
+        };
         let fs = self.fs.clone();
         let fence = self.fs.clone();
         let request = async move {
@@ -136,9 +163,14 @@ impl<E: Env> Adapter<E> {
 
     /// For requests that nothing answers: FORGET.
     fn tell(&self, op: Op) {
+        let seen = self.observer.as_ref().map(|observer| (observer.asked(&op), observer));
         let told = catch_unwind(AssertUnwindSafe(|| {
             let mut request = Box::pin(self.fs.handle(op));
-            let _ = request.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if let Poll::Ready(outcome) = request.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                && let Some((number, observer)) = seen
+            {
+                observer.answered(number, &outcome);
+            }
         }));
         if told.is_err() {
             tracing::error!("internal error in a request that expects no answer");

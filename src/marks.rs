@@ -65,16 +65,45 @@ marks! {
     Throttled: "the whole mount slowed down",
     RetriesShort: "a retry waited for the budget of retries",
     NonsenseRefused: "an answer that does not fit was not believed",
+    HopWithoutMemory: "a hop was put off because memory was short",
+    StreamMadeRoom: "the stream unused for longest made room for another",
+    StreamRefused: "a GET of a held version was told that it is gone",
+    StreamGaveUp: "a stream failed at its deadline",
+    ReaderToldOfFailure: "a reader was told why its stream failed",
+    PausedStreamWanted: "a reader waited for a stream that was paused",
+    BytesForStoppedStream: "bytes arrived for a stream that nobody wants any more",
+    BytesHeldAlready: "a stream brought bytes that another had brought",
+    BodyTooShort: "a body ended before its range did",
+    BrokeWhilePacking: "a body broke while its bytes were being packed for the lifeboat",
+    SavedTwice: "a lifeboat was given bytes that it had",
+    HoldMaxUsedUp: "`--hold-max` was used up",
+    DiskShareUsedUp: "a lifeboat would have filled the disk",
+    ClosedWhileDraining: "a file was closed while its replaced version was being drained",
+    ClosedWhileSpilling: "a file was closed while an extent was on its way into the lifeboat",
+    PagesAskedForAgain: "the kernel asked again for what it had been given",
+    SameBytesAgain: "a held object was put again with the same bytes",
+    ShadowedWhileHeld: "a directory took the name of a held object",
+    OpenOfReplaced: "an open met an inode known to be replaced",
+    OpenOvertaken: "a cold open was overtaken by news of a newer version",
+    PinWasFaster: "a cold open found that a pin had given its inode a content",
+    KeptAnchorTooLate: "the object was replaced before its kept anchor had begun",
+    CameBack: "a name went back to a version that had been replaced",
+    ForgetOvertaken: "a forget left look-ups that were counted since",
+    LookupUnsettled: "answers contradicted each other until the look-up took what stood",
+    HeldBackAcrossNames: "a listing held a file back while other names passed",
+    ListingOfPages: "a listing had another page",
+    ListingContradicted: "a listed name was older news than what is known",
+    ListedNameGone: "a listed name was gone when it was told of",
     GaveUp: "an operation gave up at its deadline",
 }
 
 /// Notes that this point was reached.
-#[macro_export]
 macro_rules! sometimes {
     ($name:ident) => {
         $crate::marks::reach($crate::marks::Mark::$name)
     };
 }
+pub(crate) use sometimes;
 
 #[cfg(not(feature = "marks"))]
 #[inline(always)]

@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex};
 use holdfast::config::PIN_KEPT;
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::{Attr, Ino, Op};
+use holdfast::op::{Attr, Ino, Op, OpenMode};
 
 use crate::content::{self, Version};
 use crate::court::{Court, FileId, On, Seat, Sight, What};
 use crate::executor::locked;
 use crate::history::Published;
-use crate::kernel::{Kernel, Listed, OpenFile};
+use crate::kernel::{self, Kernel, Listed, OpenFile, SeekFrom};
 use crate::scenario::OpId;
 use crate::{KIB, MIB};
 
@@ -36,7 +36,8 @@ pub struct Mapping(File);
 /// Clones share descriptors.
 #[derive(Clone)]
 pub struct Process {
-    kernel: Kernel,
+    /// Of the machine; another one after the mount died and was made anew.
+    kernel: Arc<Mutex<Kernel>>,
     court: Court,
     seat: Seat,
     /// The operation of a scenario that is being made.
@@ -52,6 +53,8 @@ struct Files {
 
 #[derive(Clone)]
 struct Open {
+    /// That it was opened with.
+    kernel: Kernel,
     file: Arc<OpenFile>,
     /// For the court.
     id: FileId,
@@ -59,6 +62,7 @@ struct Open {
     published: Option<Published>,
     /// Shared by descriptors that were dup'ed.
     position: Arc<Mutex<u64>>,
+    mapping: Option<kernel::Mapping>,
 }
 
 impl Open {
@@ -75,7 +79,7 @@ impl Open {
 const READ_BYTES: u64 = MIB;
 
 impl Process {
-    pub fn new(kernel: Kernel, court: Court, seat: Seat) -> Self {
+    pub fn new(kernel: Arc<Mutex<Kernel>>, court: Court, seat: Seat) -> Self {
         Self { kernel, court, seat, op: None, files: Arc::default() }
     }
 
@@ -88,8 +92,9 @@ impl Process {
         self.seat
     }
 
-    pub fn kernel(&self) -> &Kernel {
-        &self.kernel
+    /// The one that the machine has now.
+    pub fn kernel(&self) -> Kernel {
+        locked(&self.kernel).clone()
     }
 
     pub async fn open(&self, path: &str) -> Result<File, Errno> {
@@ -100,18 +105,17 @@ impl Process {
     pub async fn open_as(&self, path: &str, direct: bool) -> Result<File, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let opened = self.kernel.open(path).await;
-        let _ = direct;
+        let kernel = self.kernel();
+        let opened = kernel.open_with(path, OpenMode { direct, ..OpenMode::default() }).await;
         let file = self.check("open", began, On::Key(&key), opened)?;
         let began_fstat = self.court.now();
-        let attr = self.kernel.fstat(&file).await;
-        let etag = self.kernel.getxattr(&file, "user.s3.etag").await;
+        let attr = kernel.fstat(&file).await;
+        let etag = kernel.getxattr(&file, "user.s3.etag").await;
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
-        let name: Arc<str> = key.as_str().into();
-        let (id, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
+        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
         self.see(self.seen_from(began), What::Opened { file: id, attr: &attr, etag: &etag });
-        Ok(self.add(Open { file, id, key: name, published, position: Arc::default() }))
+        Ok(self.add(Open { kernel, file, id, key: name, published, position: Arc::default(), mapping: None }))
     }
 
     /// Moves the descriptor's position to the end of what was read.
@@ -137,13 +141,9 @@ impl Process {
         while at < range.end {
             let began = self.court.now();
             let asked = (range.end - at).min(READ_BYTES);
-            let read = self.kernel.pread(&open.file, at, asked).await;
+            let read = open.kernel.pread(&open.file, at, asked).await;
             let bytes = self.check("read", began, On::File { file: open.id, offset: at, len: asked }, read)?;
-            let mismatch = open
-                .published
-                .as_ref()
-                .and_then(|published| content::check(&open.key, published.version, &bytes, at).err());
-            self.see(began, What::Bytes { file: open.id, offset: at, asked, bytes: &bytes, mismatch });
+            self.see_bytes(&open, began, at, asked, &bytes);
             if bytes.is_empty() {
                 break;
             }
@@ -164,7 +164,7 @@ impl Process {
     pub async fn fstat(&self, file: File) -> Result<Attr, Errno> {
         let open = self.get(file);
         let began = self.court.now();
-        let attr = self.kernel.fstat(&open.file).await;
+        let attr = open.kernel.fstat(&open.file).await;
         let attr = self.check("fstat", began, On::File { file: open.id, offset: 0, len: 0 }, attr)?;
         self.see(began, What::Fstat { file: open.id, attr: &attr });
         Ok(attr)
@@ -173,7 +173,7 @@ impl Process {
     pub async fn stat(&self, path: &str) -> Result<Attr, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let attr = self.kernel.stat(path).await;
+        let attr = self.kernel().stat(path).await;
         let attr = self.check("stat", began, On::Key(&key), attr)?;
         self.see(self.seen_from(began), What::Stat { key: &key, attr: &attr });
         Ok(attr)
@@ -182,7 +182,7 @@ impl Process {
     pub async fn readdir(&self, path: &str) -> Result<Vec<Listed>, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let listed = self.kernel.readdir(path).await;
+        let listed = self.kernel().readdir(path).await;
         let entries = self.check("readdir", began, On::Key(&key), listed)?;
         self.see(began, What::Listed { key: &key, entries: &entries });
         Ok(entries)
@@ -191,7 +191,7 @@ impl Process {
     pub async fn access(&self, path: &str) -> Result<(), Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let found = self.kernel.stat(path).await;
+        let found = self.kernel().access(path, 0).await;
         self.check("access", began, On::Key(&key), found)?;
         self.see(began, What::Done { call: "access" });
         Ok(())
@@ -200,7 +200,7 @@ impl Process {
     pub async fn readlink(&self, path: &str) -> Result<Vec<u8>, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let target = self.kernel.readlink(path).await;
+        let target = self.kernel().readlink(path).await;
         let target = self.check("readlink", began, On::Key(&key), target)?;
         self.see(began, What::Link { key: &key, target: &target });
         Ok(target)
@@ -208,7 +208,7 @@ impl Process {
 
     pub async fn statfs(&self) {
         let began = self.court.now();
-        let answered = self.kernel.call(Op::Statfs { ino: Ino::ROOT }).await;
+        let answered = self.kernel().statfs("/").await;
         if self.check("statfs", began, On::Nothing, answered).is_ok() {
             self.see(began, What::Done { call: "statfs" });
         }
@@ -218,7 +218,7 @@ impl Process {
     pub async fn write(&self, path: &str) {
         let began = self.court.now();
         let key = self.court.key(path);
-        let answered = self.kernel.call(Op::Mutate { ino: Ino::ROOT, what: "create" }).await;
+        let answered = self.kernel().call(Op::Mutate { ino: Ino::ROOT, what: "create" }).await;
         if self.check("write", began, On::Key(&key), answered).is_ok() {
             self.see(began, What::Done { call: "write" });
         }
@@ -228,7 +228,7 @@ impl Process {
     pub async fn seek_data(&self, file: File, from: u64, hole: bool) {
         let open = self.get(file);
         let began = self.court.now();
-        let found = self.kernel.seek(&open.file, from, hole).await;
+        let found = open.kernel.lseek(&open.file, if hole { SeekFrom::Hole(from) } else { SeekFrom::Data(from) }).await;
         let on = On::File { file: open.id, offset: 0, len: 0 };
         if let Ok(to) = self.check("lseek", began, on, found) {
             self.see(began, What::Sought { file: open.id, from, hole, to });
@@ -239,7 +239,7 @@ impl Process {
     pub async fn xattr(&self, file: File, name: &str) -> Result<String, Errno> {
         let open = self.get(file);
         let began = self.court.now();
-        let value = self.kernel.getxattr(&open.file, name).await;
+        let value = open.kernel.getxattr(&open.file, name).await;
         let value = self.check("getxattr", began, On::File { file: open.id, offset: 0, len: 0 }, value)?;
         Ok(String::from_utf8(value).expect("attributes are text here"))
     }
@@ -250,7 +250,7 @@ impl Process {
         let last = !locked(&self.files).open.values().any(|other| other.id == open.id);
         let on = On::File { file: open.id, offset: 0, len: 0 };
         let id = open.id;
-        let closed = self.kernel.close(open.file).await;
+        let closed = open.kernel.close(open.file).await;
         let closed = self.check("close", began, on, closed);
         if last {
             self.see(began, What::Closed { file: id });
@@ -265,13 +265,31 @@ impl Process {
 
     /// Pages of the file stay within reach until [`Process::unmap`], though the descriptor be closed.
     pub fn map(&self, file: File) -> Mapping {
-        Mapping(self.add(self.get(file)))
+        let open = self.get(file);
+        let mapping = Some(open.kernel.map(&open.file));
+        Mapping(self.add(Open { mapping, ..open }))
     }
 
     /// Reads through the mapping. An error stands for SIGBUS.
     pub async fn touch(&self, mapping: Mapping, range: Range<u64>) -> Result<Version, Errno> {
         let page = 4 * KIB;
-        self.pread(mapping.0, range.start / page * page..range.end.next_multiple_of(page)).await
+        let open = self.get(mapping.0);
+        let mapping = open.mapping.as_ref().expect("it is a mapping");
+        let offset = range.start / page * page;
+        // Beyond the last page there is nothing to touch.
+        let end = range.end.next_multiple_of(page).min(open.size());
+        if offset >= end {
+            return Ok(open.version());
+        }
+        let began = self.court.now();
+        let asked = end - offset;
+        let touched = open.kernel.touch(mapping, offset, asked).await;
+        // A failed page fault is a SIGBUS, whatever the errno was.
+        let reason = if self.court.was_replaced(open.id) { Errno::ESTALE } else { Errno::EIO };
+        let touched = touched.map_err(|errno| if errno == kernel::SIGBUS { reason } else { errno });
+        let pieces = self.check("page fault", began, On::File { file: open.id, offset, len: asked }, touched)?;
+        self.see_bytes(&open, began, offset, asked, &pieces.to_vec());
+        Ok(open.version())
     }
 
     pub fn unmap(&self, mapping: Mapping) {
@@ -312,6 +330,12 @@ impl Process {
         result
     }
 
+    fn see_bytes(&self, open: &Open, began: Time, offset: u64, asked: u64, bytes: &[u8]) {
+        let checked = open.published.as_ref().map(|held| content::check(&open.key, held.version, bytes, offset));
+        let mismatch = checked.and_then(Result::err);
+        self.see(began, What::Bytes { file: open.id, offset, asked, bytes, mismatch });
+    }
+
     fn see(&self, began: Time, what: What<'_>) {
         self.court.see(&Sight { seat: self.seat, op: self.op, began, ended: self.court.now(), what });
     }
@@ -319,7 +343,7 @@ impl Process {
     /// Since when what a call saw may be: what an open pinned for its own second look-up may be given to others meanwhile.
     fn seen_from(&self, began: Time) -> Time {
         let since = Time(began.0.saturating_sub(PIN_KEPT));
-        self.kernel.stale_open_began(since).map_or(began, |pinned| pinned.min(began))
+        self.kernel().stale_open_began(since).map_or(began, |pinned| pinned.min(began))
     }
 
     fn add(&self, open: Open) -> File {

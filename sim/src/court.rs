@@ -16,12 +16,13 @@ use holdfast::op::{Attr, Ino};
 
 use crate::content::Mismatch;
 use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
-use crate::history::{History, Published};
+use crate::history::{Change, History, Published};
 use crate::kernel::Listed;
+use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
 use crate::recording::Recorder;
 use crate::scenario::OpId;
-use crate::store::{SimStore, Suffered};
+use crate::store::{FaultKind, SimStore, Suffered};
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct FileId(pub u64);
 pub struct Held {
     pub seat: Seat,
     pub key: String,
+    /// It was found by way of a symbolic link: then `key` is a guess by its ETag.
+    pub linked: bool,
     pub ino: Ino,
     /// `None`: nobody ever published its ETag, which was reported.
     pub published: Option<Published>,
@@ -132,6 +135,8 @@ pub enum What<'a> {
         oracle: OracleId,
         message: String,
     },
+    /// The mount died, and another was started in its place.
+    Crashed,
     /// Everything is closed and forgotten, and time has passed.
     Rest(Rest),
     Stuck(&'a Stuck),
@@ -169,6 +174,8 @@ pub struct Truth {
     pub poor_disk: bool,
     /// Things go wrong in this world.
     pub faulty: bool,
+    /// They did, and are over.
+    pub weathered: bool,
     /// Answers may claim what is not so: another ETag, another size, that there is nothing.
     pub lies: bool,
     /// Last-Modified may be wrong.
@@ -191,9 +198,17 @@ pub struct Truth {
 impl Truth {
     /// From now on nothing explains a failure.
     pub fn weather_is_over(&mut self, now: Time) {
+        self.weathered = self.faulty;
         self.calm_since = Some(now);
         self.faulty = false;
         self.poor_disk = false;
+    }
+
+    /// Whether the service may have said something untrue that what is seen within `since..=until` rests on.
+    pub fn was_lied_to(&self, since: Time, until: Time) -> bool {
+        // What a name or an inode was told is kept for a TTL, and by its content as long as it is open.
+        let since = Time(since.0.saturating_sub(self.config.deadline + self.config.metadata_ttl));
+        self.lies && self.store.has_suffered(since, until, &is_lie)
     }
 
     /// Whether something that `fits` went wrong within `since..=until`.
@@ -214,6 +229,16 @@ impl Truth {
         key
     }
 
+    /// Whether a symbolic link was ever on the way to a key: what is found there may be elsewhere.
+    pub fn is_linked(&self, key: &str) -> bool {
+        let ends = key.match_indices('/').map(|(at, _)| at).chain([key.len()]);
+        let mut names = ends.map(|end| &key[..end]);
+        names.any(|name| {
+            let link = |change: &Change| change.now.as_ref().is_some_and(|content| content.version == LINK);
+            self.history.look(name, |changes| changes.iter().any(link))
+        })
+    }
+
     /// The content that an open file must give.
     pub fn published(&self, file: FileId) -> Option<(&Held, &Published)> {
         let held = self.files.get(&file)?;
@@ -222,6 +247,7 @@ impl Truth {
 
     /// Whether there was a directory of this name, implied by keys or marked, at some moment.
     pub fn was_directory(&self, key: &str, from: Time, until: Time) -> bool {
+        let key = key.trim_end_matches('/');
         if key == self.config.prefix.trim_end_matches('/') {
             return true;
         }
@@ -235,6 +261,27 @@ impl Truth {
         let beneath = format!("{key}/");
         let remained = self.history.any_under(&beneath, |_, changes| !absent(changes));
         !remained && self.history.look(key, absent)
+    }
+}
+
+fn is_lie(suffered: &Suffered) -> bool {
+    use holdfast::env::store::ErrorKind::{AccessDenied, InvalidRange, NotFound, PreconditionFailed};
+    match suffered {
+        Suffered::Fault(FaultKind::Refused(error)) => {
+            // Where listing is denied, a look-up makes do with what a HEAD says.
+            matches!(error.kind, AccessDenied | NotFound | PreconditionFailed | InvalidRange)
+        }
+        Suffered::Fault(what) => matches!(
+            what,
+            FaultKind::EtagWrong
+                | FaultKind::SizeWrong(_)
+                | FaultKind::ModifiedSkewed(_)
+                | FaultKind::PageRepeats
+                | FaultKind::PageGoesBack
+                | FaultKind::PageTokenDropped
+                | FaultKind::PageTokenLoops
+        ),
+        Suffered::Outage => false,
     }
 }
 
@@ -272,6 +319,7 @@ impl Court {
             config,
             poor_disk: true,
             faulty: true,
+            weathered: false,
             lies: true,
             clock_lies: false,
             purges: true,
@@ -317,18 +365,30 @@ impl Court {
         key: String,
         ino: Ino,
         etag: &str,
-    ) -> (FileId, Option<Published>) {
+    ) -> (FileId, Arc<str>, Option<Published>) {
         let mut inner = locked(&self.inner);
         let Inner { truth, recorder, .. } = &mut *inner;
         truth.next_file += 1;
         let file = FileId(truth.next_file);
-        let published = truth.history.with_etag(&key, etag);
-        let held = Held { seat, key, ino, published: published.clone(), opened_at: self.handle.now() };
+        let mut key = key;
+        let mut published = truth.history.with_etag(&key, etag);
+        let linked = truth.is_linked(&key);
+        let plain = published.as_ref().is_some_and(|content| content.version != LINK);
+        if linked && !plain && truth.config.posix_metadata {
+            // Which of the keys it led to, the ETag tells.
+            let keys = truth.history.keys();
+            let found = keys.iter().find_map(|key| Some((key, truth.history.with_etag(key.as_str(), etag)?)));
+            if let Some((target, content)) = found {
+                (key, published) = (target.to_string(), Some(content));
+            }
+        }
+        let name: Arc<str> = key.as_str().into();
+        let held = Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now() };
         if let Some(recorder) = recorder {
             recorder.opened(file, op, &held);
         }
         truth.files.insert(file, held);
-        (file, published)
+        (file, name, published)
     }
 
     /// Judges one sight.
@@ -372,6 +432,13 @@ impl Court {
         self.first.take().await;
     }
 
+    /// Whether the object of an open file was replaced or deleted since it was opened.
+    pub fn was_replaced(&self, file: FileId) -> bool {
+        let truth = &locked(&self.inner).truth;
+        let Some(held) = truth.files.get(&file) else { return false };
+        truth.history.changes_within(&held.key, held.opened_at, self.handle.now()) > 0
+    }
+
     /// System calls judged so far.
     pub fn calls(&self) -> u64 {
         locked(&self.inner).truth.calls
@@ -411,5 +478,16 @@ pub fn violation_of(payload: Box<dyn std::any::Any + Send>) -> (OracleId, String
     };
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    ("panic", text.unwrap_or_else(|| "a panic without a message".to_owned()))
+    let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
+    // What the simulated kernel says when it is given what no file system may give.
+    let short = text.starts_with("short read") || text.starts_with("a read past the end");
+    let odd = text.contains("was answered with") || text.starts_with("READDIRPLUS");
+    let oracle = if short {
+        "byte-exact"
+    } else if odd {
+        "protocol"
+    } else {
+        "panic"
+    };
+    (oracle, text)
 }

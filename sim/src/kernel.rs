@@ -1,50 +1,105 @@
 //! A small Linux: what stands between an application and the core, so that oracles judge what an application saw.
 //!
-//! It keeps names for their TTL, attributes and pages with their inode, sends look-ups, opens, reads, releases and forgets
-//! as Linux does (fs/fuse/dir.c, file.c, readdir.c), and treats as a bug of the core what Linux would take for something
-//! else: above all a short read before the end, which an application sees as the end of the file.
+//! It keeps names, attributes and pages as Linux does (fs/namei.c, fs/dcache.c, fs/fuse, mm/filemap.c, mm/readahead.c of
+//! 6.18), sends the requests that Linux sends, in its order, and treats as a bug of the core what Linux would take for
+//! something else: above all a short read before the end, which an application sees as the end of the file. What the
+//! real kernel does is recorded in tests/calibration, and this one must do the same.
 //!
-//! Invariant: what is in use (an open file, a walk under way, a cached name) is referenced, and an inode without
-//! references is forgotten with exactly as many look-ups as it was given.
+//! - [`system_call`]: a call that may be killed; [`requests`]: how a request reaches the core and its answer comes back.
+//! - [`names`] and [`walk`]: the dentry cache, references, forgets; paths.
+//! - [`attributes`], [`files`], [`directory`]: the calls that need neither pages nor readahead.
+//! - [`pages`], [`readahead`], [`reading`], [`mapping`]: the page cache and the four ways to it.
+//!
+//! Invariants: what is in use (an open file, a walk under way, a name beneath) is referenced; an inode without names is
+//! forgotten with exactly as many look-ups as it was given; a handle is released after its last read was answered, and
+//! its inode forgotten after that; once begun, a request is never dropped before its answer.
 
+mod attributes;
 mod directory;
-mod inodes;
+mod files;
+mod mapping;
+mod names;
 mod pages;
+mod readahead;
+mod reading;
+pub mod recording;
+mod requests;
+pub mod script;
+mod system_call;
+mod trace;
 mod walk;
 
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Fs;
-use holdfast::op::{Attr, Caller, Fh, Ino, Op, OpenMode, Reply, Whence};
+use holdfast::op::Ino;
 
 use crate::env::SimEnv;
 use crate::executor::{SimHandle, locked};
 use crate::rng::SimRng;
-use inodes::{Dentry, Held, Inode};
+use crate::{KIB, MIB};
+use names::Names;
 
 pub use directory::{Directory, Listed};
+pub use files::{OpenFile, SeekFrom};
+pub use mapping::{Mapping, SIGBUS};
+pub use reading::Pieces;
+pub use system_call::SystemCall;
+pub use trace::Trace;
+
+/// A system call that was killed: nobody is left to see it.
+pub const EINTR: Errno = Errno(4);
+/// More symbolic links than a path may have.
+pub const ELOOP: Errno = Errno(40);
+/// "Transport endpoint is not connected": the file system's process is gone.
+pub const ENOTCONN: Errno = Errno(107);
 
 /// How this Linux behaves where it has a choice.
 #[derive(Clone, Debug)]
 pub struct KernelConfig {
-    /// Reads run ahead, in requests of 128 KiB that arrive in any order.
+    /// Reads run ahead, as mm/readahead.c does. Otherwise, simpler than any Linux, what is absent of a read is asked for
+    /// in one request, and its failure is the read's: for stories that count requests.
     pub readahead: bool,
-    /// Directories are read with READDIRPLUS.
+    /// read_ahead_kb of the mount, in bytes.
+    pub readahead_bytes: u64,
+    /// The largest READ (fs.fuse.max_pages_limit, max_read).
+    pub read_bytes_max: u64,
+    /// Directories are read with READDIRPLUS when Linux finds that worth while (FUSE_READDIRPLUS_AUTO).
     pub plus: bool,
+    /// Writing is refused by the kernel, as mounted with `ro`.
+    pub read_only: bool,
+    /// The kernel checks mode bits by itself (default_permissions).
+    pub default_permissions: bool,
     /// Other tasks may run between a request's being sent, taken up, answered and its answer's being seen; releases and
-    /// forgets come late.
+    /// forgets come late and in any order.
     pub unhurried: bool,
+    /// One read in so many loses pages to memory pressure first; 0: none.
+    pub page_eviction_one_in: u64,
+    /// One system call in so many loses a name that nobody uses first; 0: none.
+    pub name_eviction_one_in: u64,
+    /// Of all applications.
+    pub uid: u32,
+    pub gid: u32,
 }
 
 impl Default for KernelConfig {
     fn default() -> Self {
-        Self { readahead: false, plus: true, unhurried: false }
+        Self {
+            readahead: false,
+            readahead_bytes: 128 * KIB,
+            read_bytes_max: MIB,
+            plus: true,
+            read_only: true,
+            default_permissions: true,
+            unhurried: false,
+            page_eviction_one_in: 0,
+            name_eviction_one_in: 0,
+            uid: 0,
+            gid: 0,
+        }
     }
 }
 
@@ -52,8 +107,6 @@ impl Default for KernelConfig {
 #[derive(Clone)]
 pub struct Kernel {
     shared: Arc<Shared>,
-    /// Of the system call that is being made.
-    caller: Caller,
 }
 
 struct Shared {
@@ -66,37 +119,42 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    inodes: BTreeMap<Ino, Inode>,
-    dentries: BTreeMap<(Ino, Vec<u8>), Dentry>,
+    names: Names,
     requests: u64,
+    interrupts: u64,
     threads: u32,
+    /// Tasks that hand forgets to the core.
+    forgetting: bool,
     /// Opens that the core made look their path up again: when they began, and when they were told.
     stale_opens: Vec<(Time, Time)>,
     last_error: Option<String>,
-}
-
-/// A `struct file`: open until its last holder, which may be a mapping, lets go.
-pub struct OpenFile {
-    kernel: Kernel,
-    fh: Fh,
-    held: Held,
+    /// What the core did that no file system may: every call fails the test with it from then on.
+    violation: Option<String>,
+    trace: Option<Trace>,
+    /// The file system's process is gone: nothing is answered any more.
+    dead: bool,
+    /// Of those who wait for its answers.
+    bereaved: Vec<Waker>,
 }
 
 impl Kernel {
     pub fn new(fs: Arc<Fs<SimEnv>>, handle: SimHandle, config: KernelConfig, seed: u64) -> Self {
         let rng = SimRng::new(seed, "kernel");
-        let mut state = State::default();
-        state.inodes.insert(Ino::ROOT, Inode::root());
-        Self { caller: Caller::UNKNOWN, shared: Arc::new(Shared { fs, handle, config, rng, state: Mutex::new(state) }) }
+        Self { shared: Arc::new(Shared { fs, handle, config, rng, state: Mutex::default() }) }
     }
 
     pub fn fs(&self) -> &Arc<Fs<SimEnv>> {
         &self.shared.fs
     }
 
-    /// Requests sent so far.
+    /// Requests sent so far, forgets and releases apart.
     pub fn requests(&self) -> u64 {
         locked(&self.shared.state).requests
+    }
+
+    /// System calls that were killed while the core was at a request of theirs.
+    pub fn interrupts(&self) -> u64 {
+        locked(&self.shared.state).interrupts
     }
 
     /// When the earliest open began that was told ESTALE after `since`.
@@ -110,163 +168,76 @@ impl Kernel {
         locked(&self.shared.state).last_error.clone().unwrap_or_default()
     }
 
-    /// Another thread of an application.
-    fn thread(&self) -> Self {
-        let mut state = locked(&self.shared.state);
-        state.threads += 1;
-        Self { shared: self.shared.clone(), caller: Caller(state.threads) }
-    }
-
-    // System calls.
-
-    pub async fn open(&self, path: &str) -> Result<Arc<OpenFile>, Errno> {
-        let thread = self.thread();
-        match thread.open_once(path, false).await {
-            // do_filp_open: once more, and past every entry TTL.
-            Err(Errno::ESTALE) => thread.open_once(path, true).await,
-            outcome => outcome,
-        }
-    }
-
-    async fn open_once(&self, path: &str, revalidate: bool) -> Result<Arc<OpenFile>, Errno> {
-        let began = self.now();
-        let held = self.walk(path, revalidate).await?;
-        let ino = held.ino();
-        let opened = self.call(Op::Open { ino, mode: OpenMode::default() }).await;
-        if opened.as_ref().err() == Some(&Errno::ESTALE) {
-            locked(&self.shared.state).stale_opens.push((began, self.now()));
-        }
-        match opened? {
-            Reply::Opened { fh } => Ok(Arc::new(OpenFile { kernel: self.clone(), fh, held })),
-            other => panic!("OPEN was answered with {other:?}"),
-        }
-    }
-
-    /// close(2) of one descriptor: its FLUSH. RELEASE follows when nobody holds the file any more.
-    pub async fn close(&self, file: Arc<OpenFile>) -> Result<(), Errno> {
-        let flush = Op::Flush { ino: file.ino(), fh: file.fh };
-        self.call(flush).await.map(|_| ())
-    }
-
-    pub async fn stat(&self, path: &str) -> Result<Attr, Errno> {
-        match self.stat_once(path, false).await {
-            Err(Errno::ESTALE) => self.stat_once(path, true).await,
-            outcome => outcome,
-        }
-    }
-
-    async fn stat_once(&self, path: &str, revalidate: bool) -> Result<Attr, Errno> {
-        let held = self.walk(path, revalidate).await?;
-        self.attributes(held.ino()).await
-    }
-
-    pub async fn fstat(&self, file: &OpenFile) -> Result<Attr, Errno> {
-        self.attributes(file.ino()).await
-    }
-
-    /// The target of a symbolic link.
-    pub async fn readlink(&self, path: &str) -> Result<Vec<u8>, Errno> {
-        let held = self.walk(path, false).await?;
-        match self.call(Op::Readlink { ino: held.ino() }).await? {
-            Reply::Link(target) => Ok(target),
-            other => panic!("READLINK was answered with {other:?}"),
-        }
-    }
-
-    /// lseek(2) with SEEK_DATA, or with SEEK_HOLE.
-    pub async fn seek(&self, file: &OpenFile, from: u64, hole: bool) -> Result<u64, Errno> {
-        let whence = if hole { Whence::Hole } else { Whence::Data };
-        let offset = i64::try_from(from).map_err(|_| Errno::EINVAL)?;
-        match self.call(Op::Lseek { ino: file.ino(), fh: file.fh, offset, whence }).await? {
-            Reply::Offset(to) => Ok(to),
-            other => panic!("LSEEK was answered with {other:?}"),
-        }
-    }
-
-    pub async fn getxattr(&self, file: &OpenFile, name: &str) -> Result<Vec<u8>, Errno> {
-        match self.call(Op::Getxattr { ino: file.ino(), name: name.as_bytes().to_vec() }).await? {
-            Reply::Xattr(value) => Ok(value),
-            other => panic!("GETXATTR was answered with {other:?}"),
-        }
-    }
-
-    /// Forgets pages and names, and the inodes that nothing else refers to.
+    /// Forgets pages and the names that nobody uses, and with those their inodes (/proc/sys/vm/drop_caches). Until the
+    /// next system call begins, what becomes unused is forgotten at once.
     pub fn drop_caches(&self) {
         self.drop_pages();
-        let names: Vec<_> = locked(&self.shared.state).dentries.keys().cloned().collect();
-        for (parent, name) in names {
-            self.drop_dentry(parent, &name);
-        }
+        self.with(|state| {
+            state.names.prune();
+            state.names.pressed = true;
+        });
     }
 
-    // Requests.
-
-    async fn attributes(&self, ino: Ino) -> Result<Attr, Errno> {
-        let now = self.now();
-        if let Some(inode) = locked(&self.shared.state).inodes.get(&ino)
-            && now < inode.attr_until
-        {
-            return Ok(inode.attr.clone());
-        }
-        match self.call(Op::Getattr { ino }).await? {
-            Reply::Attr { attr, ttl } => {
-                self.note_attributes(&attr, ttl);
-                Ok(attr)
-            }
-            other => panic!("GETATTR was answered with {other:?}"),
-        }
+    /// Drops every page, as memory pressure may at any time.
+    pub fn drop_pages(&self) {
+        self.with(|state| state.names.inodes_mut().for_each(|inode| inode.pages.drop_all()));
     }
 
-    /// Sends one request and waits for its answer.
-    pub async fn call(&self, op: Op) -> Result<Reply, Errno> {
-        locked(&self.shared.state).requests += 1;
-        self.linger().await;
-        let outcome = self.shared.fs.handle_for(self.caller, op).await;
-        self.linger().await;
-        outcome.map_err(|error| {
-            locked(&self.shared.state).last_error = Some(error.to_string());
-            error.errno()
-        })
+    /// Drops the pages of one inode.
+    pub fn drop_pages_of(&self, ino: Ino) {
+        self.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.drop_all()));
     }
 
-    /// Sends a request that the core answers without waiting and that no application waits for.
-    fn tell(&self, op: Op) {
-        if self.shared.config.unhurried {
-            let kernel = self.clone();
-            self.shared.handle.spawn("kernel", async move {
-                kernel.linger().await;
-                let _ = kernel.shared.fs.handle(op).await;
-            });
-            return;
-        }
-        let answered = pin!(self.shared.fs.handle(op)).poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(answered, Poll::Ready(Ok(_))), "told the core something, was answered {answered:?}");
+    /// The file system's process died: what waits for its answers, and whatever is asked later, is told ENOTCONN.
+    pub fn die(&self) {
+        let bereaved = {
+            let mut state = locked(&self.shared.state);
+            state.dead = true;
+            std::mem::take(&mut state.bereaved)
+        };
+        bereaved.into_iter().for_each(Waker::wake);
     }
 
-    async fn linger(&self) {
-        if self.shared.config.unhurried {
-            for _ in 0..self.shared.rng.below(3) {
-                self.shared.handle.yield_now().await;
-            }
+    /// Keeps record of all requests from now on.
+    pub fn start_trace(&self) {
+        self.with(|state| state.trace = Some(Trace::default()));
+    }
+
+    /// What was recorded since it was last taken, a line each.
+    pub fn take_trace(&self) -> Vec<String> {
+        self.with(|state| state.trace.as_mut().map(Trace::take_lines)).unwrap_or_default()
+    }
+
+    /// Looks at or changes the state; what was forgotten by that is told to the core.
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = locked(&self.shared.state);
+        let result = change(&mut state);
+        let forgets = !state.names.forgets.is_empty();
+        drop(state);
+        if forgets {
+            self.tell_forgets();
         }
+        result
+    }
+
+    /// The core broke a rule that Linux relies on: said loudly, here and to whoever waits for it.
+    fn violated(&self, what: String) -> ! {
+        let wakers = self.with(|state| {
+            state.violation.get_or_insert_with(|| what.clone());
+            state.names.inodes_mut().flat_map(|inode| inode.pages.take_waiters()).collect::<Vec<_>>()
+        });
+        wakers.into_iter().for_each(std::task::Waker::wake);
+        panic!("{what}")
     }
 
     fn now(&self) -> Time {
         self.shared.handle.now()
     }
-}
 
-impl OpenFile {
-    pub fn ino(&self) -> Ino {
-        self.held.ino()
+    fn one_in(&self, n: u64) -> bool {
+        n > 0 && self.shared.rng.below(n) == 0
     }
 }
 
-impl Drop for OpenFile {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let release = Op::Release { ino: self.ino(), fh: self.fh };
-            self.kernel.tell_with(release, &self.held);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

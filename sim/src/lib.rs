@@ -10,6 +10,7 @@
 //! - [`kernel`]: a small Linux in front of the core, and [`app`]: the applications on it, with their oracles;
 //! - [`content`]: object bytes that name their own key, version and offset;
 //! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when;
+//! - [`coverage`], beside it: which lines of the core a run reached.
 //! - [`recording`]: on demand, all that happened, as data and as text, which [`report`] draws.
 //!
 //! Invariant: nothing here reads a real clock, a thread's identity, an address or a randomly seeded map.
@@ -17,6 +18,7 @@
 pub mod app;
 pub mod content;
 pub mod court;
+pub mod coverage;
 pub mod disk;
 pub mod env;
 pub mod executor;
@@ -31,6 +33,7 @@ pub mod run;
 pub mod scenario;
 pub mod store;
 pub mod world;
+pub mod zoo;
 
 pub use app::{App, File, Mapping, Process};
 pub use content::{Version, version};

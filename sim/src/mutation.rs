@@ -22,7 +22,7 @@ pub enum Mutation {
 }
 
 /// The version of every link: its bytes do not name one.
-const LINK: u32 = u32::MAX;
+pub const LINK: Version = Version(u32::MAX);
 
 impl Mutation {
     pub fn put(key: impl Into<Key>, version: Version, size: u64) -> Self {
@@ -65,7 +65,7 @@ impl Mutation {
                 let put = Put { key: key.clone(), body: target.into_bytes().into(), object, condition: None };
                 let written = bucket.put(put, unix_seconds).expect("a test puts what S3 accepts");
                 let Written { etag, version_id } = written;
-                let version = Version(LINK);
+                let version = LINK;
                 (key, Some(Published { version, size, etag, version_id, last_modified: unix_seconds }))
             }
             Self::Delete { key } => {

@@ -15,8 +15,9 @@ use holdfast::env::Time;
 use holdfast::marks::{self, Mark};
 
 use crate::court::{Court, Finding, Seat};
+use crate::executor::{Choice, Explorer, ExplorerBounds, Limits};
 use crate::recording::Recording;
-use crate::scenario::{AppOp, Scenario};
+use crate::scenario::{AppOp, Scenario, Schedule};
 use crate::world::World;
 use application::Application;
 use causes::Causes;
@@ -32,6 +33,8 @@ pub struct Outcome {
     /// Of all events. Equal for equal scenarios.
     pub hash: u64,
     pub figures: Figures,
+    /// Of a scenario whose schedule is a script: what was chosen, of how many.
+    pub choices: Vec<Choice>,
     /// How often each point of the core was reached.
     pub marks: Vec<(Mark, u64)>,
 }
@@ -54,6 +57,9 @@ pub struct Figures {
 /// How long a mount at rest may take to let go of what it no longer needs: the longest back-off, and then some.
 const SETTLE: Duration = Duration::from_secs(120);
 
+/// A thousand times what the longest scenario needs; what goes beyond spins.
+const LIMITS: Limits = Limits { polls_max: 3_000_000, time_max: Duration::from_secs(30 * 24 * 3600) };
+
 /// Runs a scenario that [`crate::scenario::check`] has found in order.
 pub fn run(scenario: &Scenario) -> Outcome {
     run_in(World::new(settings::world_config(&scenario.config)), scenario)
@@ -71,6 +77,10 @@ pub fn record(scenario: &Scenario) -> (Outcome, Recording) {
 fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
     // What earlier runs on this thread reached is not this one's.
     marks::take();
+    world.set_limits(LIMITS);
+    if let Schedule::Script(script) = &scenario.config.schedule {
+        world.follow_script(script.clone());
+    }
     let court = world.court().clone();
     court.inform(|truth| settings::inform(truth, scenario));
     let causes = Causes::new(&world);
@@ -93,9 +103,10 @@ fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
     if let Some(recorder) = court.recorder() {
         recorder.stop();
     }
+    let choices = world.take_choices();
     // A world that found something may be in any state, destructors included.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(world)));
-    Outcome { findings: court.findings(), hash, figures, marks: marks::take() }
+    Outcome { findings: court.findings(), hash, choices, figures, marks: marks::take() }
 }
 
 /// The run itself, in its acts. Ends at the first finding.
@@ -199,6 +210,30 @@ fn visit_all(world: &World, scenario: &Scenario) -> impl Future<Output = ()> + u
             let _ = visitor.readdir("/").await;
         }
     }
+}
+
+/// Runs a scenario under every schedule within the bounds, until one of them finds something: for scenarios of at most
+/// about three operations. Answers that scenario, with the schedule as its script, and how many were run.
+pub fn explore(scenario: &Scenario, bounds: ExplorerBounds) -> (u64, Option<(Scenario, Outcome)>) {
+    let mut explorer = Explorer::new(bounds);
+    while let Some(script) = explorer.next_script() {
+        let mut candidate = scenario.clone();
+        candidate.config.schedule = Schedule::Script(script);
+        let mut outcome = run(&candidate);
+        if let Err(unlike) = explorer.learn(&outcome.choices) {
+            let at = Time(outcome.figures.simulated);
+            outcome.findings.push(Finding {
+                oracle: crate::oracles::HASHES.0,
+                message: unlike.to_string(),
+                at,
+                op: None,
+            });
+        }
+        if !outcome.findings.is_empty() {
+            return (explorer.explored(), Some((candidate, outcome)));
+        }
+    }
+    (explorer.explored(), None)
 }
 
 /// Runs a scenario twice, the second time on another heap, and reports where the two differ.

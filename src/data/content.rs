@@ -16,7 +16,7 @@ use std::sync::{Arc, MutexGuard, Weak};
 use bytes::{Bytes, BytesMut};
 use event_listener::{Event, EventListener};
 
-use crate::config::{Hold, RANDOM_READS_MAX, Sizes};
+use crate::config::{ATTR_TTL, Hold, RANDOM_READS_MAX, Sizes};
 use crate::data::context::Context;
 use crate::data::holdings::{Gathered, Inner, Piece};
 use crate::data::lifeboat::Lifeboat;
@@ -28,8 +28,10 @@ use crate::env::store::{ErrorKind, Store, StoreError};
 use crate::env::{Disk, Env, Spawn};
 use crate::error::FsError;
 use crate::lock::Lock;
+use crate::marks::sometimes;
 use crate::op::Fh;
 use crate::state::version::{Holds, Successor, Version};
+use crate::zoo::{self, Bug};
 
 pub(crate) type BodyOf<E> = <<E as Env>::Store as Store>::Body;
 pub(super) type BoatOf<E> = Lifeboat<<<E as Env>::Disk as Disk>::Spool>;
@@ -185,6 +187,9 @@ impl<E: Env> Content<E> {
     pub fn closed(&self, fh: Fh) {
         let mut inner = self.inner.lock();
         inner.handles.remove(&fh);
+        if zoo::has(Bug::FirstCloseLetsGo) {
+            inner.let_go();
+        }
         self.let_go_unless_open(inner);
     }
 
@@ -227,19 +232,32 @@ impl<E: Env> Content<E> {
         let run_bytes = self.note_read(offset, end - offset);
         let mut waited_for = None;
         loop {
+            if zoo::has(Bug::FailedPrefetchUsedAgain)
+                && let Some((_, error)) = self.inner.lock().failed.last()
+            {
+                return Err(error.clone());
+            }
             let step = self.step(offset..end, run_bytes, kept);
             self.hop_if_outrun(end);
             match step {
                 Step::Serve(data) => return Ok(data),
                 Step::Load(pieces) => return self.load(pieces, (end - offset) as usize).await,
                 Step::Start(id) => self.start_stream(id, None),
+                Step::Lost if zoo::has(Bug::ZerosWhereLost) => return Ok(vec![0; (end - offset) as usize].into()),
+                Step::Lost if zoo::has(Bug::EndOfFileWhereLost) => return Ok(Bytes::new()),
+                Step::Lost if zoo::has(Bug::ReplacedIsAnInputOutputError) => {
+                    let cause = StoreError::new(ErrorKind::BrokenBody, "the object changed");
+                    return Err(FsError::Exhausted { key: self.version.key.clone(), cause });
+                }
                 Step::Lost => {
+                    sometimes!(ReadLost);
                     return Err(FsError::LostHold { key: self.version.key.clone(), start: offset, end });
                 }
                 Step::Wait(news, id) => {
                     // Streams give up at the deadline by themselves; this bound only guards against one that died. A
                     // slow one may take its time.
-                    let limit = self.context.config.deadline * 2;
+                    let never = zoo::has(Bug::StallNeverNoticed);
+                    let limit = if never { ATTR_TTL } else { self.context.config.deadline * 2 };
                     let at = self.inner.lock().stream(id).map(|stream| (id, stream.pos));
                     if or_timeout(self.context.env.clock(), limit, news).await.is_none() && at == waited_for {
                         let cause = StoreError::new(ErrorKind::NoAnswer, "no byte came");
@@ -247,7 +265,16 @@ impl<E: Env> Content<E> {
                     }
                     waited_for = at;
                     if let Some(error) = self.inner.lock().failure_of(id) {
+                        sometimes!(ReaderToldOfFailure);
                         return Err(error);
+                    }
+                    if zoo::has(Bug::ShortBodyIsEndOfFile) && self.inner.lock().stream(id).is_none() {
+                        let inner = self.inner.lock();
+                        let Err(missing) = inner.gather(offset..end) else { continue };
+                        return Ok(match inner.gather(offset..missing) {
+                            Ok(Gathered::One(slice)) => Bytes::from_owner(slice),
+                            Ok(Gathered::Many(_)) | Err(_) => Bytes::new(),
+                        });
                     }
                 }
             }
@@ -258,9 +285,13 @@ impl<E: Env> Content<E> {
     pub fn supersede(&self, successor: Successor) {
         if successor == Successor::Replaced(self.version.etag.clone()) {
             // Put again with the same bytes, or only its metadata changed: GETs under its condition go on.
-            return;
+            sometimes!(SameBytesAgain);
+            if !zoo::has(Bug::SameBytesSupersede) {
+                return;
+            }
         }
-        if successor == Successor::Shadowed {
+        if successor == Successor::Shadowed && !zoo::has(Bug::ShadowedIsReplaced) {
+            sometimes!(ShadowedWhileHeld);
             return self.inquire();
         }
         let handles: Vec<Fh>;
@@ -284,14 +315,22 @@ impl<E: Env> Content<E> {
             if !inner.is_open() {
                 inner.let_go();
             }
+            if zoo::has(Bug::HeldDroppedOnReplacement) {
+                inner.extents.clear();
+            }
+            if zoo::has(Bug::AnchorDroppedOnReplacement) {
+                inner.streams.clear();
+            }
             held = self.held_after(&inner);
         }
         self.wake_all();
         if handles.is_empty() {
             return;
         }
+        sometimes!(SupersededWhileOpen);
         match (successor, self.this.upgrade()) {
             (Successor::Unknown, Some(this)) => {
+                sometimes!(SupersededByInquiry);
                 let inquiry = async move { this.report(handles, this.ask_successor().await, held) };
                 self.context.env.spawn().spawn("ask what replaced a held version", inquiry);
             }
@@ -367,12 +406,14 @@ impl<E: Env> Content<E> {
             let sizes = self.sizes();
             let idle = |stream: &Stream| {
                 // A stray that lay within its reach moved its demand, but only a run widens its window.
-                let sequential = stream.window >= sizes.sequential_bytes_min;
+                let careless = zoo::has(Bug::AnchorTakenByStray);
+                let sequential = stream.window >= sizes.sequential_bytes_min && !careless;
                 let unused = reads - stream.used_at_read >= RANDOM_READS_MAX.into();
-                let relayed = waits_ahead.contains(&stream.id);
+                let relayed = waits_ahead.contains(&stream.id) && !careless;
                 stream.open_ended && !superseded && unused && !sequential && !relayed
             };
             if !self.is_small() && inner.streams.iter().any(idle) {
+                sometimes!(RandomReader);
                 inner.streams.retain(|stream| !idle(stream));
                 self.go.notify(usize::MAX);
             }
@@ -386,7 +427,7 @@ impl<E: Env> Content<E> {
             Ok(pieces) => {
                 let resumed = inner.serve(range, run_bytes, kept);
                 drop(inner);
-                if resumed {
+                if resumed && !zoo::has(Bug::WakeUpLost) {
                     self.go.notify(usize::MAX);
                 }
                 return match pieces {
@@ -398,19 +439,23 @@ impl<E: Env> Content<E> {
         };
         if inner.served.end_of(missing).is_some() {
             // The kernel asks again for what it was given: its page cache is letting go of this file.
+            sometimes!(PagesAskedForAgain);
             inner.served = Ranges::new();
         }
-        let refetchable = self.is_refetchable(&inner);
+        let refetchable = self.is_refetchable(&inner) || zoo::has(Bug::LostRefetchedWithoutCondition);
         let reads = inner.reads;
         if let Some(stream) = inner.stream_to_wait_for(missing, run_bytes, refetchable) {
-            stream.demand = stream.demand.max(range.end);
+            if !zoo::has(Bug::WindowIncrementLost) {
+                stream.demand = stream.demand.max(range.end);
+            }
             stream.wake_at = stream.wake_at.min(range.end.min(stream.end));
             let id = stream.id;
             stream.used_at_read = reads;
             let paused = inner.stream(id).is_some_and(|stream| stream.paused);
             let news = self.news.listen();
             drop(inner);
-            if paused {
+            if paused && !zoo::has(Bug::WakeUpLost) {
+                sometimes!(PausedStreamWanted);
                 self.go.notify(usize::MAX);
             }
             return Step::Wait(news, id);
@@ -443,6 +488,7 @@ impl<E: Env> Content<E> {
         } else {
             (2 * run_bytes).clamp(self.sizes().random_fetch_bytes_min, self.sizes().random_fetch_bytes_max)
         };
+        sometimes!(BoundedFetch);
         (missing..(missing + wanted).max(end).min(size), false)
     }
 
@@ -451,6 +497,10 @@ impl<E: Env> Content<E> {
         let mut joined = BytesMut::with_capacity(bytes);
         for piece in pieces {
             match (piece, &boat) {
+                (Piece::Memory(slice), _) if zoo::has(Bug::SeamOffByOne) && !joined.is_empty() => {
+                    joined.extend_from_slice(&slice[1..]);
+                    joined.extend_from_slice(&slice[slice.len() - 1..]);
+                }
                 (Piece::Memory(slice), _) => joined.extend_from_slice(&slice),
                 (Piece::Boat(range), Some(boat)) => {
                     let read = boat.read(range).await.map_err(FsError::Disk)?;

@@ -13,6 +13,8 @@ use crate::data::memory::{Sweep, Swept};
 use crate::data::stream::{Permission, StreamId, Upkeep};
 use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
+use crate::marks::sometimes;
+use crate::zoo::{self, Bug};
 
 impl<E: Env> Content<E> {
     /// Whether what has not been begun can no longer be fetched.
@@ -22,7 +24,9 @@ impl<E: Env> Content<E> {
 
     /// A GET that named this very Version was told that it does not exist.
     pub(super) fn gone(&self) {
-        self.inner.lock().gone = true;
+        if !zoo::has(Bug::PurgeUnnoticed) {
+            self.inner.lock().gone = true;
+        }
     }
 
     /// Whether the stream still has a purpose.
@@ -65,18 +69,22 @@ impl<E: Env> Content<E> {
                 into_lifeboat: drains && stream.open_ended && !whole,
             };
         }
+        sometimes!(StreamPaused);
         let far_ahead = stream.pos >= stream.demand + stream.window + self.sizes().window_bytes_max;
+        let far_ahead = far_ahead && !zoo::has(Bug::TrickleWithoutEnd);
         let upkeep = match (lost, stream.keep, far_ahead) {
             (false, true, _) | (false, false, true) => Upkeep::Renew { pos: stream.pos, end: stream.end },
             (true, _, true) => Upkeep::None,
             (true, _, false) | (false, false, false) => Upkeep::Trickle,
         };
+        let upkeep = if zoo::has(Bug::PausedStreamLeftIdle) { Upkeep::None } else { upkeep };
         Permission::Pause { go: self.go.listen(), upkeep }
     }
 
     /// Lets a paused stream read a little, so that it does not look dead.
     pub(super) fn trickle(&self, id: StreamId, bytes: u64) {
         if let Some(stream) = self.inner.lock().stream(id) {
+            sometimes!(Trickled);
             stream.trickle_to = stream.pos + bytes;
         }
     }
@@ -86,6 +94,7 @@ impl<E: Env> Content<E> {
         let bytes = {
             let inner = self.inner.lock();
             if let Some(held) = inner.held_until(pos) {
+                sometimes!(BytesHeldAlready);
                 return Err(held.min(end) - pos);
             }
             let next = inner.extents.range(pos + 1..).next().map_or(end, |(at, _)| *at);
@@ -104,7 +113,11 @@ impl<E: Env> Content<E> {
     /// `bytes` more of the stream are held.
     pub(super) fn advance(&self, id: StreamId, bytes: u64) {
         let mut inner = self.inner.lock();
-        let Some(stream) = inner.stream(id) else { return };
+        let Some(stream) = inner.stream(id) else {
+            sometimes!(BytesForStoppedStream);
+            assert!(!zoo::has(Bug::BytesOfStoppedStreamUnexpected), "bytes of a stream that is not there");
+            return;
+        };
         stream.pos += bytes;
         // It may have been cut while these were under way.
         stream.end = stream.end.max(stream.pos);
@@ -151,6 +164,7 @@ impl<E: Env> Content<E> {
 
     /// From now on streams hold what they can in memory and wait for their readers.
     pub(super) fn refuse_lifeboat(&self, refused: &Refused) {
+        sometimes!(LifeboatRefused);
         self.inner.lock().boat_refused = true;
         tracing::warn!(
             "{:?}: the rest of the replaced version is not saved locally ({refused}); readers are served as long as its GET lives",
@@ -163,7 +177,7 @@ impl<E: Env> Content<E> {
     fn is_precious(&self, inner: &Inner<BoatOf<E>>) -> bool {
         let small = self.is_small();
         let fickle = self.version().version_id.is_none() && self.context.config.hold != Hold::Off;
-        inner.is_open() && (!self.is_refetchable(inner) || (small && fickle))
+        inner.is_open() && !zoo::has(Bug::PreciousSwept) && (!self.is_refetchable(inner) || (small && fickle))
     }
 
     /// Has the extents moved into the lifeboat, so that their memory becomes free.
@@ -183,6 +197,9 @@ impl<E: Env> Content<E> {
         while let Some((start, bytes)) = self.next_to_spill() {
             let Some(boat) = self.lifeboat().await else { return };
             let bytes = Bytes::from_owner(bytes);
+            if zoo::has(Bug::SpillDropsBeforeSaved) {
+                self.inner.lock().extents.remove(&start);
+            }
             if let Err(refused) = boat.save(self.context.env.disk(), start, bytes).await {
                 self.refuse_lifeboat(&refused);
                 return;
@@ -190,7 +207,10 @@ impl<E: Env> Content<E> {
             let mut inner = self.inner.lock();
             // The file may have been closed while the disk was busy: then there is no lifeboat to have moved to.
             if inner.boat.as_ref().is_some_and(|current| Arc::ptr_eq(current, &boat)) {
+                sometimes!(Spilled);
                 inner.extents.remove(&start);
+            } else {
+                sometimes!(ClosedWhileSpilling);
             }
         }
     }
@@ -232,6 +252,7 @@ impl<E: Env> Sweep for Content<E> {
         if filling || unread || touched {
             return Swept::Kept;
         }
+        sometimes!(Swept);
         inner.extents.remove(&start);
         Swept::Gone
     }

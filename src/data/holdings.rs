@@ -17,8 +17,10 @@ use crate::data::runs::Runs;
 use crate::data::stream::{Stream, StreamId};
 use crate::env::Spool;
 use crate::error::FsError;
+use crate::marks::sometimes;
 use crate::op::Fh;
 use crate::state::version::Successor;
+use crate::zoo::{self, Bug};
 
 pub(super) struct Inner<B> {
     pub(super) handles: BTreeSet<Fh>,
@@ -75,18 +77,22 @@ impl<S: Spool> Inner<Lifeboat<S>> {
                 }
                 pieces.push(Piece::Memory(slice));
             } else if let Some(end) = self.boat.as_ref().and_then(|boat| boat.end_of(at)) {
+                sometimes!(FromLifeboat);
                 pieces.push(Piece::Boat(at..end.min(range.end)));
                 at = end.min(range.end);
             } else {
                 return Err(at);
             }
         }
+        sometimes!(ReadAcrossPieces);
         Ok(Gathered::Many(pieces))
     }
 
     /// The end of what is held without a gap from `offset` on in one place.
     pub(super) fn held_until(&self, offset: u64) -> Option<u64> {
-        let extent = self.extents.range(..=offset).next_back().map(|(_, extent)| extent.end_filled());
+        let claimed = zoo::has(Bug::ClaimedLengthBelieved);
+        let end = |extent: &Extent| if claimed { extent.end_room() } else { extent.end_filled() };
+        let extent = self.extents.range(..=offset).next_back().map(|(_, extent)| end(extent));
         let boat = self.boat.as_ref().and_then(|boat| boat.end_of(offset));
         extent.filter(|end| *end > offset).max(boat)
     }
@@ -152,7 +158,8 @@ impl<B> Inner<B> {
     ) -> Option<&mut Stream> {
         let near_bytes = if run_bytes > 0 { self.sizes.window_bytes_max } else { self.sizes.window_bytes_min };
         let serves = |stream: &&mut Stream| {
-            let ahead = stream.pos <= missing && missing < stream.end;
+            let behind = zoo::has(Bug::WaitsForAPassedStream) && stream.origin > missing;
+            let ahead = (stream.pos <= missing || behind) && missing < stream.end;
             let near = missing - stream.pos.min(missing) <= near_bytes;
             ahead && (!refetchable || (near && !stream.keep))
         };
@@ -166,6 +173,9 @@ impl<B> Inner<B> {
         }
         let idle = self.streams.iter().filter(|stream| stream.open_ended && !stream.keep && stream.wake_at == u64::MAX);
         let idle = idle.min_by_key(|stream| stream.used_at_read).map(|stream| stream.id);
+        if idle.is_some() {
+            sometimes!(StreamMadeRoom);
+        }
         self.streams.retain(|stream| Some(stream.id) != idle);
         idle.is_some()
     }
@@ -202,6 +212,9 @@ impl<B> Inner<B> {
 
     /// Nobody has the file open: stop fetching, free the disk, and of a superseded Version keep nothing.
     pub(super) fn let_go(&mut self) {
+        if self.superseded.is_some() && !self.streams.is_empty() {
+            sometimes!(ClosedWhileDraining);
+        }
         self.streams.clear();
         self.relay = None;
         self.boat = None;

@@ -14,6 +14,8 @@ use crate::config::DISK_FREE_PERCENT_MIN;
 use crate::data::ranges::Ranges;
 use crate::env::{Disk, DiskError, Spool};
 use crate::lock::Lock;
+use crate::marks::sometimes;
+use crate::zoo::{self, Bug};
 
 /// The allowance that all lifeboats of a mount share.
 #[derive(Debug)]
@@ -33,7 +35,8 @@ impl Lifeboats {
     }
 
     fn reserve(&self, bytes: u64) -> bool {
-        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.bytes_max);
+        let max = if zoo::has(Bug::AllowanceIgnored) { u64::MAX } else { self.bytes_max };
+        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= max);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 }
@@ -71,7 +74,12 @@ impl<S: Spool> Lifeboat<S> {
             // Two anchors may bring the same bytes; they take disk space once.
             let mut reserved = self.reserved.lock();
             let range = offset..offset + len;
-            if !self.fleet.reserve(reserved.missing_bytes(range.clone())) {
+            let wanted = if zoo::has(Bug::AllowanceTakenTwice) { len } else { reserved.missing_bytes(range.clone()) };
+            if wanted < len {
+                sometimes!(SavedTwice);
+            }
+            if !self.fleet.reserve(wanted) {
+                sometimes!(HoldMaxUsedUp);
                 return Err(Refused::HoldMax(self.fleet.bytes_max));
             }
             // From here on the reservation belongs to this lifeboat, also if the write fails half-way.
@@ -79,9 +87,19 @@ impl<S: Spool> Lifeboat<S> {
         }
         let space = disk.space().await?;
         if space.free.saturating_sub(len) < space.total / 100 * DISK_FREE_PERCENT_MIN {
-            return Err(Refused::DiskShare);
+            sometimes!(DiskShareUsedUp);
+            if !zoo::has(Bug::DiskShareIgnored) {
+                return Err(Refused::DiskShare);
+            }
         }
-        self.spool.write_at(offset, bytes).await?;
+        if zoo::has(Bug::SavedBeforeWritten) {
+            self.saved.lock().insert(offset..offset + len);
+        }
+        let written = self.spool.write_at(offset, bytes).await;
+        if !zoo::has(Bug::WriteErrorIgnored) {
+            written?;
+        }
+        sometimes!(IntoLifeboat);
         self.saved.lock().insert(offset..offset + len);
         Ok(())
     }
@@ -109,6 +127,9 @@ impl<S: Spool> Lifeboat<S> {
 impl<S> Drop for Lifeboat<S> {
     fn drop(&mut self) {
         let reserved = self.reserved.lock().bytes();
+        if zoo::has(Bug::AllowanceNotReturned) {
+            return;
+        }
         self.fleet.used.fetch_sub(reserved, Ordering::Relaxed);
     }
 }

@@ -14,6 +14,8 @@ use std::sync::{Arc, Weak};
 
 use crate::data::extent::Buffer;
 use crate::lock::Lock;
+use crate::marks::sometimes;
+use crate::zoo::{self, Bug};
 
 /// Rooms of one extent kept for reuse: fresh ones cost a page fault for every 4 KiB.
 const POOL_ROOMS_MAX: usize = 8;
@@ -82,6 +84,9 @@ impl Memory {
         if self.used() + bytes > self.max {
             self.sweep_for(bytes);
         }
+        if self.used() + bytes > self.max {
+            sometimes!(MemoryOverdrawn);
+        }
         self.used.fetch_add(bytes, Ordering::Relaxed);
         let pooled = if bytes == self.extent_bytes { self.pool.lock().pop() } else { None };
         let room = pooled.unwrap_or_else(|| Buffer::new(bytes as usize));
@@ -107,6 +112,14 @@ impl Memory {
     /// One round over the candidates at most, oldest first.
     fn sweep_for(&self, bytes: u64) {
         let candidates = self.queue.lock().len();
+        if zoo::has(Bug::MemoryNeverSwept) {
+            return;
+        }
+        if zoo::has(Bug::SweptInOrderOfAddresses) {
+            // As a map that hashes addresses would give them.
+            let place = |owner: &Weak<dyn Sweep>| owner.as_ptr().addr().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.queue.lock().make_contiguous().sort_by_key(|(owner, start)| (place(owner), *start));
+        }
         for _ in 0..candidates {
             if self.used() + bytes <= self.max {
                 return;
@@ -137,6 +150,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if zoo::has(Bug::PermitOfSmallRoomLost) && self.bytes < self.memory.extent_bytes {
+            return;
+        }
         self.memory.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

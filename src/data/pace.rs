@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::env::Time;
+use crate::zoo::{self, Bug};
 
 const PENALTY_FIRST: Duration = Duration::from_millis(100);
 const PENALTY_MAX: Duration = Duration::from_secs(5);
@@ -46,6 +47,9 @@ impl Pace {
 
     pub fn throttled(&mut self, now: Time) {
         self.penalty = (self.penalty * 2).max(PENALTY_FIRST).min(self.penalty_max);
+        if zoo::has(Bug::PenaltyOfMinutes) {
+            self.penalty = PENALTY_MAX * 60;
+        }
         self.not_before = self.not_before.max(now.plus(self.penalty));
     }
 

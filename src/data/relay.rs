@@ -15,6 +15,8 @@ use crate::data::content::Content;
 use crate::data::holdings::Inner;
 use crate::data::stream::StreamId;
 use crate::env::{Clock, Env, Time};
+use crate::marks::sometimes;
+use crate::zoo::{self, Bug};
 
 /// The relay of one sequential reader.
 #[derive(Debug)]
@@ -43,13 +45,17 @@ impl<E: Env> Content<E> {
         }
         // Asked outside of the lock, because it may sweep; lanes are prefetch, so they must fit.
         if self.context.memory.is_short_of(LANES * self.sizes().extent_bytes) {
+            sometimes!(HopWithoutMemory);
             return;
         }
         let started = {
             let mut inner = self.inner.lock();
             // While memory was asked, another read may have hopped.
             match self.hop_wanted_of(&mut inner, end) {
-                Some(from) => inner.hop(from, self.version().size),
+                Some(from) => {
+                    sometimes!(HopBegun);
+                    inner.hop(from, self.version().size)
+                }
                 None => return,
             }
         };
@@ -102,9 +108,14 @@ impl<E: Env> Content<E> {
             return;
         }
         // Once the Version was superseded, the old anchor is needed to its end.
-        if !hop.waiting.is_empty() || superseded {
+        if superseded {
+            sometimes!(HopCutShort);
             return;
         }
+        if !hop.waiting.is_empty() {
+            return;
+        }
+        sometimes!(HopDone);
         let (cut_at, anchor, next) = (hop.cut_at, relay.anchor, hop.anchor);
         inner.relay = next.map(|anchor| Relay { anchor, hop: None });
         if let Some(stream) = inner.stream(anchor) {
@@ -124,6 +135,9 @@ impl<B> Inner<B> {
         let Some(anchor) = self.stream(from) else { return Vec::new() };
         let cut_at = (anchor.pos + lane_bytes).min(size);
         anchor.demand = anchor.demand.max(cut_at);
+        if zoo::has(Bug::AnchorCutBeforeLanesBegan) {
+            (anchor.end, anchor.open_ended) = (cut_at, false);
+        }
         let end = (cut_at + (LANES - 1) * lane_bytes).min(size);
         let mut waiting = BTreeSet::new();
         let mut started = Vec::new();
@@ -156,6 +170,13 @@ impl<B> Inner<B> {
             return;
         }
         if relay.hop.as_ref().is_some_and(|hop| hop.waiting.contains(&id)) {
+            sometimes!(HopLost);
+            if zoo::has(Bug::FailedHopDropsAnchor) {
+                let old = relay.anchor;
+                self.streams.retain(|stream| stream.id != old);
+                self.relay = None;
+                return;
+            }
             let next = relay.hop.take().and_then(|hop| hop.anchor);
             self.relay = None;
             if self.superseded.is_none() {

@@ -7,13 +7,15 @@ use std::future::Future;
 
 use crate::data::context::Context;
 use crate::data::patience::or_timeout;
-use crate::data::retry::{Retry, Verdict};
+use crate::data::retry::{Retry, Verdict, is_transient};
 use crate::env::store::{
     ByteRange, ErrorKind, Get, GetReply, Head, Key, List, ListPage, ObjectMeta, ReadConditions, Store, StoreError,
     VersionId,
 };
 use crate::env::{Clock, Env, Rng};
+use crate::marks::sometimes;
 use crate::state::version::Version;
+use crate::zoo::{self, Bug};
 
 type BodyOf<E> = <<E as Env>::Store as Store>::Body;
 
@@ -39,6 +41,11 @@ impl<E: Env> Context<E> {
 
     /// Whether any key starts with `prefix`.
     pub async fn any_key_under(&self, prefix: &str) -> Result<bool, StoreError> {
+        if zoo::has(Bug::SiblingHidesDirectory) {
+            // Without the slash, `film-2` comes before `film/`.
+            let request = List { prefix: prefix.trim_end_matches('/').to_string(), max_keys: 2, ..List::default() };
+            return Ok(self.list(request).await?.objects.iter().any(|object| object.key.as_str().starts_with(prefix)));
+        }
         let request = List { prefix: prefix.to_string(), max_keys: 1, ..List::default() };
         let page = self.list(request).await?;
         Ok(!page.objects.is_empty() || !page.prefixes.is_empty())
@@ -74,7 +81,8 @@ impl<E: Env> Context<E> {
         version: &Version,
         range: Option<ByteRange>,
     ) -> Result<GetReply<BodyOf<E>>, StoreError> {
-        self.persist(|| self.ask_version(version, None, range)).await
+        let version_id = if zoo::has(Bug::OpenByVersionId) { version.version_id.clone() } else { None };
+        self.persist(|| self.ask_version(version, version_id.clone(), range)).await
     }
 
     /// A GET of bytes of exactly `version`. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot be
@@ -103,15 +111,22 @@ impl<E: Env> Context<E> {
         version_id: Option<VersionId>,
         range: Option<ByteRange>,
     ) -> Result<GetReply<BodyOf<E>>, StoreError> {
-        let request =
-            Get { key: version.key.clone(), version_id, range, conditions: ReadConditions::if_match(&version.etag) };
-        let reply = self.env.store().get(request).await?;
+        let version_id = version_id.filter(|_| !zoo::has(Bug::ReadByNameThoughVersioned));
+        let conditions = match zoo::has(Bug::ReadWithoutIfMatch) {
+            true => ReadConditions::none(),
+            false => ReadConditions::if_match(&version.etag),
+        };
+        let reply = self.env.store().get(Get { key: version.key.clone(), version_id, range, conditions }).await?;
         check_range(range, &reply)?;
+        if zoo::has(Bug::EtagOfAnswerIgnored) || zoo::has(Bug::ReadWithoutIfMatch) {
+            return Ok(reply);
+        }
         if reply.meta.etag != version.etag || reply.meta.size != version.size {
             let what = format!(
                 "asked for ETag {} of {} bytes, was answered ETag {} of {} bytes",
                 version.etag, version.size, reply.meta.etag, reply.meta.size
             );
+            sometimes!(NonsenseRefused);
             return Err(StoreError::new(ErrorKind::InvalidAnswer, what));
         }
         Ok(reply)
@@ -120,6 +135,9 @@ impl<E: Env> Context<E> {
     /// Waits before a retry: its own back-off and whatever the whole mount owes.
     pub async fn back_off(&self, delay: std::time::Duration) {
         let owed = self.pace.lock().take_retry(self.env.clock().now());
+        if !owed.is_zero() {
+            sometimes!(RetriesShort);
+        }
         self.env.clock().sleep(delay.max(owed)).await;
     }
 
@@ -133,13 +151,21 @@ impl<E: Env> Context<E> {
             self.env.clock().sleep(wait).await;
         }
         let limit = self.config.attempt_timeout;
+        if zoo::has(Bug::AttemptNeverTimesOut) {
+            return once.await;
+        }
         let outcome = match or_timeout(self.env.clock(), limit, once).await {
             Some(outcome) => outcome,
             None => Err(StoreError::new(ErrorKind::NoAnswer, format!("nothing came within {} s", limit.as_secs_f32()))),
         };
         match &outcome {
             Ok(_) => self.pace.lock().succeeded(),
-            Err(error) if error.kind == ErrorKind::Throttled => self.pace.lock().throttled(self.env.clock().now()),
+            Err(error) if error.kind == ErrorKind::Throttled => {
+                sometimes!(Throttled);
+                if !zoo::has(Bug::ThrottlingForgotten) {
+                    self.pace.lock().throttled(self.env.clock().now());
+                }
+            }
             Err(_) => {}
         }
         outcome
@@ -158,7 +184,12 @@ impl<E: Env> Context<E> {
             };
             match retry.failed(&error, self.env.clock().now(), self.env.rng().next_u64()) {
                 Verdict::Again(delay) => self.back_off(delay).await,
-                Verdict::GiveUp => return Err(error),
+                Verdict::GiveUp => {
+                    if is_transient(error.kind) {
+                        sometimes!(GaveUp);
+                    }
+                    return Err(error);
+                }
             }
         }
     }
@@ -173,9 +204,10 @@ fn check_range<B>(asked: Option<ByteRange>, reply: &GetReply<B>) -> Result<(), S
         Some(ByteRange::Within { start, end }) => start..end.min(size),
         Some(ByteRange::Last(n)) => size.saturating_sub(n)..size,
     };
-    if reply.range == expected {
+    if reply.range == expected || zoo::has(Bug::WrongRangeAccepted) {
         return Ok(());
     }
+    sometimes!(NonsenseRefused);
     let what = format!("asked for bytes {expected:?} of {size}, was answered {:?}", reply.range);
     Err(StoreError::new(ErrorKind::InvalidAnswer, what))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::env::Time;
 use crate::env::store::{ErrorKind, StoreError};
+use crate::zoo::{self, Bug};
 
 const DELAY_FIRST: Duration = Duration::from_millis(50);
 const DELAY_MAX: Duration = Duration::from_secs(2);
@@ -36,7 +37,9 @@ impl Retry {
 
     /// Bytes or an answer arrived: what fails from now on is a new failure.
     pub fn progressed(&mut self) {
-        *self = Self::new(self.deadline);
+        if !zoo::has(Bug::ProgressNotCounted) {
+            *self = Self::new(self.deadline);
+        }
     }
 
     /// `random` is uniform over all u64.
@@ -53,17 +56,27 @@ impl Retry {
         let since = *self.first_failure.get_or_insert(now);
         let bound = DELAY_FIRST.saturating_mul(1 << self.attempts.min(16)).min(DELAY_MAX);
         self.attempts += 1;
-        let jittered = bound.mul_f64(random as f64 / u64::MAX as f64);
-        let delay = jittered.max(error.retry_after.unwrap_or_default());
-        let left = self.deadline.saturating_sub(now.since(since));
+        let random = if zoo::has(Bug::JitterFromOutside) { zoo::from_outside() } else { random };
+        let mut jittered = bound.mul_f64(random as f64 / u64::MAX as f64);
+        if zoo::has(Bug::RetryWithoutDelay) {
+            jittered = Duration::ZERO;
+        }
+        let asked_for = error.retry_after.filter(|_| !zoo::has(Bug::RetryAfterIgnored));
+        let delay = jittered.max(asked_for.unwrap_or_default());
+        let mut left = self.deadline.saturating_sub(now.since(since));
+        if zoo::has(Bug::RetriesNeverEnd) {
+            left = self.deadline;
+        }
         // Whatever the service asks for, it is tried once more before the deadline.
         if left.is_zero() { Verdict::GiveUp } else { Verdict::Again(delay.min(left)) }
     }
 }
 
 /// Whether the same request may succeed later.
-fn is_transient(kind: ErrorKind) -> bool {
+pub(super) fn is_transient(kind: ErrorKind) -> bool {
     match kind {
+        ErrorKind::Unavailable if zoo::has(Bug::TransientIsFatal) => false,
+        ErrorKind::AccessDenied if zoo::has(Bug::DenialRetried) => true,
         ErrorKind::Conflict
         | ErrorKind::Throttled
         | ErrorKind::Unavailable

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use event_listener::EventListener;
 
-use crate::config::{RENEW_EVERY, STALL_MAX, TRICKLE_EVERY};
+use crate::config::{ATTR_TTL, RENEW_EVERY, STALL_MAX, TRICKLE_EVERY};
 use crate::data::content::{BodyOf, Content};
 use crate::data::extent::ExtentWriter;
 use crate::data::patience::{or_interrupted, or_timeout};
@@ -19,7 +19,12 @@ use crate::data::retry::{Retry, Verdict};
 use crate::env::store::{Body, ByteRange, ErrorKind, StoreError};
 use crate::env::{Clock, Env, Rng, Time};
 use crate::error::FsError;
+use crate::marks::sometimes;
 use crate::state::version::Successor;
+use crate::zoo::{self, Bug};
+
+/// Of a bug of the zoo.
+const RESUME_BLOCK_BYTES: u64 = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StreamId(pub(super) u64);
@@ -170,6 +175,11 @@ impl<E: Env> Flow<E> {
                 }),
                 Some(body) => match self.next_chunk(body, self.body_end - at).await {
                     None => continue,
+                    Some(Ok(chunk)) if zoo::has(Bug::OverflowAppended) => {
+                        self.retry.progressed();
+                        self.hold(at, u64::MAX, chunk);
+                        Ok(())
+                    }
                     Some(Ok(mut chunk)) => {
                         self.retry.progressed();
                         chunk.truncate((end - at) as usize);
@@ -182,6 +192,9 @@ impl<E: Env> Flow<E> {
                     }
                     // It stalls, and may yet go on: that it is broken is known once another GET has taken its place.
                     Some(Err(_)) if self.body.is_some() && self.reconnect(at, end).await => Ok(()),
+                    Some(Err(error)) if zoo::has(Bug::ShortBodyIsEndOfFile) && error.kind == ErrorKind::BrokenBody => {
+                        return Ok(());
+                    }
                     Some(Err(error)) => Err(error),
                 },
             };
@@ -196,9 +209,19 @@ impl<E: Env> Flow<E> {
     /// Asks for the rest of the stream's range.
     async fn connect(content: &Content<E>, at: u64, end: u64) -> Result<BodyOf<E>, StoreError> {
         let version = content.version();
+        let resumes = || at > 0 && content.inner.lock().held_until(at - 1).is_some();
+        let at = if zoo::has(Bug::ResumedAtItsBlock) && resumes() {
+            at / RESUME_BLOCK_BYTES * RESUME_BLOCK_BYTES
+        } else {
+            at
+        };
         let range = if end == version.size { ByteRange::From(at) } else { ByteRange::Within { start: at, end } };
         // All of an object, an empty one included, is asked for without a range.
         let range = (at > 0 || end < version.size).then_some(range);
+        let lost = zoo::has(Bug::LostRefetchedWithoutCondition) && content.is_past_fetching();
+        if lost || (zoo::has(Bug::ConditionDroppedOnResume) && resumes()) {
+            return content.context.get_current(&version.key, range).await.map(|reply| reply.body);
+        }
         content.context.get_version_once(version, range).await.map(|reply| reply.body)
     }
 
@@ -208,8 +231,12 @@ impl<E: Env> Flow<E> {
         if self.content.is_past_fetching() {
             return false;
         }
+        if zoo::has(Bug::BreakBeforeMake) {
+            self.body = None;
+        }
         match Self::connect(&self.content, at, end).await {
             Ok(body) => {
+                sometimes!(Renewed);
                 (self.body, self.body_end) = (Some(body), end);
                 true
             }
@@ -227,9 +254,11 @@ impl<E: Env> Flow<E> {
             return None;
         }
         let clock = self.content.context.env.clock();
-        let patient = or_timeout(clock, STALL_MAX, or_interrupted(body.next(), go));
+        let stall_max = if zoo::has(Bug::StallNeverNoticed) { ATTR_TTL } else { STALL_MAX };
+        let patient = or_timeout(clock, stall_max, or_interrupted(body.next(), go));
         let chunk = match patient.await {
             None => {
+                sometimes!(StreamStalled);
                 self.body = Some(body);
                 let what = format!("no byte came within {} s", STALL_MAX.as_secs());
                 return Some(Err(StoreError::new(ErrorKind::NoAnswer, what)));
@@ -241,9 +270,13 @@ impl<E: Env> Flow<E> {
             Some(Some(chunk)) => chunk,
         };
         Some(match chunk {
-            None => Err(StoreError::new(ErrorKind::BrokenBody, format!("it ended {left} bytes early"))),
+            None => {
+                sometimes!(BodyTooShort);
+                Err(StoreError::new(ErrorKind::BrokenBody, format!("it ended {left} bytes early")))
+            }
             Some(Err(error)) => Err(error),
-            Some(Ok(chunk)) if chunk.len() as u64 > left => {
+            Some(Ok(chunk)) if chunk.len() as u64 > left && !zoo::has(Bug::OverflowAppended) => {
+                sometimes!(BodyTooLong);
                 Err(StoreError::new(ErrorKind::InvalidAnswer, "the body is longer than its range"))
             }
             Some(Ok(chunk)) => {
@@ -278,7 +311,9 @@ impl<E: Env> Flow<E> {
 
     /// Moves the packed bytes into the lifeboat, or into memory where it is refused.
     async fn unpack(&mut self, pos: u64, end: u64) {
-        self.writer = None;
+        if !zoo::has(Bug::QueuedBytesOvertaken) {
+            self.writer = None;
+        }
         let packed = self.packed.split().freeze();
         if let Some(boat) = self.content.lifeboat().await {
             match boat.save(self.content.context.env.disk(), pos, packed.clone()).await {
@@ -301,6 +336,9 @@ impl<E: Env> Flow<E> {
         if or_timeout(self.content.context.env.clock(), wait, go).await.is_some() {
             return;
         }
+        if zoo::has(Bug::PausedStreamDropped) {
+            self.body = None;
+        }
         match upkeep {
             Upkeep::Trickle => self.content.trickle(self.id, self.content.sizes().trickle_bytes),
             Upkeep::Renew { pos, end } => {
@@ -314,6 +352,7 @@ impl<E: Env> Flow<E> {
     async fn recover(&mut self, error: StoreError, pos: u64, end: u64) -> Result<bool, FsError> {
         if !self.packed.is_empty() {
             // The connection is gone; what it brought is not.
+            sometimes!(BrokeWhilePacking);
             self.unpack(pos, end).await;
         }
         self.note_if_gone(&error);
@@ -324,6 +363,7 @@ impl<E: Env> Flow<E> {
         let lost = self.content.is_past_fetching() && (self.body.is_none() || verdict == Verdict::GiveUp);
         match verdict {
             _ if lost => {
+                sometimes!(StreamLost);
                 tracing::warn!(
                     "{:?}: the rest of the replaced version from byte {pos} is lost ({error}); reads of it fail with \
                      ESTALE",
@@ -332,16 +372,21 @@ impl<E: Env> Flow<E> {
                 Ok(false)
             }
             Verdict::Again(delay) => {
+                sometimes!(StreamResumed);
                 tracing::debug!("{:?}: {error} at byte {pos}; going on in {delay:?}", version.key);
                 context.back_off(delay).await;
                 Ok(true)
             }
-            Verdict::GiveUp => Err(FsError::from_store(&version.key, error)),
+            Verdict::GiveUp => {
+                sometimes!(StreamGaveUp);
+                Err(FsError::from_store(&version.key, error))
+            }
         }
     }
 
     fn note_if_gone(&self, error: &StoreError) {
         if error.kind.is_gone() {
+            sometimes!(StreamRefused);
             self.content.gone();
             self.content.supersede(Successor::Unknown);
         }
@@ -351,7 +396,11 @@ impl<E: Env> Flow<E> {
     async fn expect_end(&mut self) {
         let Some(mut body) = self.body.take() else { return };
         let clock = self.content.context.env.clock();
-        if let Some(Some(Ok(_))) = or_timeout(clock, STALL_MAX, body.next()).await {
+        if let Some(Some(Ok(surplus))) = or_timeout(clock, STALL_MAX, body.next()).await {
+            sometimes!(BodyTooLong);
+            if zoo::has(Bug::OverflowAppended) {
+                return self.hold(self.body_end, u64::MAX, surplus);
+            }
             tracing::warn!("{:?}: a body went on past its range; the surplus was dropped", self.content.version().key);
         }
     }

@@ -7,6 +7,7 @@ use crate::env::store::{Body, ErrorKind, StoreError};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::op::{Ino, Kind, Name, Reply, Statfs};
+use crate::zoo::{self, Bug};
 
 /// statfs(2) of a bucket: large, constant, and small enough for 32-bit block counts at this block size.
 const STATFS: Statfs =
@@ -15,7 +16,11 @@ const STATFS: Statfs =
 impl<E: Env> Fs<E> {
     /// The attributes of the Version that the inode stands for, whatever the bucket holds by now.
     pub(super) fn getattr(&self, ino: Ino) -> Result<Reply, FsError> {
-        let attr = self.tree.lock().attr(ino)?;
+        let tree = self.tree.lock();
+        let attr = tree.attr(ino)?;
+        if zoo::has(Bug::FstatOfReplacedFails) && tree.has_moved_on(ino) {
+            return Err(FsError::UnknownInode(ino.0));
+        }
         Ok(Reply::Attr { attr, ttl: ATTR_TTL })
     }
 

@@ -8,14 +8,16 @@ use futures_util::lock::Mutex;
 
 use crate::config::LISTED_HEADS;
 use crate::env::Env;
-use crate::env::store::{ErrorKind, Key, Store, StoreError};
+use crate::env::store::{ErrorKind, Key, ListPage, Store, StoreError};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::handles::Handle;
 use crate::fs::lookup::supersede;
+use crate::marks::sometimes;
 use crate::op::{DirEntry, Fh, Ino, Kind, Reply};
 use crate::state::listing::Listing;
 use crate::state::version::Version;
+use crate::zoo::{self, Bug};
 
 /// An open directory. The lock is asynchronous: it is held while a page is fetched, so that two readers of one handle
 /// do not fetch it twice.
@@ -72,7 +74,7 @@ impl<E: Env> Fs<E> {
         let handle = self.handles.lock().directory(fh)?;
         debug_assert_eq!(handle.ino, ino);
         let mut listing = handle.listing.lock().await;
-        if offset == 0 {
+        if offset == 0 && !zoo::has(Bug::RewindKeepsTheListing) {
             // rewinddir(3): from the start, and afresh.
             *listing = None;
         }
@@ -102,8 +104,12 @@ impl<E: Env> Fs<E> {
             // Names that are ready are not kept waiting for the next page.
             let named = entries.iter().any(|entry: &DirEntry| entry.offset > DOTS);
             let Some(token) = listing.wants_page().filter(|_| !named) else { break };
+            let follows = token.is_some();
             match self.fetch_page(ino, listing, token).await {
+                Ok(()) if follows && zoo::has(Bug::CookieOffByOne) => position += 1,
+                Ok(()) if follows && zoo::has(Bug::LastNameOfPageRepeated) => position -= 1,
                 Ok(()) => {}
+                Err(_) if zoo::has(Bug::ListingLockedTwice) => drop(handle.listing.lock().await),
                 // `.` and `..` are true all the same; the next call meets the error again.
                 Err(_) if !entries.is_empty() => break,
                 Err(error) => return Err(error),
@@ -117,8 +123,13 @@ impl<E: Env> Fs<E> {
         let key = Key::from(listing.prefix());
         let page = match self.context.list_directory(listing.prefix(), token).await {
             Ok(page) => page,
+            Err(_) if zoo::has(Bug::FailedPageEndsListing) => ListPage::default(),
             Err(error) => return Err(FsError::from_store(&key, error)),
         };
+        let stamp = if zoo::has(Bug::ListingDatedAtItsAnswer) { self.tree.lock().stamp(self.now()) } else { stamp };
+        if page.next.is_some() {
+            sometimes!(ListingOfPages);
+        }
         let found = listing.add(page, stamp).map_err(|what| FsError::Nonsense {
             cause: StoreError::new(ErrorKind::InvalidAnswer, format!("a page of the listing: {what}")),
             key,
@@ -155,6 +166,10 @@ impl<E: Env> Fs<E> {
         let mut tree = self.tree.lock();
         let offset = position + 1;
         if position < DOTS {
+            if plus && zoo::has(Bug::DotsCounted) {
+                let (parent, name) = tree.place(ino)?;
+                let _ = tree.grant(parent, &name, self.now());
+            }
             let number = if position == 0 { ino } else { tree.place(ino)?.0 };
             let name = name_at(listing, position).into();
             return Ok(DirEntry { offset, ino: number, kind: Kind::Directory, name, entry: None });
@@ -163,6 +178,7 @@ impl<E: Env> Fs<E> {
         let mut listed = DirEntry { offset, ino: UNKNOWN_INO, kind: *kind, name: name.as_str().into(), entry: None };
         // Gone by now, or no longer remembered: it was there when its page was listed, and that is what a listing tells.
         if !tree.exists(ino, name) {
+            sometimes!(ListedNameGone);
             return Ok(listed);
         }
         listed.ino = tree.number(ino, name)?;
@@ -174,6 +190,9 @@ impl<E: Env> Fs<E> {
             let entry = tree.grant(ino, name, self.now())?;
             listed.kind = entry.attr.as_ref().map_or(listed.kind, |attr| attr.kind);
             listed.entry = Some(entry);
+            if zoo::has(Bug::ListedNameNotCounted) {
+                tree.forget(listed.ino, 1);
+            }
         }
         Ok(listed)
     }

@@ -10,9 +10,11 @@ use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, ObjectMeta, StoreError};
 use crate::error::FsError;
 use crate::fs::Fs;
+use crate::marks::sometimes;
 use crate::op::{Caller, Ino, Name, Reply};
 use crate::state::tree::{ObserveError, Target};
 use crate::state::version::{Successor, Version};
+use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
     pub(super) async fn lookup(&self, caller: Caller, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
@@ -41,6 +43,7 @@ impl<E: Env> Fs<E> {
             };
             // While it was asked, others may have learnt about the name too: the tree decides what stands.
             let mut tree = self.tree.lock();
+            let stamp = if zoo::has(Bug::LookupDatedAtItsAnswer) { tree.stamp(self.now()) } else { stamp };
             match tree.observe(parent, &name, stamp, target) {
                 Ok(obsolete) => {
                     if let Some((version, meta)) = described {
@@ -51,9 +54,15 @@ impl<E: Env> Fs<E> {
                     supersede(obsolete);
                     return granted.map(Reply::Entry);
                 }
-                Err(ObserveError::Contradiction) if contradictions < CONTRADICTIONS_MAX => contradictions += 1,
+                Err(ObserveError::Contradiction) if contradictions < CONTRADICTIONS_MAX => {
+                    sometimes!(LookupContradicted);
+                    contradictions += 1;
+                }
                 // They keep overlapping: what stands was current while this look-up ran.
-                Err(ObserveError::Contradiction) => return tree.grant(parent, &name, self.now()).map(Reply::Entry),
+                Err(ObserveError::Contradiction) => {
+                    sometimes!(LookupUnsettled);
+                    return tree.grant(parent, &name, self.now()).map(Reply::Entry);
+                }
                 Err(ObserveError::Fs(error)) => return Err(error),
             }
         }
@@ -70,6 +79,10 @@ impl<E: Env> Fs<E> {
         let (object, any) = join(self.context.head(key), self.context.any_key_under(&beneath)).await;
         let denied = |error: &StoreError| error.kind == ErrorKind::AccessDenied;
         match (object, any) {
+            (Err(_), Ok(false)) if zoo::has(Bug::FailureMeansAbsent) => Ok((Target::Absent, None)),
+            (Err(error), Err(_)) if zoo::has(Bug::UnlistedMeansAbsent) && error.kind == ErrorKind::NotFound => {
+                Ok((Target::Absent, None))
+            }
             // A directory shadows a file.
             (_, Ok(true)) => Ok((Target::Directory, None)),
             (Ok(meta), Ok(false)) => Ok((Target::File(Version::of(key, &meta)), Some(meta))),

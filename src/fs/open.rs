@@ -17,9 +17,11 @@ use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::handles::Handle;
 use crate::fs::lookup::supersede;
+use crate::marks::sometimes;
 use crate::op::{Caller, Fh, Ino, OpenMode, Reply};
 use crate::state::tree::{Stamp, Target};
 use crate::state::version::{Successor, Version};
+use crate::zoo::{self, Bug};
 
 /// An open under way: keeps the inode, and what is at hand of it, from being let go meanwhile.
 struct Opening<'a, E: Env> {
@@ -31,7 +33,7 @@ struct Opening<'a, E: Env> {
 
 impl<E: Env> Opening<'_, E> {
     fn hold(&mut self, content: Arc<Content<E>>) {
-        if self.content.is_none() {
+        if self.content.is_none() && !zoo::has(Bug::OpeningHoldsNothing) {
             content.opening();
             self.content = Some(content);
         }
@@ -40,10 +42,15 @@ impl<E: Env> Opening<'_, E> {
 
 impl<E: Env> Drop for Opening<'_, E> {
     fn drop(&mut self) {
-        if let Some(content) = self.content.take() {
+        let content = self.content.take();
+        let failed = content.is_none();
+        if let Some(content) = content {
             content.opening_ended();
         }
         let mut tree = self.fs.tree.lock();
+        if zoo::has(Bug::FailedOpenLeaksItsInode) && failed {
+            return;
+        }
         if let Ok(file) = tree.file_mut(self.ino) {
             file.opens -= 1;
         }
@@ -59,7 +66,8 @@ impl<E: Env> Fs<E> {
         self.tree.lock().file_mut(ino)?.opens += 1;
         let mut opening = Opening { fs: self, caller, ino, content: None };
         let content = self.content_to_open(&mut opening).await?;
-        if content.wants_kept_anchor() {
+        if content.wants_kept_anchor() && !zoo::has(Bug::KeptAnchorNeverBegun) {
+            sometimes!(KeptAnchor);
             self.keep_anchor(&content).await?;
         }
         // The handle's share in the inode; `opening` gives up its own.
@@ -74,9 +82,13 @@ impl<E: Env> Fs<E> {
         let handle = self.handles.lock().remove(fh).ok_or(FsError::BadHandle(fh.0))?;
         match handle {
             Handle::File { ino, content, .. } => {
-                content.closed(fh);
+                if !zoo::has(Bug::ReleaseForgetsTheContent) {
+                    content.closed(fh);
+                }
                 let mut tree = self.tree.lock();
-                if let Ok(file) = tree.file_mut(ino) {
+                if let Ok(file) = tree.file_mut(ino)
+                    && !zoo::has(Bug::ReleaseForgetsTheInode)
+                {
                     file.opens -= 1;
                 }
                 tree.drop_if_unknown(ino);
@@ -101,7 +113,7 @@ impl<E: Env> Fs<E> {
             Some(content) => (content, verified),
             None => {
                 let gate = self.cold_opens.of(ino);
-                let _turn = gate.lock().await;
+                let turn = gate.lock().await;
                 // Whoever was before us may have opened it.
                 let (content, verified) = {
                     let tree = self.tree.lock();
@@ -109,7 +121,13 @@ impl<E: Env> Fs<E> {
                 };
                 match content {
                     Some(content) => (content, verified),
-                    None => return self.open_cold(opening, &key).await,
+                    None => {
+                        let opened = self.open_cold(opening, &key).await;
+                        if zoo::has(Bug::GateNeverReleased) && opened.is_err() {
+                            std::mem::forget(turn);
+                        }
+                        return opened;
+                    }
                 }
             }
         };
@@ -120,10 +138,12 @@ impl<E: Env> Fs<E> {
             content.opening_ended();
             return Ok(content);
         }
-        if content.is_superseded() {
+        if content.is_superseded() && !zoo::has(Bug::OpenIgnoresSupersession) {
+            sometimes!(OpenOfReplaced);
             return Err(self.pin_successor(opening, &key).await);
         }
         if verified && content.is_complete() {
+            sometimes!(OpenWarm);
             return Ok(content);
         }
         let stamp = self.tree.lock().stamp(self.now());
@@ -168,10 +188,14 @@ impl<E: Env> Fs<E> {
             }
             Err(error) => return Err(FsError::from_store(key, error)),
         };
-        let version = Version::of(key, &reply.meta);
+        let mut version = Version::of(key, &reply.meta);
         let mut tree = self.tree.lock();
         let file = tree.file_mut(ino)?;
+        if zoo::has(Bug::VersionFromLookupBytesFromGet) {
+            version = file.version.clone();
+        }
         if version.etag == file.version.etag && version.size != file.version.size {
+            sometimes!(NonsenseRefused);
             let what =
                 format!("its ETag {} was of {} bytes before, of {} now", version.etag, file.version.size, version.size);
             // Which of the two answers was wrong, nobody can tell: neither is used.
@@ -186,7 +210,10 @@ impl<E: Env> Fs<E> {
         }
         // A pin may have been faster; then its content is the inode's, and this GET was for nothing.
         let content = match &file.content {
-            Some(content) => content.clone(),
+            Some(content) => {
+                sometimes!(PinWasFaster);
+                content.clone()
+            }
             None => {
                 let content = Content::new(self.context.clone(), version.clone());
                 // Held as open before its first byte comes, or the byte might be swept at once.
@@ -200,10 +227,11 @@ impl<E: Env> Fs<E> {
         file.meta = Some(Arc::new(reply.meta));
         tree.verified(ino, stamp);
         // While the GET was under way others may have seen what came after it; nobody could tell this content then.
-        let moved_on = tree.has_moved_on(ino);
+        let moved_on = tree.has_moved_on(ino) && !zoo::has(Bug::OvertakenOpenNotTold);
         drop(tree);
         opening.hold(content.clone());
         if moved_on {
+            sometimes!(OpenOvertaken);
             content.supersede(Successor::Unknown);
         }
         Ok(content)
@@ -228,8 +256,10 @@ impl<E: Env> Fs<E> {
     async fn absent(&self, opening: &Opening<'_, E>, key: &Key, stamp: Stamp, kind: ErrorKind) -> FsError {
         let beneath = match kind {
             ErrorKind::NotFound => self.context.any_key_under(&format!("{key}/")).await,
+            _ if zoo::has(Bug::EmptiedFileCalledAbsent) => Ok(false),
             _ => Ok(true),
         };
+        sometimes!(OpenAbsent);
         let mut tree = self.tree.lock();
         let Ok((parent, name)) = tree.place(opening.ino) else { return FsError::NotFound };
         match beneath {
@@ -267,10 +297,14 @@ impl<E: Env> Fs<E> {
             content.opening();
         }
         drop(tree);
+        sometimes!(OpenPinned);
         supersede(obsolete);
         let Ok((pin, content)) = pinned else { return superseded };
         if content.anchor_wanted_at().is_some() {
             content.feed(reply.range, reply.body);
+        }
+        if zoo::has(Bug::PinNeverExpires) {
+            return superseded;
         }
         let fs = self.clone();
         self.context.env.spawn().spawn("let go of a pin", async move {
@@ -288,6 +322,7 @@ impl<E: Env> Fs<E> {
             Ok(reply) => content.keep_anchor(reply.body),
             // Replaced a moment after the open saw it current: what the open has in hand goes on from here.
             Err(error) if error.kind.is_gone() => {
+                sometimes!(KeptAnchorTooLate);
                 content.supersede(Successor::Unknown);
             }
             Err(error) => return Err(FsError::from_store(&content.version().key, error)),
@@ -297,6 +332,9 @@ impl<E: Env> Fs<E> {
 
     /// What the opening GET asks for: all, so that it can go on as the anchor, or with `--hold=off` a first piece.
     fn first_range(&self, size: u64) -> Option<ByteRange> {
+        if zoo::has(Bug::EmptyObjectAskedByRange) {
+            return Some(ByteRange::From(0));
+        }
         let config = &self.context.config;
         let end = config.sizes.extent_bytes;
         (config.hold == Hold::Off && size > end).then_some(ByteRange::Within { start: 0, end })

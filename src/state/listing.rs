@@ -7,9 +7,11 @@
 //! its own page's request, not by the one that lets it go, and carries that one's stamp.
 
 use crate::env::store::ListPage;
+use crate::marks::sometimes;
 use crate::op::{Kind, Name};
 use crate::state::tree::{Stamp, Target};
 use crate::state::version::Version;
+use crate::zoo::{self, Bug};
 
 /// The position in a directory that is being listed, and all names found so far, by which cookies stay valid.
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl Listing {
             objects.chain(prefixes).map(|(key, target)| (key.as_str().to_string(), target, stamp)).collect();
         if let Next::Page(Some(token)) = &self.next
             && next.as_ref() == Some(token)
+            && !zoo::has(Bug::RepeatedPageBelieved)
         {
             return Err("it gave the same continuation token again".to_string());
         }
@@ -131,7 +134,8 @@ impl Listing {
     fn check_order(&self, items: &[Item]) -> Result<(), String> {
         let mut last = self.last_key.as_deref();
         for (key, ..) in items {
-            if last.is_some_and(|last| key.as_str() <= last) {
+            if last.is_some_and(|last| key.as_str() <= last) && !zoo::has(Bug::RepeatedPageBelieved) {
+                sometimes!(ListingPageOutOfOrder);
                 return Err(format!("it named {key:?} again, or out of order"));
             }
             last = Some(key);
@@ -141,14 +145,19 @@ impl Listing {
 
     fn take(&mut self, (key, target, stamp): Item, found: &mut Found) {
         let rest = &key[self.prefix.len()..];
+        if zoo::has(Bug::HeldBackAgesWithLaterPages) {
+            self.held_back.iter_mut().for_each(|held_back| held_back.2 = stamp);
+        }
         while let Some((file, ..)) = self.held_back.last() {
             let barrier = format!("{}/", file.as_str());
-            if rest < barrier.as_str() {
+            if rest < barrier.as_str() && !zoo::has(Bug::SiblingReleasesTheFile) {
+                sometimes!(HeldBackAcrossNames);
                 break;
             }
             let shadowed = rest == barrier;
             if let Some(file) = self.held_back.pop() {
-                if shadowed {
+                if shadowed && !zoo::has(Bug::FileListedBesideItsDirectory) {
+                    sometimes!(ListingDirectoryShadows);
                     found.hidden.push(format!("{}{}", self.prefix, file.0.as_str()));
                 } else {
                     self.release(file, found);
@@ -160,6 +169,10 @@ impl Listing {
             (Some(name), Target::Directory) => self.release((name, target, stamp), found),
             (Some(name), Target::File(_) | Target::Absent) => self.held_back.push((name, target, stamp)),
             // The directory's own marker.
+            (None, _) if rest.is_empty() && zoo::has(Bug::MarkerShown) => {
+                let own = key.trim_end_matches('/').rsplit('/').next().and_then(Name::new);
+                self.names.extend(own.map(|name| (name, Kind::File)));
+            }
             (None, _) if rest.is_empty() => {}
             (None, _) => found.hidden.push(key.clone()),
         }

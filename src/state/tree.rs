@@ -16,9 +16,11 @@ use crate::config::{ATTR_TTL, Config, IDLE_NAMES_MIN};
 use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
+use crate::marks::sometimes;
 use crate::op::{Attr, Caller, Entry, Ino, Kind, Name};
 use crate::state::posix::Posix;
 use crate::state::version::{Holds, Successor, Version};
+use crate::zoo::{self, Bug};
 
 /// When a request began, in order and in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +209,14 @@ impl<C: Holds> Tree<C> {
     }
 
     pub fn attr(&self, ino: Ino) -> Result<Attr, FsError> {
-        Ok(self.attr_of(ino, &self.inode(ino)?.node))
+        let mut attr = self.attr_of(ino, &self.inode(ino)?.node);
+        if zoo::has(Bug::FstatFollowsTheName)
+            && let (parent, name) = self.place(ino)?
+            && let Some(Target::File(version)) = self.directory(parent)?.names.get(&name).map(|entry| &entry.target)
+        {
+            (attr.size, attr.mtime) = (version.size, version.last_modified);
+        }
+        Ok(attr)
     }
 
     /// Whether the inode's name is known to stand for something else by now.
@@ -221,14 +230,17 @@ impl<C: Holds> Tree<C> {
     /// Whether an open of this inode may take it for the current version without asking.
     pub fn is_verified(&self, ino: Ino, now: Time) -> Result<bool, FsError> {
         let file = self.file(ino)?;
-        Ok(file.content.as_ref().is_none_or(|content| !content.is_superseded())
+        let trusting = zoo::has(Bug::OpenIgnoresSupersession);
+        Ok(file.content.as_ref().is_none_or(|content| trusting || !content.is_superseded())
             && now < file.verified.plus(self.metadata_ttl))
     }
 
     /// The answer for a name that is known well enough, with one more lookup counted; `None`: the bucket must be asked.
     pub fn known(&mut self, caller: Caller, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
-        let waits = |pin: &&Pin| (pin.caller, pin.parent, &pin.name) == (caller, parent, name);
-        if let Some(ino) = self.pins.iter().rev().find(waits).map(|pin| pin.ino) {
+        let anybody = zoo::has(Bug::PinForAnybody);
+        let waits = |pin: &&Pin| (pin.parent, &pin.name) == (parent, name) && (anybody || pin.caller == caller);
+        let pinned = self.pins.iter().rev().find(waits).filter(|_| !zoo::has(Bug::PinIgnored));
+        if let Some(ino) = pinned.map(|pin| pin.ino) {
             // What was pinned was current while this very open ran, whatever has come since: it alone may have it.
             let names_it = self.directory(parent)?.names.get(name).filter(|entry| entry.ino == Some(ino));
             let entry_ttl = names_it.map_or(Duration::ZERO, |entry| self.fresh_until(entry).since(now));
@@ -236,10 +248,19 @@ impl<C: Holds> Tree<C> {
         }
         let obsolete = self.is_superseded(parent, name)?;
         let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
-        if obsolete || now >= self.fresh_until(entry) || self.wants_meta(entry) {
+        let fresh =
+            now < self.fresh_until(entry) || (zoo::has(Bug::NegativeOutlivesCreate) && entry.target == Target::Absent);
+        if obsolete || !fresh || self.wants_meta(entry) {
             return Ok(None);
         }
-        self.grant(parent, name, now).map(Some)
+        let granted = self.grant(parent, name, now)?;
+        if zoo::has(Bug::KnownNameNotCounted)
+            && let Some(attr) = &granted.attr
+            && let Some(inode) = self.inodes.get_mut(&attr.ino)
+        {
+            inode.lookups = (inode.lookups - 1).max(1);
+        }
+        Ok(Some(granted))
     }
 
     /// Applies what a request that began at `stamp` saw of a name.
@@ -269,6 +290,7 @@ impl<C: Holds> Tree<C> {
             }
             if superseded {
                 // It went and came back: what was lost meanwhile stays lost for that inode, so the name gets another.
+                sometimes!(CameBack);
                 entry.ino = None;
                 return Ok(None);
             }
@@ -280,7 +302,9 @@ impl<C: Holds> Tree<C> {
             }
             return Ok(None);
         }
-        if entry.seen.ended > seen.began {
+        let believed =
+            zoo::has(Bug::StaleAnswerOverwrites) || (zoo::has(Bug::LateNotFoundOverwrites) && target == Target::Absent);
+        if entry.seen.ended > seen.began && !believed {
             return Err(ObserveError::Contradiction);
         }
         let successor = match &target {
@@ -289,13 +313,25 @@ impl<C: Holds> Tree<C> {
             Target::Directory => Successor::Shadowed,
         };
         let old = entry.ino;
+        if zoo::has(Bug::InodeReusedAcrossEtags)
+            && let (Some(ino), Target::File(version)) = (old, &target)
+        {
+            let version = version.clone();
+            *entry = NameEntry { target, ino: old, seen, meta: None };
+            if let Ok(file) = self.file_mut(ino) {
+                (file.version, file.content, file.meta) = (version, None, None);
+            }
+            return Ok(None);
+        }
         *entry = NameEntry { target, ino: None, seen, meta: None };
         match old {
             // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
             Some(number) if !self.inodes.contains_key(&number) => {
+                sometimes!(Repinned);
                 self.entry_mut(parent, name)?.ino = Some(number);
                 Ok(None)
             }
+            Some(_) if zoo::has(Bug::SupersessionNotTold) => Ok(None),
             Some(ino) => {
                 Ok(self.file(ino).ok().and_then(|file| file.content.clone()).map(|content| (content, successor)))
             }
@@ -313,7 +349,7 @@ impl<C: Holds> Tree<C> {
         for (name, target, stamp) in listed {
             match self.observe(parent, &name, stamp, target) {
                 Ok(content) => obsolete.extend(content),
-                Err(ObserveError::Contradiction) => {}
+                Err(ObserveError::Contradiction) => sometimes!(ListingContradicted),
                 Err(ObserveError::Fs(error)) => return Err(error),
             }
         }
@@ -324,7 +360,9 @@ impl<C: Holds> Tree<C> {
     pub fn grant(&mut self, parent: Ino, name: &Name, now: Time) -> Result<Entry, FsError> {
         let entry = self.directory(parent)?.names.get(name).ok_or(FsError::NotFound)?;
         let entry_ttl = self.fresh_until(entry).since(now);
+        let entry_ttl = if zoo::has(Bug::TtlFromTheUse) { self.metadata_ttl } else { entry_ttl };
         if entry.target == Target::Absent {
+            sometimes!(LookupNegative);
             return Ok(Entry { attr: None, entry_ttl, attr_ttl: Duration::ZERO });
         }
         let ino = self.number(parent, name)?;
@@ -335,7 +373,9 @@ impl<C: Holds> Tree<C> {
     fn grant_inode(&mut self, ino: Ino, entry_ttl: Duration) -> Result<Entry, FsError> {
         let inode = self.inodes.get_mut(&ino).ok_or(FsError::UnknownInode(ino.0))?;
         inode.lookups += 1;
-        Ok(Entry { attr: Some(self.attr(ino)?), entry_ttl, attr_ttl: ATTR_TTL })
+        let brief = zoo::has(Bug::FstatFollowsTheName) || zoo::has(Bug::FstatOfReplacedFails);
+        let attr_ttl = if brief { entry_ttl } else { ATTR_TTL };
+        Ok(Entry { attr: Some(self.attr(ino)?), entry_ttl, attr_ttl })
     }
 
     /// Keeps what a HEAD or GET told of this Version of the name.
@@ -394,8 +434,13 @@ impl<C: Holds> Tree<C> {
     }
 
     fn fresh_number(&mut self) -> Ino {
-        let ino = Ino(self.next_ino);
-        self.next_ino += 1;
+        let mut ino = Ino(self.next_ino);
+        if zoo::has(Bug::InodeNumberRecycled) {
+            while ino > Ino(2) && !self.inodes.contains_key(&Ino(ino.0 - 1)) {
+                ino.0 -= 1;
+            }
+        }
+        self.next_ino = ino.0 + 1;
         ino
     }
 
@@ -437,7 +482,7 @@ impl<C: Holds> Tree<C> {
         let file = self.file_mut(ino)?;
         file.meta = Some(meta);
         // Linux may forget the inode between two look-ups of the same open.
-        file.opens += 1;
+        file.opens += u32::from(!zoo::has(Bug::PinHoldsNoInode));
         let content = file.content.get_or_insert(content).clone();
         let id = PinId(self.next_order());
         self.pins.push(Pin { id, caller, parent, name: name.clone(), ino });
@@ -448,8 +493,12 @@ impl<C: Holds> Tree<C> {
     pub fn take_pin(&mut self, caller: Caller, ino: Ino) -> bool {
         let at = self.pins.iter().rposition(|pin| (pin.caller, pin.ino) == (caller, ino));
         if let Some(at) = at {
-            let pin = self.pins.remove(at);
-            self.close_pinned(pin.ino);
+            sometimes!(OpenTookPin);
+            let ino = match zoo::has(Bug::PinClosedTwice) {
+                true => self.pins[at].ino,
+                false => self.pins.remove(at).ino,
+            };
+            self.close_pinned(ino);
         }
         at.is_some()
     }
@@ -458,6 +507,7 @@ impl<C: Holds> Tree<C> {
     pub fn expire_pin(&mut self, id: PinId) -> bool {
         let at = self.pins.iter().position(|pin| pin.id == id);
         if let Some(at) = at {
+            sometimes!(PinExpired);
             let pin = self.pins.remove(at);
             self.close_pinned(pin.ino);
             self.drop_if_unknown(pin.ino);
@@ -467,7 +517,7 @@ impl<C: Holds> Tree<C> {
 
     fn close_pinned(&mut self, ino: Ino) {
         if let Ok(file) = self.file_mut(ino) {
-            file.opens -= 1;
+            file.opens -= u32::from(!zoo::has(Bug::PinHoldsNoInode));
         }
     }
 
@@ -490,7 +540,14 @@ impl<C: Holds> Tree<C> {
         if let Some(inode) = self.inodes.get_mut(&ino)
             && ino != Ino::ROOT
         {
+            let count = if zoo::has(Bug::ForgetCountIgnored) { 1 } else { count };
             inode.lookups = inode.lookups.saturating_sub(count);
+            if zoo::has(Bug::ForgetDropsWhatWasJustCounted) {
+                inode.lookups = 0;
+            }
+            if inode.lookups > 0 {
+                sometimes!(ForgetOvertaken);
+            }
             self.drop_if_unknown(ino);
         }
     }
@@ -509,6 +566,7 @@ impl<C: Holds> Tree<C> {
         self.inodes.remove(&ino);
         if let Ok(entry) = self.entry_mut(parent, &name)
             && entry.ino == Some(ino)
+            && !zoo::has(Bug::NumberSurvivesForget)
         {
             entry.ino = None;
         }
@@ -597,6 +655,7 @@ impl<C: Holds> Tree<C> {
             directory.names.iter().filter(|(_, entry)| idle(entry)).map(|(name, _)| name.clone()).collect();
         let Ok(directory) = self.directory_mut(ino) else { return };
         for name in dropped {
+            sometimes!(NamesPruned);
             directory.names.remove(&name);
         }
         directory.prune_at = (2 * directory.names.len()).max(IDLE_NAMES_MIN);

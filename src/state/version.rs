@@ -1,6 +1,7 @@
 //! One version of one object: what an inode stands for, and what may become of it in the bucket.
 
 use crate::env::store::{ETag, Key, ListedObject, ObjectMeta, VersionId};
+use crate::zoo::{self, Bug};
 
 /// The bytes of a Version never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Version {
         };
         ids_agree
             && self.key == other.key
-            && self.etag == other.etag
+            && (self.etag == other.etag || zoo::has(Bug::DateIsTheVersion))
             && self.size == other.size
             && self.last_modified == other.last_modified
     }

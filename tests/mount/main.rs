@@ -11,6 +11,7 @@
 
 mod bad_answers;
 mod bad_mounts;
+mod calibration;
 mod churn;
 mod fresh;
 mod life;

@@ -1,136 +1,252 @@
-//! The page cache, and reads through it.
+//! The page cache of one inode: what is here, what is on its way, what failed to come.
+//!
+//! Pure data. A page is absent, locked by a READ under way, up to date, or here without being up to date because its READ
+//! failed. Up-to-date pages are kept in the runs they came in; only the last page of a file is short.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::task::Waker;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
-use holdfast::error::Errno;
-use holdfast::op::{Ino, Op, Reply};
 
-use super::{Kernel, OpenFile};
-use crate::executor::locked;
-use crate::{KIB, MIB};
+use crate::KIB;
 
-const PAGE_BYTES: u64 = 4 * KIB;
-/// fs.fuse.max_pages_limit
-const REQUEST_BYTES_MAX: u64 = MIB;
-/// Linux's readahead window as it comes.
-const READAHEAD_BYTES: u64 = 128 * KIB;
-/// Requests that run ahead of a read.
-const READAHEAD_REQUESTS: u64 = 4;
+pub(super) const PAGE_BYTES: u64 = 4 * KIB;
 
-/// Of one inode. Only the last page is short.
 #[derive(Default)]
-pub(super) struct Pages(BTreeMap<u64, Bytes>);
+pub(super) struct Pages {
+    /// By their first page.
+    runs: BTreeMap<u64, Bytes>,
+    locked: Vec<Range<u64>>,
+    failed: BTreeSet<u64>,
+    /// Pages at which readahead goes on (PG_readahead).
+    marks: BTreeSet<u64>,
+    waiters: Vec<Waker>,
+}
+
+/// What a reader finds at a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// From that page on, as far as it is here in one piece, and no further than past the first mark.
+    UpToDate {
+        bytes: Bytes,
+        mark: Option<u64>,
+    },
+    Locked {
+        marked: bool,
+    },
+    Failed,
+    Absent,
+}
 
 impl Pages {
+    /// Nothing is here nor on its way.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.runs.is_empty() && self.locked.is_empty()
     }
 
-    fn insert(&mut self, offset: u64, bytes: Bytes) {
-        for at in (0..bytes.len()).step_by(PAGE_BYTES as usize) {
-            let page = bytes.slice(at..bytes.len().min(at + PAGE_BYTES as usize));
-            self.0.insert((offset + at as u64) / PAGE_BYTES, page);
+    /// `before`: pages from there on do not matter to the reader.
+    pub(super) fn find(&self, page: u64, before: u64) -> Found {
+        if let Some((first, bytes)) = self.run_at(page) {
+            let end = before.min(first + page_count(bytes));
+            let mark = self.marks.range(page..end).next().copied();
+            let end = mark.map_or(end, |mark| mark + 1);
+            let to = bytes.len().min(((end - first) * PAGE_BYTES) as usize);
+            return Found::UpToDate { bytes: bytes.slice(((page - first) * PAGE_BYTES) as usize..to), mark };
+        }
+        if self.is_locked(page) {
+            return Found::Locked { marked: self.marks.contains(&page) };
+        }
+        if self.failed.contains(&page) { Found::Failed } else { Found::Absent }
+    }
+
+    pub(super) fn is_locked(&self, page: u64) -> bool {
+        self.locked.iter().any(|range| range.contains(&page))
+    }
+
+    fn run_at(&self, page: u64) -> Option<(u64, &Bytes)> {
+        let (first, bytes) = self.runs.range(..=page).next_back()?;
+        (page < first + page_count(bytes)).then_some((*first, bytes))
+    }
+
+    /// The pages around `page` that are here or locked, if it is: one run, one READ or one page of them.
+    fn around(&self, page: u64) -> Option<Range<u64>> {
+        if let Some((first, bytes)) = self.run_at(page) {
+            return Some(first..first + page_count(bytes));
+        }
+        if let Some(range) = self.locked.iter().find(|range| range.contains(&page)) {
+            return Some(range.clone());
+        }
+        self.failed.contains(&page).then_some(page..page + 1)
+    }
+
+    /// The first run of absent pages within `range`.
+    pub(super) fn first_absent(&self, range: Range<u64>) -> Option<Range<u64>> {
+        let start = self.next_absent(range.start, range.end)?;
+        let run = self.runs.range(start..range.end).next().map(|(first, _)| *first);
+        let locked = self.locked.iter().map(|locked| locked.start).filter(|first| *first > start).min();
+        let failed = self.failed.range(start..range.end).next().copied();
+        let end = [run, locked, failed].into_iter().flatten().fold(range.end, u64::min);
+        Some(start..end)
+    }
+
+    /// The first absent page at or after `page`, before `end`.
+    pub(super) fn next_absent(&self, page: u64, end: u64) -> Option<u64> {
+        let mut at = page;
+        while at < end {
+            match self.around(at) {
+                Some(present) => at = present.end,
+                None => return Some(at),
+            }
+        }
+        None
+    }
+
+    /// How many pages in a row end with the one before `page`, as far as `most` pages tell; and whether they reach the
+    /// start of the file.
+    pub(super) fn contiguous_before(&self, page: u64, most: u64) -> (u64, bool) {
+        let mut at = page;
+        while at > 0 && page - at < most {
+            match self.around(at - 1) {
+                Some(present) => at = present.start,
+                None => return (page - at, false),
+            }
+        }
+        ((page - at).min(most), at == 0 && page <= most)
+    }
+
+    // Changes.
+
+    /// A READ of these pages, all absent or failed, has begun.
+    pub(super) fn lock(&mut self, pages: Range<u64>) {
+        for page in pages.clone() {
+            self.failed.remove(&page);
+        }
+        self.locked.push(pages);
+    }
+
+    /// It brought these bytes, or nothing.
+    pub(super) fn unlock(&mut self, pages: &Range<u64>, bytes: Option<Bytes>) -> Vec<Waker> {
+        let at = self.locked.iter().position(|locked| locked == pages).expect("they were locked by this READ");
+        self.locked.swap_remove(at);
+        match bytes {
+            Some(bytes) => drop(self.runs.insert(pages.start, bytes)),
+            None => self.failed.extend(pages.clone()),
+        }
+        self.take_waiters()
+    }
+
+    /// Pages that failed are absent again.
+    pub(super) fn forget_failure(&mut self, pages: Range<u64>) {
+        for page in pages {
+            self.failed.remove(&page);
         }
     }
 
-    /// The start and end of the first run of pages within `range` that are missing.
-    fn missing(&self, range: Range<u64>) -> Option<Range<u64>> {
-        let mut wanted = range.start / PAGE_BYTES..range.end.div_ceil(PAGE_BYTES);
-        let first = wanted.find(|page| !self.0.contains_key(page))?;
-        let end = wanted.find(|page| self.0.contains_key(page)).unwrap_or(range.end.div_ceil(PAGE_BYTES));
-        Some(first * PAGE_BYTES..end * PAGE_BYTES)
+    pub(super) fn mark(&mut self, page: u64) {
+        self.marks.insert(page);
+    }
+
+    /// Whether the page was marked. It no longer is.
+    pub(super) fn take_mark(&mut self, page: u64) -> bool {
+        self.marks.remove(&page)
+    }
+
+    /// Wakes once any READ of this inode has ended.
+    pub(super) fn wait(&mut self, waker: &Waker) {
+        if !self.waiters.iter().any(|other| other.will_wake(waker)) {
+            self.waiters.push(waker.clone());
+        }
+    }
+
+    pub(super) fn take_waiters(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.waiters)
+    }
+
+    /// All but what is locked.
+    pub(super) fn drop_all(&mut self) {
+        self.runs.clear();
+        self.failed.clear();
+        let locked = &self.locked;
+        self.marks.retain(|mark| locked.iter().any(|range| range.contains(mark)));
+    }
+
+    /// Some run, and what failed; `draw` says which.
+    pub(super) fn evict_some(&mut self, draw: u64) {
+        self.failed.clear();
+        let count = self.runs.len() as u64;
+        if count == 0 {
+            return;
+        }
+        let chosen = self.runs.keys().copied().nth((draw % count) as usize).expect("there are so many");
+        let bytes = self.runs.remove(&chosen).expect("it was there just now");
+        for page in chosen..chosen + page_count(&bytes) {
+            self.marks.remove(&page);
+        }
     }
 }
 
-impl Kernel {
-    /// pread(2): up to `len` bytes, fewer only at the end of the file or before a failure.
-    pub async fn pread(&self, file: &OpenFile, offset: u64, len: u64) -> Result<Vec<u8>, Errno> {
-        let size = self.attributes(file.ino()).await?.size;
-        let end = offset.saturating_add(len).min(size);
-        let mut read = Vec::new();
-        let mut at = offset;
-        while at < end {
-            match self.page(file, at, end, size).await {
-                Ok(page) => {
-                    let from = (at % PAGE_BYTES) as usize;
-                    let to = page.len().min((end - at / PAGE_BYTES * PAGE_BYTES) as usize);
-                    read.extend_from_slice(&page[from..to]);
-                    at = offset + read.len() as u64;
-                }
-                Err(_) if !read.is_empty() => break,
-                Err(errno) => return Err(errno),
-            }
+/// Pages that so many bytes take.
+pub(super) fn page_count(bytes: &Bytes) -> u64 {
+    (bytes.len() as u64).div_ceil(PAGE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Found, PAGE_BYTES, Pages};
+
+    fn with(runs: &[std::ops::Range<u64>]) -> Pages {
+        let mut pages = Pages::default();
+        for run in runs {
+            pages.lock(run.clone());
+            let bytes = vec![7; ((run.end - run.start) * PAGE_BYTES) as usize];
+            pages.unlock(run, Some(Bytes::from(bytes)));
         }
-        Ok(read)
+        pages
     }
 
-    /// The page that holds `at`; what is missing up to `end` is fetched with it.
-    async fn page(&self, file: &OpenFile, at: u64, end: u64, size: u64) -> Result<Bytes, Errno> {
-        loop {
-            let missing = {
-                let state = locked(&self.shared.state);
-                let pages = &state.inodes[&file.ino()].pages;
-                if let Some(page) = pages.0.get(&(at / PAGE_BYTES)) {
-                    return Ok(page.clone());
-                }
-                pages.missing(at..end).expect("the first page is")
-            };
-            if self.shared.config.readahead {
-                self.read_ahead(file, missing, size).await?;
-            } else {
-                let request = missing.start..missing.end.min(missing.start + REQUEST_BYTES_MAX);
-                self.fetch(file, request, size).await?;
-            }
-        }
+    #[test]
+    fn what_is_missing_lies_between_what_is_here() {
+        let mut pages = with(&[2..4, 4..6, 9..10]);
+        pages.lock(7..8);
+        assert_eq!(pages.first_absent(0..20), Some(0..2));
+        assert_eq!(pages.first_absent(2..20), Some(6..7));
+        assert_eq!(pages.first_absent(7..20), Some(8..9));
+        assert_eq!(pages.first_absent(9..20), Some(10..20));
+        assert_eq!(pages.first_absent(2..6), None);
     }
 
-    async fn read_ahead(&self, file: &OpenFile, missing: Range<u64>, size: u64) -> Result<(), Errno> {
-        let mut requests: Vec<_> = (0..READAHEAD_REQUESTS)
-            .map(|n| missing.start + n * READAHEAD_BYTES)
-            .filter(|start| *start < size)
-            .map(|start| start..(start + READAHEAD_BYTES).min(size.next_multiple_of(PAGE_BYTES)))
-            .collect();
-        for at in (1..requests.len()).rev() {
-            requests.swap(at, self.shared.rng.below(at as u64 + 1) as usize);
-        }
-        let first = requests.iter().position(|request| request.start == missing.start).expect("it is one of them");
-        let mut outcomes = join_all(requests.into_iter().map(|request| self.fetch(file, request, size))).await;
-        outcomes.swap_remove(first)
+    #[test]
+    fn what_lies_before_a_page_is_counted_back_to_the_first_gap() {
+        let pages = with(&[0..2, 4..6, 6..9]);
+        assert_eq!(pages.contiguous_before(9, 32), (5, false));
+        assert_eq!(pages.contiguous_before(9, 3), (3, false));
+        assert_eq!(pages.contiguous_before(2, 32), (2, true));
+        assert_eq!(pages.contiguous_before(4, 32), (0, false));
     }
 
-    async fn fetch(&self, file: &OpenFile, range: Range<u64>, size: u64) -> Result<(), Errno> {
-        let (ino, offset) = (file.ino(), range.start);
-        let len = u32::try_from(range.end - range.start).expect("at most a mebibyte");
-        let Reply::Data(data) = self.call(Op::Read { ino, fh: file.fh, offset, len }).await? else {
-            panic!("READ was answered with something else")
-        };
-        let expected = range.end.min(size) - offset;
-        assert!(
-            data.len() as u64 >= expected,
-            "short read before the end: asked for {range:?} of {size}, was given {} bytes",
-            data.len()
-        );
-        assert!(data.len() as u64 == expected, "a read past the end: asked for {range:?} of {size}");
-        let bytes = Bytes::copy_from_slice(&data);
-        let mut state = locked(&self.shared.state);
-        state.inodes.get_mut(&ino).expect("the file refers to it").pages.insert(offset, bytes);
-        Ok(())
+    #[test]
+    fn a_reader_is_shown_a_run_as_far_as_its_first_mark() {
+        let mut pages = with(&[0..4, 4..8]);
+        pages.mark(3);
+        let Found::UpToDate { bytes, mark } = pages.find(1, 100) else { panic!("it is here") };
+        assert_eq!((bytes.len() as u64, mark), (3 * PAGE_BYTES, Some(3)));
+        let Found::UpToDate { bytes, mark } = pages.find(4, 100) else { panic!("it is here") };
+        assert_eq!((bytes.len() as u64, mark), (4 * PAGE_BYTES, None));
+        assert_eq!(pages.find(8, 100), Found::Absent);
     }
 
-    /// Drops every page, as memory pressure may at any time.
-    pub fn drop_pages(&self) {
-        for inode in locked(&self.shared.state).inodes.values_mut() {
-            inode.pages = Pages::default();
-        }
-    }
-
-    /// Drops the pages of one inode.
-    pub fn drop_pages_of(&self, ino: Ino) {
-        if let Some(inode) = locked(&self.shared.state).inodes.get_mut(&ino) {
-            inode.pages = Pages::default();
-        }
+    #[test]
+    fn pages_that_failed_are_here_but_of_no_use() {
+        let mut pages = Pages::default();
+        pages.lock(0..2);
+        assert_eq!(pages.find(1, 2), Found::Locked { marked: false });
+        pages.unlock(&(0..2), None);
+        assert_eq!(pages.find(1, 2), Found::Failed);
+        assert_eq!(pages.first_absent(0..3), Some(2..3));
+        pages.drop_all();
+        assert_eq!(pages.find(1, 2), Found::Absent);
     }
 }

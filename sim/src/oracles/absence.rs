@@ -26,6 +26,9 @@ impl Oracle for Absence {
         let mut parts = vec![*key];
         parts.extend(key.match_indices('/').map(|(at, _)| &key[..at]));
         let absent = |name: &&str| truth.was_nothing(name, from, sight.ended);
+        if truth.was_lied_to(sight.began, sight.ended) || truth.is_linked(key) {
+            return;
+        }
         if !parts.iter().any(absent) {
             verdict(format!("{call} called {key} absent, but it was there all the time since {:?}", from.0));
         }

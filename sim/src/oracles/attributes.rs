@@ -21,6 +21,7 @@ impl Oracle for Attributes {
         let (file, attr) = match &sight.what {
             What::Opened { file, attr, etag } => {
                 if truth.published(*file).is_none()
+                    && !truth.was_lied_to(sight.began, sight.ended)
                     && let Some(held) = truth.files.get(file)
                 {
                     verdict(format!("{} was opened with an ETag that it never had: {etag}", held.key));
@@ -30,6 +31,9 @@ impl Oracle for Attributes {
             What::Fstat { file, attr } => (file, attr),
             _ => return,
         };
+        if truth.was_lied_to(sight.began, sight.ended) {
+            return;
+        }
         let Some((held, published)) = truth.published(*file) else { return };
         if let Some(wrong) = wrong(attr, &held.key, published, truth) {
             verdict(format!("a handle of version {} of {} has {wrong}", published.version.0, held.key));

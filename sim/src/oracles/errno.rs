@@ -49,6 +49,12 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
     let config = &truth.config;
     // A stream that others share may have begun to fail long before this call.
     let since = before(sight.began, config.deadline * 3 + config.metadata_ttl);
+    if let On::Key(key) = on
+        && truth.is_linked(key)
+        && matches!(errno, Errno::ENOTDIR | Errno::EISDIR | Errno::ESTALE | ELOOP)
+    {
+        return Ok(());
+    }
     let hit = |fits: &dyn Fn(&Suffered) -> bool| truth.has_suffered(since, sight.ended, fits);
     let of_file = match on {
         On::File { file, .. } => truth.files.get(&file).map(|held| held.key.as_str()),

@@ -20,6 +20,9 @@ impl Oracle for Freshness {
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        if truth.was_lied_to(sight.began, sight.ended) {
+            return;
+        }
         let ttl = truth.config.metadata_ttl;
         match &sight.what {
             What::Opened { file, .. } => {
@@ -42,6 +45,7 @@ impl Oracle for Freshness {
                     ));
                 }
             }
+            What::Stat { key, .. } if truth.is_linked(key) => {}
             What::Stat { key, attr } if attr.kind == Kind::File => {
                 let current = truth.history.was(key, before(sight.began, ttl), sight.ended, |now| {
                     now.is_some_and(|now| {
@@ -57,10 +61,10 @@ impl Oracle for Freshness {
                     ));
                 }
             }
-            What::Stat { key, attr } if attr.kind == Kind::Directory => {
-                if !truth.was_directory(key, before(sight.began, ttl), sight.ended) {
-                    verdict(format!("{key} was called a directory, but nothing was beneath it within {ttl:?} before"));
-                }
+            What::Stat { key, attr }
+                if attr.kind == Kind::Directory && !truth.was_directory(key, before(sight.began, ttl), sight.ended) =>
+            {
+                verdict(format!("{key} was called a directory, but nothing was beneath it within {ttl:?} before"));
             }
             _ => {}
         }

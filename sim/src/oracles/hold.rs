@@ -29,8 +29,7 @@ impl Oracle for Hold {
                 .iter()
                 .rposition(|change| change.now.as_ref().is_some_and(|content| content.etag == published.etag));
             // Also if the same bytes came back meanwhile.
-            changes.iter().skip(last.map_or(0, |at| at + 1)).next().is_some()
-                || changes.iter().any(|change| change.at >= held.opened_at)
+            changes.len() > last.map_or(0, |at| at + 1) || changes.iter().any(|change| change.at >= held.opened_at)
         });
         if !replaced && !truth.lies {
             verdict(format!("{call} of {key} at {offset}: ESTALE, but nobody replaced it"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use holdfast::op::{Kind, Name};
 
+use super::freshness::before;
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth, What};
 use crate::history;
@@ -21,6 +22,9 @@ impl Oracle for Listing {
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         let What::Listed { key, entries } = &sight.what else { return };
+        if truth.was_lied_to(sight.began, sight.ended) {
+            return;
+        }
         let mut listed: BTreeMap<&str, (u32, Kind)> = BTreeMap::new();
         for entry in *entries {
             listed.entry(&entry.name).or_insert((0, entry.kind)).0 += 1;
@@ -39,11 +43,13 @@ impl Oracle for Listing {
             if Name::new(name).is_none() {
                 return false;
             }
-            let ever = |present| history::was(changes, sight.began, sight.ended, |now| now.is_some() == present);
+            let since = |from, present| history::was(changes, from, sight.ended, |now| now.is_some() == present);
+            let ever = |present| since(sight.began, present);
             let child = children.entry(name.to_owned()).or_default();
             let of = if rest.len() == name.len() { &mut child.file } else { &mut child.directory };
             of.ever |= ever(true);
             of.throughout |= !ever(false);
+            of.for_long |= !since(before(sight.began, truth.config.metadata_ttl), false);
             // Keys beneath that no path spells show no directory.
             false
         });
@@ -55,7 +61,7 @@ impl Oracle for Listing {
             if shown == Some(Kind::Directory) && !child.directory.ever {
                 verdict(format!("{name} was listed in {key:?} as a directory, but nothing was beneath it"));
             }
-            if matches!(shown, Some(Kind::File | Kind::Symlink)) && (!child.file.ever || child.directory.throughout) {
+            if matches!(shown, Some(Kind::File | Kind::Symlink)) && (!child.file.ever || child.directory.for_long) {
                 verdict(format!("{name} was listed in {key:?} as a file, but was none, or a directory hid it"));
             }
         }
@@ -75,4 +81,6 @@ struct Child {
 struct Presence {
     ever: bool,
     throughout: bool,
+    /// And for the TTL before, so that nothing else can be taken for granted.
+    for_long: bool,
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use holdfast::config::STALL_MAX;
+
 use super::{Oracle, OracleId};
 use crate::court::{On, Sight, Truth, What};
 
@@ -30,7 +32,9 @@ impl Oracle for Liveness {
             // Look-up, open and read may each spend a deadline on each of several requests.
             truth.config.deadline * 8 + truth.step_max * 50
         } else {
-            truth.step_max * 60 + Duration::from_secs(2)
+            // Streams that began while something failed may yet have to find out that they stall.
+            let stalls = if truth.weathered { 2 * STALL_MAX } else { Duration::ZERO };
+            truth.step_max * 60 + Duration::from_secs(2) + stalls
         };
         if took > bound {
             let on = match &sight.what {

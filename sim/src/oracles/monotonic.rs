@@ -25,12 +25,15 @@ impl Oracle for Monotonic {
         match &sight.what {
             What::Opened { file, .. } => {
                 let Some((held, published)) = truth.published(*file) else { return };
+                if held.linked {
+                    return;
+                }
                 let key = held.key.clone();
                 self.judge(truth, sight, &key, |now| now.etag == published.etag, verdict);
             }
             What::Stat { key, attr } if attr.kind == holdfast::op::Kind::File && !truth.clock_lies => {
                 let same = |now: &Published| now.size == attr.size && now.last_modified == attr.mtime;
-                if !truth.config.posix_metadata {
+                if !truth.config.posix_metadata && !truth.is_linked(key) {
                     self.judge(truth, sight, key, same, verdict);
                 }
             }

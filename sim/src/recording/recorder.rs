@@ -246,6 +246,7 @@ impl Book {
                 }
                 On::Nothing => (*call, None, None, None, Err(*errno)),
             },
+            What::Crashed => ("crash of the mount", None, None, None, Ok(Seen::Nothing)),
             What::Broken { .. } | What::Rest(_) | What::Stuck(_) | What::Panicked(_) => return None,
         };
         let began = sight.began.max(self.last_end_of(sight)).min(sight.ended);

@@ -1,6 +1,9 @@
 //! One application of a scenario: makes its system calls one after another.
 
+use std::pin::pin;
 use std::time::Duration;
+
+use futures_util::future::select;
 
 use crate::app::{File, Mapping, Process};
 use crate::executor::SimHandle;
@@ -40,7 +43,14 @@ impl Application {
                 self.handle.sleep(Duration::from_millis(op.pause_ms)).await;
             }
             self.causes.op_begins(&op, self.process.seat());
-            self.make(&op).await;
+            match op.killed_after_ms {
+                None => self.make(&op).await,
+                Some(ms) => {
+                    let killed = self.handle.sleep(Duration::from_millis(ms));
+                    // Dropped in the middle, a system call is one that was killed.
+                    drop(select(pin!(self.make(&op)), killed).await);
+                }
+            }
             self.causes.op_ended(op.id);
         }
     }
@@ -96,15 +106,17 @@ impl Application {
             }
             Call::Dup { file, to } => {
                 if let Some(file) = self.file(*file) {
+                    let copy = process.dup(file);
                     self.vacate(&process, *to).await;
-                    self.table[usize::from(*to)] = Some(Entry::File(process.dup(file)));
+                    self.table[usize::from(*to)] = Some(Entry::File(copy));
                 }
             }
             Call::Close { file } => self.vacate(&process, *file).await,
             Call::Map { file, to } => {
                 if let Some(file) = self.file(*file) {
+                    let mapping = process.map(file);
                     self.vacate(&process, *to).await;
-                    self.table[usize::from(*to)] = Some(Entry::Mapping(process.map(file)));
+                    self.table[usize::from(*to)] = Some(Entry::Mapping(mapping));
                 }
             }
             Call::Touch { map, at, len } => {

@@ -18,7 +18,7 @@ use crate::scenario::{
     AppOp, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, OpId, Point, RequestCause, RequestKind, Scenario,
 };
 use crate::store::{Event, Fault, FaultKind, Kind, Matcher, SimStore};
-use crate::world::World;
+use crate::world::{Machines, World};
 
 /// Clones are the same.
 #[derive(Clone)]
@@ -30,6 +30,7 @@ struct Inner {
     store: SimStore,
     history: History,
     handle: SimHandle,
+    machines: Machines,
     /// What counts from an operation that has not begun.
     waiting: Mutex<Waiting>,
     recorder: Option<Recorder>,
@@ -51,6 +52,7 @@ impl Causes {
             store: world.store().clone(),
             history: world.history().clone(),
             handle: world.handle(),
+            machines: world.machines().clone(),
             waiting: Mutex::default(),
             recorder: world.court().recorder(),
             mutations: AtomicU64::new(0),
@@ -123,7 +125,11 @@ impl Causes {
                     this.inner.handle.sleep_until(Time(Duration::from_millis(ms))).await;
                     if !this.inner.over.load(Ordering::Relaxed) {
                         let now = this.inner.handle.now();
-                        this.apply(number, change, &mut this.inner.store.bucket(), now);
+                        // Not under the bucket's lock: what a dying mount drops may look at it.
+                        match change {
+                            Change::Crash { mount } => this.inner.machines.crash(mount),
+                            change => this.apply(number, change, &mut this.inner.store.bucket(), now),
+                        }
                     }
                 }),
                 Cause::Request(cause) => {
@@ -157,6 +163,7 @@ impl Causes {
             },
             Change::Delete { key } => Mutation::delete(key),
             Change::Purge { key } => Mutation::purge(key),
+            // Happens at a time only.
             Change::Crash { .. } => return,
         };
         self.inner.mutations.fetch_add(1, Ordering::Relaxed);

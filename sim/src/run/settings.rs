@@ -68,8 +68,13 @@ pub(super) fn world_config(config: &ScenarioConfig) -> WorldConfig {
         mount: mount_config(&config.mount).expect("a scenario is checked before it runs"),
         kernel: KernelConfig {
             readahead: config.kernel.readahead,
+            readahead_bytes: (32 * config.kernel.read_bytes_max).min(128 << 10),
+            read_bytes_max: config.kernel.read_bytes_max,
+            page_eviction_one_in: config.kernel.page_eviction_one_in,
+            name_eviction_one_in: config.kernel.name_eviction_one_in,
             plus: config.kernel.plus,
             unhurried: config.kernel.unhurried,
+            ..KernelConfig::default()
         },
     }
 }
@@ -90,12 +95,17 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
     let config = &scenario.config;
     truth.faulty = !scenario.faults.is_empty() || config.weather.body_idle_max_ms.is_some();
     truth.lies = scenario.faults.iter().any(|fault| {
-        use ErrorName::{InvalidRange, NotFound, PreconditionFailed};
+        use ErrorName::{AccessDenied, InvalidRange, NotFound, PreconditionFailed};
         matches!(
             fault.what,
             FaultSpec::EtagWrong
                 | FaultSpec::SizeWrong { .. }
-                | FaultSpec::Refused { error: NotFound | PreconditionFailed | InvalidRange, .. }
+                | FaultSpec::ModifiedSkewed { .. }
+                | FaultSpec::PageRepeats
+                | FaultSpec::PageGoesBack
+                | FaultSpec::PageTokenDropped
+                | FaultSpec::PageTokenLoops
+                | FaultSpec::Refused { error: AccessDenied | NotFound | PreconditionFailed | InvalidRange, .. }
         )
     });
     truth.clock_lies = scenario.faults.iter().any(|fault| matches!(fault.what, FaultSpec::ModifiedSkewed { .. }));

@@ -73,11 +73,22 @@ pub struct Kernel {
     pub unhurried: bool,
     /// The largest READ.
     pub read_bytes_max: u64,
+    /// One read in so many loses pages to memory pressure first; 0: none.
+    pub page_eviction_one_in: u64,
+    /// One system call in so many loses an unused name first; 0: none.
+    pub name_eviction_one_in: u64,
 }
 
 impl Default for Kernel {
     fn default() -> Self {
-        Self { readahead: false, plus: true, unhurried: false, read_bytes_max: 1 << 20 }
+        Self {
+            readahead: false,
+            plus: true,
+            unhurried: false,
+            read_bytes_max: 1 << 20,
+            page_eviction_one_in: 0,
+            name_eviction_one_in: 0,
+        }
     }
 }
 

@@ -186,6 +186,7 @@ impl Server {
             return;
         }
         if suffering.has(&FaultKind::HangsApplied) {
+            drop(result);
             return std::future::pending().await;
         }
         self.handle.sleep(after).await;

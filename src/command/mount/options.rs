@@ -166,6 +166,7 @@ impl MountArgs {
             posix_metadata: self.posix_metadata,
             file_mode: self.file_mode,
             dir_mode: self.dir_mode,
+            sizes: Sizes::PRODUCTION,
         }
         .validated()?;
         let access = match (self.allow_other, self.allow_root) {

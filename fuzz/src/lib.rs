@@ -1,0 +1,6 @@
+//! What the fuzz targets share. Each target in `fuzz_targets/` is one question about the core; here nothing is judged.
+
+pub mod input;
+pub mod pages;
+
+pub use input::Input;

@@ -1,0 +1,428 @@
+//! Names and inodes: the dentry cache, who uses what, and when an inode is forgotten.
+//!
+//! Pure data and rules. A dentry is used by walks, files, and the dentries beneath it. Unused, it stays for the next
+//! walk while its name still leads to it (hashed), and dies otherwise; an inode dies with the last dentry that names it,
+//! and is then to be forgotten with exactly as many look-ups as the core has counted for it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use holdfast::env::Time;
+use holdfast::op::{Attr, Entry, Ino, Kind};
+
+use super::Kernel;
+use super::pages::Pages;
+
+/// Inodes that the core is yet to be told about, with their look-ups.
+pub(super) type Forgets = VecDeque<(Ino, u64)>;
+
+/// An inode that is in use or cached.
+pub(super) struct Inode {
+    /// Look-ups that the core has counted for it.
+    lookups: u64,
+    /// Dentries that name it.
+    named_by: u32,
+    /// `struct file`s of it.
+    pub(super) open: u32,
+    pub(super) attr: Attr,
+    attr_until: Time,
+    pub(super) pages: Pages,
+    /// What a symbolic link points to, once read (FUSE_CACHE_SYMLINKS).
+    pub(super) link: Option<Arc<[u8]>>,
+    /// Of a directory: the next read of it should be a READDIRPLUS (FUSE_I_ADVISE_RDPLUS).
+    pub(super) advised_plus: bool,
+    /// It came by a READDIRPLUS and has not been walked to since (FUSE_I_INIT_RDPLUS).
+    came_by_plus: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DentryId(usize);
+
+impl DentryId {
+    pub(super) const ROOT: DentryId = DentryId(0);
+}
+
+struct Dentry {
+    parent: DentryId,
+    name: Arc<[u8]>,
+    /// `None`: the name is known not to exist.
+    ino: Option<Ino>,
+    until: Time,
+    /// Walks, files, and dentries beneath it.
+    users: u32,
+    /// The name leads here.
+    hashed: bool,
+    children: BTreeMap<Arc<[u8]>, DentryId>,
+}
+
+/// A name that somebody is looking up right now.
+struct LookedUp {
+    parent: DentryId,
+    name: Arc<[u8]>,
+    wakers: Vec<Waker>,
+}
+
+/// What the cache knows of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) dentry: DentryId,
+    pub(super) ino: Option<Ino>,
+    pub(super) until: Time,
+}
+
+/// When an answer came, and how many inodes had been forgotten when it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) now: Time,
+    pub(super) evictions: u64,
+}
+
+pub(super) struct Names {
+    inodes: BTreeMap<Ino, Inode>,
+    dentries: Vec<Option<Dentry>>,
+    free: Vec<DentryId>,
+    looked_up: Vec<LookedUp>,
+    pub(super) forgets: Forgets,
+    /// Inodes forgotten so far (fc->evict_ctr).
+    evictions: u64,
+    /// Nothing that is unused stays.
+    pub(super) pressed: bool,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let attr = Attr { ino: Ino::ROOT, kind: Kind::Directory, size: 0, mtime: 0, perm: 0, uid: 0, gid: 0, nlink: 0 };
+        let root = Dentry {
+            parent: DentryId::ROOT,
+            name: Arc::default(),
+            ino: Some(Ino::ROOT),
+            until: Time(Duration::MAX),
+            // The mount's.
+            users: 1,
+            hashed: true,
+            children: BTreeMap::new(),
+        };
+        let inode = Inode { lookups: 1, named_by: 1, ..Inode::new(attr) };
+        Self {
+            inodes: BTreeMap::from([(Ino::ROOT, inode)]),
+            dentries: vec![Some(root)],
+            free: Vec::new(),
+            looked_up: Vec::new(),
+            forgets: Forgets::new(),
+            evictions: 0,
+            pressed: false,
+        }
+    }
+}
+
+impl Inode {
+    fn new(attr: Attr) -> Self {
+        Self {
+            lookups: 0,
+            named_by: 0,
+            open: 0,
+            attr,
+            attr_until: Time::ZERO,
+            pages: Pages::default(),
+            link: None,
+            advised_plus: false,
+            came_by_plus: false,
+        }
+    }
+
+    pub(super) fn attributes_are_fresh(&self, now: Time) -> bool {
+        now < self.attr_until
+    }
+}
+
+impl Names {
+    pub(super) fn inode(&self, ino: Ino) -> &Inode {
+        &self.inodes[&ino]
+    }
+
+    pub(super) fn inode_mut(&mut self, ino: Ino) -> Option<&mut Inode> {
+        self.inodes.get_mut(&ino)
+    }
+
+    pub(super) fn inodes_mut(&mut self) -> impl Iterator<Item = &mut Inode> {
+        self.inodes.values_mut()
+    }
+
+    pub(super) fn parent(&self, id: DentryId) -> DentryId {
+        self.dentry(id).parent
+    }
+
+    pub(super) fn ino(&self, id: DentryId) -> Ino {
+        self.dentry(id).ino.expect("only names that exist are walked to")
+    }
+
+    fn dentry(&self, id: DentryId) -> &Dentry {
+        self.dentries[id.0].as_ref().expect("it is in use or cached")
+    }
+
+    fn dentry_mut(&mut self, id: DentryId) -> &mut Dentry {
+        self.dentries[id.0].as_mut().expect("it is in use or cached")
+    }
+
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions
+    }
+
+    // Looking up.
+
+    pub(super) fn find(&self, parent: DentryId, name: &[u8]) -> Option<Known> {
+        let id = *self.dentry(parent).children.get(name)?;
+        let dentry = self.dentry(id);
+        Some(Known { dentry: id, ino: dentry.ino, until: dentry.until })
+    }
+
+    /// A walk that comes by a name that is taken for granted: it may be worth while to have the next listing of its
+    /// directory bring attributes along.
+    pub(super) fn walked_by(&mut self, parent: DentryId, ino: Ino) {
+        let inode = self.inodes.get_mut(&ino).expect("a name refers to it");
+        if std::mem::take(&mut inode.came_by_plus) {
+            self.advise_plus(parent);
+        }
+    }
+
+    fn advise_plus(&mut self, directory: DentryId) {
+        let ino = self.ino(directory);
+        self.inodes.get_mut(&ino).expect("its dentry refers to it").advised_plus = true;
+    }
+
+    /// An answer names the inode that the name stands for: counts it and prolongs both.
+    pub(super) fn prolong(&mut self, id: DentryId, attr: &Attr, entry: &Entry, now: Time) {
+        self.dentry_mut(id).until = now.plus(entry.entry_ttl);
+        self.inodes.get_mut(&attr.ino).expect("a name refers to it").lookups += 1;
+        self.set_attributes(attr, entry.attr_ttl, now);
+    }
+
+    /// A fresh answer for a name that the cache does not have: makes or counts the inode and gives it the name.
+    fn link(&mut self, parent: DentryId, name: &Arc<[u8]>, attr: &Attr, entry: &Entry, seen: Seen) -> DentryId {
+        let now = seen.now;
+        let new = !self.inodes.contains_key(&attr.ino);
+        let inode = self.inodes.entry(attr.ino).or_insert_with(|| Inode::new(attr.clone()));
+        inode.lookups += 1;
+        // The answer to a request during which an inode was forgotten may be older than what that inode knew: the
+        // attributes that it brings a new inode are not relied on (fuse_change_attributes_common).
+        let doubtful = new && seen.evictions != self.evictions;
+        self.set_attributes(attr, if doubtful { Duration::ZERO } else { entry.attr_ttl }, now);
+        let until = now.plus(entry.entry_ttl);
+        // A directory has one dentry, which is found again though its name had been dropped (d_splice_alias).
+        if attr.kind == Kind::Directory
+            && let Some(id) = self.lost_directory(parent, name, attr.ino)
+        {
+            let dentry = self.dentry_mut(id);
+            (dentry.hashed, dentry.until) = (true, until);
+            self.dentry_mut(parent).children.insert(name.clone(), id);
+            return id;
+        }
+        self.inodes.get_mut(&attr.ino).expect("just now").named_by += 1;
+        self.add(parent, name, Some(attr.ino), until)
+    }
+
+    /// A look-up found it, rather than a listing.
+    pub(super) fn link_looked_up(
+        &mut self,
+        parent: DentryId,
+        name: &Arc<[u8]>,
+        attr: &Attr,
+        entry: &Entry,
+        seen: Seen,
+    ) -> DentryId {
+        self.advise_plus(parent);
+        self.link(parent, name, attr, entry, seen)
+    }
+
+    /// One entry of a READDIRPLUS (fuse_direntplus_link). The name is not being looked up.
+    pub(super) fn link_listed(&mut self, parent: DentryId, name: &[u8], attr: &Attr, entry: &Entry, seen: Seen) {
+        match self.find(parent, name) {
+            Some(known) if known.ino == Some(attr.ino) => self.prolong(known.dentry, attr, entry, seen.now),
+            known => {
+                if let Some(known) = known {
+                    self.invalidate(known.dentry);
+                }
+                self.link(parent, &Arc::from(name), attr, entry, seen);
+            }
+        }
+        self.inodes.get_mut(&attr.ino).expect("linked just now").came_by_plus = true;
+    }
+
+    /// The name does not exist, for `ttl`.
+    pub(super) fn link_negative(&mut self, parent: DentryId, name: &Arc<[u8]>, ttl: Duration, now: Time) {
+        if !ttl.is_zero() {
+            self.add(parent, name, None, now.plus(ttl));
+        }
+    }
+
+    fn add(&mut self, parent: DentryId, name: &Arc<[u8]>, ino: Option<Ino>, until: Time) -> DentryId {
+        let dentry =
+            Dentry { parent, name: name.clone(), ino, until, users: 0, hashed: true, children: BTreeMap::new() };
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.dentries.push(None);
+            DentryId(self.dentries.len() - 1)
+        });
+        self.dentries[id.0] = Some(dentry);
+        let above = self.dentry_mut(parent);
+        above.users += 1;
+        let before = above.children.insert(name.clone(), id);
+        assert!(before.is_none(), "a name was cached twice");
+        id
+    }
+
+    fn lost_directory(&self, parent: DentryId, name: &Arc<[u8]>, ino: Ino) -> Option<DentryId> {
+        if self.inodes[&ino].named_by == 0 {
+            return None;
+        }
+        let lost = |dentry: &Dentry| {
+            !dentry.hashed && dentry.ino == Some(ino) && dentry.parent == parent && dentry.name == *name
+        };
+        self.dentries.iter().position(|dentry| dentry.as_ref().is_some_and(lost)).map(DentryId)
+    }
+
+    // Attributes.
+
+    pub(super) fn set_attributes(&mut self, attr: &Attr, ttl: Duration, now: Time) {
+        let Some(inode) = self.inodes.get_mut(&attr.ino) else { return };
+        if inode.attr != *attr {
+            assert!(
+                attr.ino == Ino::ROOT || (inode.pages.is_empty() && inode.open == 0),
+                "the attributes of an inode in use changed from {:?} to {attr:?}",
+                inode.attr
+            );
+            inode.attr = attr.clone();
+        }
+        inode.attr_until = now.plus(ttl);
+    }
+
+    // References.
+
+    pub(super) fn hold(&mut self, id: DentryId) {
+        self.dentry_mut(id).users += 1;
+    }
+
+    pub(super) fn let_go(&mut self, id: DentryId) {
+        let pressed = self.pressed;
+        let dentry = self.dentry_mut(id);
+        dentry.users -= 1;
+        if dentry.users == 0 && (pressed || !dentry.hashed) {
+            self.kill(id);
+        }
+    }
+
+    /// The name no longer leads here. What is in use lives on without it (d_invalidate).
+    pub(super) fn invalidate(&mut self, id: DentryId) {
+        self.prune_beneath(id);
+        self.unhash(id);
+        if self.dentry(id).users == 0 {
+            self.kill(id);
+        }
+    }
+
+    /// Forgets every name that nobody uses.
+    pub(super) fn prune(&mut self) {
+        for at in 1..self.dentries.len() {
+            if self.dentries[at].as_ref().is_some_and(|dentry| dentry.users == 0) {
+                // Takes those above along that are unused then.
+                let pressed = std::mem::replace(&mut self.pressed, true);
+                self.kill(DentryId(at));
+                self.pressed = pressed;
+            }
+        }
+    }
+
+    /// Forgets one name that nobody uses, if there is one; `draw` says which.
+    pub(super) fn evict_one(&mut self, draw: u64) {
+        let count = self.dentries.len();
+        let from = (draw % count as u64) as usize;
+        let unused = |at: &usize| self.dentries[*at].as_ref().is_some_and(|dentry| dentry.users == 0);
+        let found = (from..count).chain(0..from).find(unused);
+        if let Some(at) = found {
+            self.kill(DentryId(at));
+        }
+    }
+
+    fn prune_beneath(&mut self, id: DentryId) {
+        let children: Vec<DentryId> = self.dentry(id).children.values().copied().collect();
+        for child in children {
+            self.prune_beneath(child);
+            if self.dentry(child).users == 0 {
+                self.kill(child);
+            }
+        }
+    }
+
+    fn unhash(&mut self, id: DentryId) {
+        let dentry = self.dentry_mut(id);
+        if std::mem::take(&mut dentry.hashed) {
+            let (parent, name) = (dentry.parent, dentry.name.clone());
+            self.dentry_mut(parent).children.remove(&name);
+        }
+    }
+
+    fn kill(&mut self, id: DentryId) {
+        self.unhash(id);
+        let dentry = self.dentries[id.0].take().expect("it is in use or cached");
+        self.free.push(id);
+        if let Some(ino) = dentry.ino {
+            let inode = self.inodes.get_mut(&ino).expect("a dentry named it");
+            inode.named_by -= 1;
+            if inode.named_by == 0 {
+                let lookups = inode.lookups;
+                self.inodes.remove(&ino);
+                self.forgets.push_back((ino, lookups));
+                self.evictions += 1;
+            }
+        }
+        self.let_go(dentry.parent);
+    }
+
+    // Names that are being looked up: the second who comes waits for the first (d_alloc_parallel).
+
+    pub(super) fn is_looked_up(&mut self, parent: DentryId, name: &[u8], waker: &Waker) -> bool {
+        let found = self.looked_up.iter_mut().find(|under_way| under_way.parent == parent && *under_way.name == *name);
+        let Some(under_way) = found else { return false };
+        if !under_way.wakers.iter().any(|other| other.will_wake(waker)) {
+            under_way.wakers.push(waker.clone());
+        }
+        true
+    }
+
+    pub(super) fn look_up_begins(&mut self, parent: DentryId, name: &Arc<[u8]>) {
+        self.looked_up.push(LookedUp { parent, name: name.clone(), wakers: Vec::new() });
+    }
+
+    pub(super) fn look_up_ends(&mut self, parent: DentryId, name: &[u8]) -> Vec<Waker> {
+        let at = self.looked_up.iter().position(|under_way| under_way.parent == parent && *under_way.name == *name);
+        at.map(|at| self.looked_up.swap_remove(at).wakers).unwrap_or_default()
+    }
+}
+
+/// A used dentry: where a walk is, or what a file was opened by.
+pub(super) struct Held {
+    kernel: Kernel,
+    pub(super) dentry: DentryId,
+    ino: Ino,
+}
+
+impl Held {
+    /// Of a dentry that is in use or cached.
+    pub(super) fn new(kernel: &Kernel, names: &mut Names, dentry: DentryId) -> Self {
+        names.hold(dentry);
+        Self { kernel: kernel.clone(), dentry, ino: names.ino(dentry) }
+    }
+
+    pub(super) fn ino(&self) -> Ino {
+        self.ino
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.kernel.with(|state| state.names.let_go(self.dentry));
+        }
+    }
+}

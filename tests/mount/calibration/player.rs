@@ -1,0 +1,349 @@
+//! Plays a script on a mount of this process: the in-memory bucket behind the core behind the real kernel, and this
+//! thread as the application.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use holdfast::bucket::{Bucket, BucketOptions, MemoryStore};
+use holdfast::config::{Config, Hold};
+use holdfast::env::store::{Delete, NewObject, Put};
+use holdfast::error::FsError;
+use holdfast::fs::Fs;
+use holdfast::fuse::{Access, Mounted, Observer};
+use holdfast::op::{Op, Reply};
+use holdfast::real::mountpoint::{Unmount, raise_readahead, unmount};
+use holdfast::real::{LocalDisk, RealEnv};
+use holdfast_sim::content::version_bytes;
+use holdfast_sim::kernel::Trace;
+use holdfast_sim::kernel::recording::{Played, Recording};
+use holdfast_sim::kernel::script::{Options, Script, Step, nth_key};
+use holdfast_sim::version;
+use nix::libc;
+
+/// A step is done when nothing has been asked for so long.
+const QUIET: Duration = Duration::from_millis(60);
+
+#[derive(Default)]
+struct Recorder(Mutex<Trace>);
+
+impl Recorder {
+    fn trace(&self) -> std::sync::MutexGuard<'_, Trace> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The requests of a step, once it is done.
+    fn take(&self) -> Vec<String> {
+        let (mut seen, mut since) = (0, Instant::now());
+        loop {
+            {
+                let mut trace = self.trace();
+                if trace.len() != seen || trace.is_under_way() {
+                    (seen, since) = (trace.len(), Instant::now());
+                } else if since.elapsed() >= QUIET {
+                    return trace.take_lines();
+                }
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn asked(&self, op: &Op) -> usize {
+        self.trace().asked(op)
+    }
+
+    fn answered(&self, number: usize, outcome: &Result<Reply, FsError>) {
+        self.trace().answered(number, outcome);
+    }
+}
+
+/// Of which the kernel has a page where the file has one.
+struct Mapping {
+    at: NonNull<libc::c_void>,
+    bytes: usize,
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped with this length, and nobody has a reference into it.
+        unsafe { libc::munmap(self.at.as_ptr(), self.bytes) };
+    }
+}
+
+struct Player {
+    store: MemoryStore,
+    root: PathBuf,
+    files: BTreeMap<String, File>,
+    mappings: BTreeMap<String, Mapping>,
+}
+
+pub fn play(script: &Script) -> Recording {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    let beneath = tempfile::Builder::new().prefix("holdfast-calibration-").tempdir().expect("a temporary directory");
+    let root = beneath.path().canonicalize().expect("made just now");
+    let (directory, cache) = (root.join("mount"), root.join("cache"));
+    std::fs::create_dir(&directory).expect("a mount point");
+    std::fs::create_dir(&cache).expect("a cache");
+    let bucket = Arc::new(Mutex::new(Bucket::new(BucketOptions::default())));
+    let store = MemoryStore::new(bucket, now);
+    let handle = runtime.handle().clone();
+    let env = RealEnv::new(store.clone(), LocalDisk::new(cache, handle.clone()), handle);
+    let fs = Fs::new(env, config(&script.options));
+    let recorder = Arc::new(Recorder::default());
+    let mounted = Mounted::observed(fs, &directory, "calibration", Access::Owner, Some(recorder.clone()));
+    let mounted = mounted.expect("a mount");
+    let session = std::thread::spawn(move || mounted.run());
+    if script.options.readahead_raised {
+        raise_readahead(&directory).expect("root's to raise");
+    }
+    recorder.take();
+    let mut player = Player { store, root: directory.clone(), files: BTreeMap::new(), mappings: BTreeMap::new() };
+    let mut recording = Recording::default();
+    for (line, step) in &script.steps {
+        let result = player.play(step).unwrap_or_else(|error| format!("errno {}", error.raw_os_error().unwrap_or(0)));
+        recording.steps.push(Played { step: line.clone(), result, requests: recorder.take() });
+    }
+    drop(player);
+    unmount(&directory, Unmount::Strict).expect("nothing is open");
+    session.join().expect("no panic").expect("unmounted");
+    recording
+}
+
+fn config(options: &Options) -> Config {
+    let config = Config {
+        metadata_ttl: Duration::from_millis(options.metadata_ttl_ms),
+        negative_metadata_ttl: Duration::from_millis(options.negative_metadata_ttl_ms),
+        posix_metadata: options.posix_metadata,
+        hold: if options.no_hold { Hold::Off } else { Hold::Auto },
+        ..Config::default()
+    };
+    config.validated().expect("valid options")
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+impl Player {
+    fn bucket(&self) -> std::sync::MutexGuard<'_, Bucket> {
+        self.store.bucket().lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, key: &str, body: bytes::Bytes, object: NewObject) {
+        self.bucket().put(Put { key: key.into(), body, object, condition: None }, now()).expect("a valid object");
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    fn play(&mut self, step: &Step) -> io::Result<String> {
+        let done = Ok("done".to_string());
+        match step {
+            Step::Put { key, version: number, size } => {
+                self.put(key, version_bytes(key, version(*number), *size), NewObject::default());
+                done
+            }
+            Step::PutMany { prefix, count } => {
+                for n in 0..*count {
+                    self.put(&nth_key(prefix, n), bytes::Bytes::from_static(b"x"), NewObject::default());
+                }
+                done
+            }
+            Step::PutLink { key, target } => {
+                let user = [("mode".to_string(), "41471".to_string())].into_iter().collect();
+                self.put(key, target.clone().into_bytes().into(), NewObject { user, ..NewObject::default() });
+                done
+            }
+            Step::Delete { key } => {
+                let request = Delete { key: key.as_str().into(), version_id: None, condition: None };
+                self.bucket().delete(request, now()).expect("a valid key");
+                done
+            }
+            Step::Stat { path } => std::fs::metadata(self.path(path)).map(|stat| shown(&stat)),
+            Step::Lstat { path } => std::fs::symlink_metadata(self.path(path)).map(|stat| shown(&stat)),
+            Step::Access { path, mask } => {
+                let path = c_path(&self.path(path));
+                // SAFETY: a string that ends in NUL.
+                ok(unsafe { libc::access(path.as_ptr(), *mask as i32) } as isize).and(done)
+            }
+            Step::Readlink { path } => {
+                std::fs::read_link(self.path(path)).map(|target| format!("link {}", target.display()))
+            }
+            Step::Statfs { path } => {
+                nix::sys::statvfs::statvfs(&self.path(path)).map_err(io::Error::from)?;
+                done
+            }
+            Step::Getxattr { path, name } => {
+                let (path, name) = (c_path(&self.path(path)), CString::new(name.as_str()).expect("no NUL"));
+                let mut value = [0u8; 4096];
+                // SAFETY: strings that end in NUL, and a buffer of the length that is told.
+                let len = ok(unsafe {
+                    libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len())
+                })?;
+                Ok(format!("value of {len} bytes"))
+            }
+            Step::Listxattr { path } => {
+                let path = c_path(&self.path(path));
+                let mut names = [0u8; 4096];
+                // SAFETY: a string that ends in NUL, and a buffer of the length that is told.
+                let len = ok(unsafe { libc::listxattr(path.as_ptr(), names.as_mut_ptr().cast(), names.len()) })?;
+                Ok(format!("value of {len} bytes"))
+            }
+            Step::Open { file, path, write, direct } => {
+                let flags = if *write { libc::O_RDWR } else { libc::O_RDONLY };
+                let opened = open(&self.path(path), flags | if *direct { libc::O_DIRECT } else { 0 })?;
+                self.files.insert(file.clone(), opened);
+                done
+            }
+            Step::OpenDirectory { directory, path } => {
+                let opened = open(&self.path(path), libc::O_RDONLY | libc::O_DIRECTORY)?;
+                self.files.insert(directory.clone(), opened);
+                done
+            }
+            Step::Dup { file, twin } => {
+                let copy = self.file(file).try_clone()?;
+                self.files.insert(twin.clone(), copy);
+                done
+            }
+            Step::Close { file } | Step::CloseDirectory { directory: file } => {
+                self.files.remove(file).expect("it is open");
+                done
+            }
+            Step::Fstat { file } => self.file(file).metadata().map(|stat| shown(&stat)),
+            Step::Fsync { file } => self.file(file).sync_all().and(done),
+            Step::Read { file, len } => self.read(file, None, *len),
+            Step::Pread { file, offset, len } => self.read(file, Some(*offset), *len),
+            Step::SeekEnd { file } => self.seek(file, 0, libc::SEEK_END),
+            Step::SeekData { file, offset } => self.seek(file, *offset, libc::SEEK_DATA),
+            Step::SeekHole { file, offset } => self.seek(file, *offset, libc::SEEK_HOLE),
+            Step::AdviseRandom { file } => {
+                // SAFETY: touches no memory.
+                unsafe { libc::posix_fadvise(self.file(file).as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+                done
+            }
+            Step::Map { file, mapping } => {
+                // Without a stat, which is a request where attributes have expired.
+                let bytes = self.file(file).metadata()?.len().next_multiple_of(4096) as usize;
+                let fd = self.file(file).as_raw_fd();
+                // SAFETY: a new mapping, at an address that the kernel chooses.
+                let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+                if at == libc::MAP_FAILED {
+                    return Err(io::Error::last_os_error());
+                }
+                let at = NonNull::new(at).expect("not at zero");
+                self.mappings.insert(mapping.clone(), Mapping { at, bytes });
+                done
+            }
+            Step::Touch { mapping, offset } => self.touch(mapping, *offset),
+            Step::Unmap { mapping } => {
+                self.mappings.remove(mapping).expect("it is mapped");
+                done
+            }
+            Step::Getdents { directory } => self.getdents(directory).map(|count| format!("{count} entries")),
+            Step::ListRest { directory } => {
+                let mut count = 0;
+                loop {
+                    match self.getdents(directory)? {
+                        0 => return Ok(format!("{count} entries")),
+                        more => count += more,
+                    }
+                }
+            }
+            Step::Rewind { directory } => self.seek(directory, 0, libc::SEEK_SET).and(done),
+            Step::DropCaches => std::fs::write("/proc/sys/vm/drop_caches", "3").and(done),
+            Step::Wait { ms } => {
+                std::thread::sleep(Duration::from_millis(*ms));
+                done
+            }
+        }
+    }
+
+    fn file(&self, name: &str) -> &File {
+        &self.files[name]
+    }
+
+    fn read(&self, file: &str, offset: Option<u64>, len: u64) -> io::Result<String> {
+        use std::io::Read;
+        // Pages of its own: O_DIRECT wants them aligned.
+        let mut buffer = vec![0u8; len as usize + 4096];
+        let skip = buffer.as_ptr().align_offset(4096);
+        let buffer = &mut buffer[skip..skip + len as usize];
+        let bytes = match offset {
+            Some(offset) => self.file(file).read_at(buffer, offset)?,
+            None => self.file(file).read(buffer)?,
+        };
+        Ok(format!("{bytes} bytes"))
+    }
+
+    fn seek(&self, file: &str, offset: u64, whence: i32) -> io::Result<String> {
+        // SAFETY: touches no memory.
+        let at = ok(unsafe { libc::lseek(self.file(file).as_raw_fd(), offset as i64, whence) } as isize)?;
+        Ok(format!("at {at}"))
+    }
+
+    /// By a pipe: where a load would end the process with SIGBUS, write(2) answers EFAULT.
+    fn touch(&self, mapping: &str, offset: u64) -> io::Result<String> {
+        let mapping = &self.mappings[mapping];
+        assert!((offset as usize) < mapping.bytes);
+        let (_reader, writer) = nix::unistd::pipe().map_err(io::Error::from)?;
+        // SAFETY: the offset is within the mapping; what cannot be read is answered EFAULT.
+        let byte = unsafe { mapping.at.as_ptr().cast::<u8>().add(offset as usize) };
+        // SAFETY: as above.
+        ok(unsafe { libc::write(writer.as_raw_fd(), byte.cast(), 1) })?;
+        Ok("done".to_string())
+    }
+
+    /// One call, with the buffer that readdir(3) has.
+    fn getdents(&self, directory: &str) -> io::Result<usize> {
+        let mut buffer = vec![0u8; 32 << 10];
+        let fd = self.file(directory).as_raw_fd();
+        // SAFETY: a buffer of the length that is told.
+        let filled =
+            ok(unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len()) } as isize)?;
+        let (mut at, mut count) = (0, 0);
+        while at < filled {
+            // struct linux_dirent64: d_ino, d_off, then d_reclen.
+            at += usize::from(u16::from_ne_bytes([buffer[at + 16], buffer[at + 17]]));
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+fn open(path: &Path, flags: i32) -> io::Result<File> {
+    let path = c_path(path);
+    // SAFETY: a string that ends in NUL.
+    let fd = ok(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) } as isize)?;
+    // SAFETY: a descriptor that was opened just now.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+}
+
+fn c_path(path: &Path) -> CString {
+    CString::new(path.to_str().expect("our own path")).expect("no NUL")
+}
+
+fn ok(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+fn shown(stat: &std::fs::Metadata) -> String {
+    let kind = stat.file_type();
+    assert!(!kind.is_fifo());
+    if kind.is_dir() {
+        "directory".to_string()
+    } else if kind.is_symlink() {
+        format!("link {}", stat.size())
+    } else {
+        format!("file {}", stat.size())
+    }
+}
