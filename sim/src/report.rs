@@ -71,13 +71,14 @@ pub fn html(file: &ScenarioFile, outcome: &Outcome, recording: &Recording) -> St
     let keys = bucket::keys(&view, &mut sheet);
     across(&view, &mut sheet);
     let (from, to) = focus(&view);
+    let finding = if view.culprit.is_some() { "<button data-focus=\"1\">the finding</button>" } else { "" };
     let (verdict, legend, script, figures) =
         (verdict::html(&view), legend(&view, &keys), script::html(&view), figures(&view, outcome));
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<style>\n{STYLE}</style></head>\n<body>\n{verdict}\
          <nav><button data-zoom=\"2\">+</button><button data-zoom=\"0.5\">−</button>\
-         <button data-all=\"1\">the whole run</button><button data-focus=\"1\">the finding</button>\
+         <button data-all=\"1\">the whole run</button>{finding}\
          <span>ctrl + wheel zooms, links below lead to bars</span></nav>\n\
          <main><div class=\"sheet\" style=\"--all:{WIDTH}\" data-from=\"{from:.2}\" data-to=\"{to:.2}\">\n{}</div></main>\n\
          {legend}{script}{figures}<script>\n{SCRIPT}</script>\n</body></html>\n",
@@ -111,7 +112,7 @@ fn focus(view: &View<'_>) -> (f64, f64) {
 fn across(view: &View<'_>, sheet: &mut Sheet) {
     for pause in view.axis.compressed() {
         let long = format!("{:?}", pause.end.0 - pause.start.0);
-        sheet.across(&Mark {
+        sheet.behind(&Mark {
             class: "pause".into(),
             x: view.axis.x(pause.start),
             width: Some(view.axis.width(pause.start, pause.end)),
@@ -122,7 +123,7 @@ fn across(view: &View<'_>, sheet: &mut Sheet) {
     }
     for outage in &view.recording.outages {
         let end = outage.end.min(view.recording.ended);
-        sheet.across(&Mark {
+        sheet.behind(&Mark {
             class: "outage".into(),
             x: view.axis.x(outage.start),
             width: Some(view.axis.width(outage.start, end)),
@@ -136,7 +137,7 @@ fn across(view: &View<'_>, sheet: &mut Sheet) {
         let crowded = x - last < 90.0;
         last = if crowded { last } else { x };
         let class = if crowded { "tick crowded".into() } else { "tick".into() };
-        sheet.across(&Mark { class, x, label: short(at.0), ..Mark::default() });
+        sheet.behind(&Mark { class, x, label: short(at.0), ..Mark::default() });
     }
     if let Some(at) = view.recording.calm_at {
         let title = "from here on nothing goes wrong, and every mount is looked at".into();
@@ -146,7 +147,7 @@ fn across(view: &View<'_>, sheet: &mut Sheet) {
     if let Some(culprit) = view.culprit {
         let at = culprit.finding.at;
         let began = culprit.op.map(|op| op.began).or(culprit.call.map(|call| call.began)).unwrap_or(at);
-        sheet.across(&Mark {
+        sheet.behind(&Mark {
             class: "blame".into(),
             x: view.axis.x(began),
             width: Some(view.axis.width(began, at)),
@@ -165,7 +166,7 @@ fn across(view: &View<'_>, sheet: &mut Sheet) {
 fn short(time: std::time::Duration) -> String {
     let ms = time.as_secs_f64() * 1000.0;
     match ms {
-        _ if ms >= 10_000.0 => format!("{:.1} s", ms / 1000.0),
+        _ if ms >= 10_000.0 => format!("{:.3} s", ms / 1000.0),
         _ if ms >= 100.0 => format!("{ms:.0} ms"),
         _ => format!("{ms:.1} ms"),
     }

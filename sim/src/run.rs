@@ -100,6 +100,9 @@ fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
         simulated: world.now().0,
     };
     let hash = world.hash();
+    if let Some(recorder) = court.recorder() {
+        recorder.stop();
+    }
     let choices = world.take_choices();
     // A world that found something may be in any state, destructors included.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(world)));

@@ -37,6 +37,7 @@ struct Book {
     /// The scenario's mutation that is being applied, and the request that it is tied to.
     mutation: Option<usize>,
     request: Option<RequestId>,
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -50,8 +51,17 @@ struct Content {
 
 impl Recorder {
     pub(crate) fn finish(&self, findings: Vec<Finding>, ended: Time) -> Recording {
-        let recording = locked(&self.book).recording.clone();
+        let mut recording = locked(&self.book).recording.clone();
+        // Whoever waits when the run ends does not give up: the run lets go of him.
+        for request in recording.requests.iter_mut().filter(|request| request.outcome == Answer::GivenUp(ended)) {
+            request.outcome = Answer::Pending;
+        }
         Recording { findings, ended, ..recording }
+    }
+
+    /// Nothing that happens from now on is written down: the world is being torn down.
+    pub(crate) fn stop(&self) {
+        locked(&self.book).over = true;
     }
 
     pub(crate) fn calm(&self, at: Time) {
@@ -184,7 +194,10 @@ impl Recorder {
     }
 
     fn request(&self, id: RequestId, change: impl FnOnce(&mut RequestRecord)) {
-        change(&mut locked(&self.book).recording.requests[id]);
+        let mut book = locked(&self.book);
+        if !book.over {
+            change(&mut book.recording.requests[id]);
+        }
     }
 }
 

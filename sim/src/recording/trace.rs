@@ -12,7 +12,8 @@
 //! Three columns of fixed beginnings: milliseconds since the run began; the lane (`app N`, `mount N`, `client` for who is
 //! neither, `s3 KEY`, `s3` for all of it, `run`, `FINDING`); what happened. An event of several lines, such as a report of
 //! a deadlock, goes on in lines that begin with 17 spaces and `|`. Operations and mutations have the numbers of the
-//! scenario (mutations from 0, in its order), requests the order of their sending.
+//! scenario (mutations from 0, in its order), requests the order of their sending. Lines of one instant stand by their sort,
+//! causes before what follows from them: changes of the bucket, beginnings, requests, calls, ends, findings.
 
 use holdfast::env::Time;
 
@@ -23,8 +24,8 @@ impl Recording {
     /// See [the module](self).
     pub fn print_trace(&self) -> String {
         let mut lines = Lines::default();
-        self.trace_ops(&mut lines);
         self.trace_bucket(&mut lines);
+        self.trace_ops(&mut lines);
         for (id, request) in self.requests.iter().enumerate() {
             trace_request(&mut lines, id, request);
         }

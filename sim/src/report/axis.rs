@@ -15,8 +15,9 @@ pub(super) const WIDTH: f64 = 1200.0;
 /// Of [`Axis::scale_max`], before all is fitted into [`WIDTH`].
 const SCALED: f64 = 40.0;
 const WIDTH_MIN: f64 = 2.0;
-/// By each doubling beyond the scale.
-const DOUBLING: f64 = 8.0;
+/// By each doubling beyond the scale, and all of them together.
+const DOUBLING: f64 = 6.0;
+const DOUBLINGS_MAX: f64 = 50.0;
 /// What is so many times longer than the scale is marked as compressed.
 const MARKED: u32 = 4;
 
@@ -86,7 +87,11 @@ impl Axis {
 
 fn width_of(pause: Duration, scale_max: Duration) -> f64 {
     let scaled = pause.as_secs_f64() / scale_max.as_secs_f64();
-    if scaled <= 1.0 { (SCALED * scaled).max(WIDTH_MIN) } else { SCALED + DOUBLING * scaled.log2() }
+    if scaled <= 1.0 {
+        (SCALED * scaled).max(WIDTH_MIN)
+    } else {
+        SCALED + (DOUBLING * scaled.log2()).min(DOUBLINGS_MAX)
+    }
 }
 
 /// Everything that happened but the chunks of bodies, of which there may be thousands.

@@ -45,6 +45,8 @@ pub(super) fn keys(view: &View<'_>, sheet: &mut Sheet) -> Vec<String> {
     for key in &own {
         let top = sheet.bottom();
         let mut marks = strip(view, key);
+        // Prefixes of listings hold nothing.
+        let strip_px = if view.colours.versions(key).is_empty() { 0 } else { STRIP_PX };
         changes.extend(view.recording.mutations.iter().filter(|change| change.key == *key).map(|c| (c, top)));
         marks += &view
             .recording
@@ -55,16 +57,16 @@ pub(super) fn keys(view: &View<'_>, sheet: &mut Sheet) -> Vec<String> {
             .map(diamond(view))
             .collect::<String>();
         let mut stack = Stack::default();
-        for (id, request) in view.requests().filter(|(_, request)| key_of(request) == key) {
+        for (id, request) in view.requests().filter(|(_, request)| key_of(view, request) == key) {
             let line = stack.place(request.sent, request.over(view.recording.ended), LINES_MAX);
-            let within = STRIP_PX + 4 + REQUEST_PX * line;
+            let within = strip_px + 4 + REQUEST_PX * line;
             places.insert(id, top + within);
             let mark = request_mark(view, id, request);
             marks += &Mark { top: within, height: REQUEST_PX - 2, ..mark }.html();
             marks += &bolt(view, request, within);
         }
         let name = if key.is_empty() { "(listings)" } else { key };
-        sheet.row("key", name, key, STRIP_PX + 8 + REQUEST_PX * stack.lines(), &marks);
+        sheet.row("key", name, key, (strip_px + 8 + REQUEST_PX * stack.lines()).max(24), &marks);
     }
     if !shared.is_empty() {
         let of_shared = |change: &(usize, &MutationRecord)| shared.contains(&change.1.key);
@@ -84,8 +86,10 @@ fn lanes(view: &View<'_>) -> (Vec<String>, BTreeSet<String>) {
     for change in &view.recording.mutations {
         *eventful.entry(change.key.clone()).or_default() += usize::from(change.number.is_some());
     }
-    for (_, request) in view.requests() {
-        *eventful.entry(key_of(request).to_owned()).or_default() += 1;
+    // Those who look at everything in the end would give every key a lane.
+    let calm = view.recording.calm_at.unwrap_or(view.recording.ended);
+    for (_, request) in view.requests().filter(|(_, request)| request.sent < calm) {
+        *eventful.entry(key_of(view, request).to_owned()).or_default() += 1;
     }
     let mut order: Vec<(String, usize)> = eventful.into_iter().collect();
     // The culprit's key above all, then the eventful ones; names decide between equals.
@@ -103,8 +107,11 @@ fn lanes(view: &View<'_>) -> (Vec<String>, BTreeSet<String>) {
     (own, shared)
 }
 
-fn key_of(request: &RequestRecord) -> &str {
-    request.asked.keys.first().map_or("", |key| key.as_str())
+/// The lane that a request belongs to: a listing of `film/` to `film`, which is looked up by it.
+fn key_of<'r>(view: &View<'_>, request: &'r RequestRecord) -> &'r str {
+    let key = request.asked.keys.first().map_or("", |key| key.as_str());
+    let object = key.strip_suffix('/').filter(|object| !view.colours.versions(object).is_empty());
+    object.unwrap_or(key)
 }
 
 /// What the key held when.
@@ -187,7 +194,8 @@ fn bolt(view: &View<'_>, request: &RequestRecord, top: u32) -> String {
 fn request_mark(view: &View<'_>, id: usize, request: &RequestRecord) -> Mark {
     let ended = view.recording.ended;
     let over = request.over(ended);
-    let (width, colour) = (view.axis.width(request.sent, over), view.colours.class(key_of(request), request.version));
+    let (width, colour) =
+        (view.axis.width(request.sent, over), view.colours.class(key_of(view, request), request.version));
     let applied = request.applied.filter(|_| width > 0.0);
     let background = match (request.version, applied) {
         // Pale until the server decided which version it gives.
@@ -199,7 +207,11 @@ fn request_mark(view: &View<'_>, id: usize, request: &RequestRecord) -> Mark {
     };
     let failed = matches!(request.outcome, Answer::Came(_, Err(_)) | Answer::GivenUp(_));
     Mark {
-        class: if failed { "b q err".into() } else { "b q".into() },
+        class: match request.outcome {
+            Answer::Pending => "b q open".into(),
+            _ if failed => "b q err".into(),
+            _ => "b q".into(),
+        },
         x: view.axis.x(request.sent),
         width: Some(width),
         background,

@@ -12,6 +12,8 @@ const HEAD_PX: u32 = 34;
 #[derive(Default)]
 pub(super) struct Sheet {
     rows: String,
+    /// Behind the rows, and before them.
+    under: String,
     over: String,
     bottom: u32,
 }
@@ -39,14 +41,20 @@ impl Sheet {
         self.bottom += height;
     }
 
-    /// Something that does not belong to one row.
+    /// Something behind all rows.
+    pub(super) fn behind(&mut self, mark: &Mark) {
+        self.under += &mark.html();
+        self.under.push('\n');
+    }
+
+    /// Something that does not belong to one row, before them all.
     pub(super) fn across(&mut self, mark: &Mark) {
         self.over += &mark.html();
         self.over.push('\n');
     }
 
     pub(super) fn html(&self) -> String {
-        format!("<div class=\"over\">{}</div>\n{}", self.over, self.rows)
+        format!("<div class=\"under\">{}</div>\n<div class=\"over\">{}</div>\n{}", self.under, self.over, self.rows)
     }
 }
 

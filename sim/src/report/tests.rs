@@ -1,7 +1,10 @@
 //! Pages are well-formed, need nothing from elsewhere, and show everything.
 
 use super::html;
+use crate::content::version;
+use crate::court::Finding;
 use crate::recording::tests::replaced_film;
+use crate::recording::{Origin, Piece, Seen};
 use crate::run::record;
 use crate::scenario::format::ScenarioFile;
 use crate::scenario::{Cause, Change, FaultAt, FaultSpec, MutationAt, Point, RequestCause, RequestKind, Scenario};
@@ -72,14 +75,25 @@ fn a_page_shows_every_operation_mutation_and_fault() {
     assert!(page.contains("class=\"pause\"") && page.contains("S3 is down") && page.contains("class=\"arrow\""));
 }
 
+/// No oracle would find anything in this run: a recording is data, and so can be given a torn read.
 #[test]
 fn a_finding_stands_on_top_and_its_call_is_marked() {
-    let scenario = torn_film();
-    let (outcome, _) = record(&scenario);
-    let page = page("torn", scenario);
-    let finding = outcome.findings.first().expect("an ETag that nobody published is found");
-    assert!(page.contains(&format!("<h1>✗ {}</h1>", finding.oracle)), "{finding}");
-    assert!(page.contains("culprit") && page.contains("id=\"finding\"") && page.contains("class=\"story\""));
+    let scenario = replaced_film();
+    let (outcome, mut recording) = record(&scenario);
+    let torn = recording.calls.iter_mut().find(|call| call.op == Some(2)).expect("it was made");
+    let of = |number| Piece { origin: Origin::Version(version(number)), bytes: 32_768 };
+    torn.result = Ok(Seen::Bytes(vec![of(1), of(2)]));
+    let at = torn.ended;
+    recording.findings.push(Finding { oracle: "single-version", message: "torn <here>".into(), at, op: Some(2) });
+    let file = ScenarioFile { name: "torn".into(), sentence: "A film is replaced.".into(), scenario };
+    let page = html(&file, &outcome, &recording);
+    assert_balanced(&page);
+    assert!(page.contains("<h1>✗ single-version</h1>") && page.contains("torn &lt;here&gt;"));
+    assert!(page.contains("Every byte that a handle or a mapping gives"), "the oracle's sentence");
+    assert!(page.contains("culprit\" id=\"op2\"") && page.contains("id=\"finding\""));
+    let stripes = "linear-gradient(90deg,var(--c0) 0.0% 50.0%,var(--c1) 50.0% 100.0%)";
+    assert_eq!(page.matches(stripes).count(), 3, "the operation, the read in its file's lane, and the story");
+    assert!(page.contains("32 KiB of v1, then 32 KiB of v2") && page.contains("b r wrong"));
 }
 
 #[test]

@@ -30,8 +30,13 @@ pub(super) fn html(view: &View<'_>) -> String {
         html += &format!("<details><summary>the whole message</summary><pre>{}</pre></details>", escape(rest));
     }
     html += &story(view, culprit);
-    for other in view.recording.findings.iter().skip(1) {
-        html += &format!("<p class=\"other\">then {}: {}</p>", escape(other.oracle), escape(&other.message));
+    let others = &view.recording.findings[1..];
+    if !others.is_empty() {
+        html += &format!("<details class=\"others\"><summary>{} findings more</summary>", others.len());
+        for other in others {
+            html += &format!("<p class=\"other\">{}: {}</p>", escape(other.oracle), escape(&other.message));
+        }
+        html += "</details>";
     }
     html + "</header>\n"
 }
@@ -58,7 +63,7 @@ fn story(view: &View<'_>, culprit: Culprit<'_>) -> String {
     lines.sort_by_key(|(at, _)| *at);
     let items: String = lines
         .into_iter()
-        .map(|(at, text)| format!("<li><time>{}</time><span>{text}</span></li>", escape(&words::time(at))))
+        .map(|(at, text)| format!("<li><time>{}</time><span>{text}</span></li>", escape(&moment(at))))
         .collect();
     format!("<ol class=\"story\">{items}</ol>")
 }
@@ -83,14 +88,16 @@ fn changes(view: &View<'_>, key: &str, until: Time, lines: &mut Vec<(Time, Strin
     }
 }
 
-/// Requests for the key that suffered, or that gave another version than the handle's.
+/// Requests for the key that suffered during the call, that failed, or that gave another version than the handle's.
 fn requests(view: &View<'_>, call: &CallRecord, key: &str, pinned: Option<Version>, lines: &mut Vec<(Time, String)>) {
     let asks = |request: &RequestRecord| {
-        request.mount == Some(call.seat.mount) && request.asked.keys.iter().any(|asked| asked.as_str() == key)
+        request.mount == Some(call.seat.mount)
+            && request.asked.keys.iter().any(|asked| asked.as_str().trim_end_matches('/') == key)
     };
     let strange = |request: &RequestRecord| {
         let other = pinned.is_some() && request.version.is_some() && request.version != pinned;
-        other || !request.faults.is_empty() || matches!(request.outcome, Answer::Came(_, Err(_)))
+        let during = request.sent >= call.began && !request.faults.is_empty();
+        other || during || (pinned.is_some() && matches!(request.outcome, Answer::Came(_, Err(_))))
     };
     let told = view.requests().filter(|(_, request)| asks(request) && strange(request) && request.sent <= call.ended);
     for (id, request) in told.take(REQUESTS_TOLD) {
@@ -176,7 +183,7 @@ fn listing(view: &View<'_>, call: &CallRecord, directory: &str, names: &[String]
     items.sort_by_key(bad_first);
     let told = items.iter().take(60).map(|(class, name)| {
         let note = match *class {
-            "missing" => " (not listed, was there throughout)",
+            "missing" => " (missing)",
             "twice" => " (listed again)",
             "never" => " (never was there)",
             _ => "",
@@ -201,7 +208,13 @@ fn pending(view: &View<'_>, at: Time, lines: &mut Vec<(Time, String)>) {
         let text = format!("{name}, {}, was never answered <em>{}</em>", escape(&what), escape(&faults.join(" ")));
         lines.push((request.sent, text));
     }
-    lines.push((at, "<b>here the oracle spoke</b>".into()));
+    lines.push((at, "<b>nothing more could happen, or the longest wait allowed was over</b>".into()));
+}
+
+/// In seconds where milliseconds would be hard to read.
+fn moment(at: Time) -> String {
+    let seconds = at.0.as_secs_f64();
+    if seconds < 10.0 { words::time(at) } else { format!("{seconds:.4} s") }
 }
 
 fn swatch(view: &View<'_>, key: &str, version: Option<Version>) -> String {
