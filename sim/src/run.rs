@@ -54,6 +54,10 @@ pub struct Figures {
     pub simulated: Duration,
 }
 
+/// How long the bucket has been as it is when the applications begin: longer than any TTL, or what they see first could
+/// always be explained by what was before.
+pub(crate) const BEFORE: Duration = Duration::from_secs(100);
+
 /// How long a mount at rest may take to let go of what it no longer needs: the longest back-off, and then some.
 const SETTLE: Duration = Duration::from_secs(120);
 
@@ -112,6 +116,9 @@ fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
 /// The run itself, in its acts. Ends at the first finding.
 fn act(world: &mut World, scenario: &Scenario, causes: &Causes) {
     settings::furnish(world, scenario);
+    if !wait(world, &world.court().clone(), BEFORE) {
+        return;
+    }
     causes.begin(scenario);
     let applications: Vec<Application> = (0..scenario.config.machines.apps)
         .map(|app| {

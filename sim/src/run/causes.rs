@@ -14,6 +14,7 @@ use crate::executor::{SimHandle, locked};
 use crate::history::History;
 use crate::mutation::Mutation;
 use crate::recording::Recorder;
+use crate::run::BEFORE;
 use crate::scenario::{
     AppOp, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, OpId, Point, RequestCause, RequestKind, Scenario,
 };
@@ -122,7 +123,7 @@ impl Causes {
             let this = self.clone();
             match when {
                 Cause::AtMs(ms) => self.inner.handle.spawn("another client", async move {
-                    this.inner.handle.sleep_until(Time(Duration::from_millis(ms))).await;
+                    this.inner.handle.sleep_until(Time(BEFORE + Duration::from_millis(ms))).await;
                     if !this.inner.over.load(Ordering::Relaxed) {
                         let now = this.inner.handle.now();
                         // Not under the bucket's lock: what a dying mount drops may look at it.
@@ -141,7 +142,7 @@ impl Causes {
 
     fn outage(&self, at_ms: u64, what: &FaultSpec) {
         let FaultSpec::Outage { ms } = what else { return };
-        let from = Time(Duration::from_millis(at_ms));
+        let from = Time(BEFORE + Duration::from_millis(at_ms));
         self.inner.store.down_within(from..from.plus(Duration::from_millis(*ms)));
     }
 
