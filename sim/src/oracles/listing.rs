@@ -49,7 +49,9 @@ impl Oracle for Listing {
             let of = if rest.len() == name.len() { &mut child.file } else { &mut child.directory };
             of.ever |= ever(true);
             of.throughout |= !ever(false);
-            of.for_long |= !since(before(sight.began, truth.config.metadata_ttl), false);
+            // Answers that overlap contradict each other, and nobody can tell which is newer: what was known stays.
+            let long = truth.config.metadata_ttl + 4 * truth.step_max;
+            of.for_long |= !since(before(sight.began, long), false);
             // Keys beneath that no path spells show no directory.
             false
         });
