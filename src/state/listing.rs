@@ -111,7 +111,9 @@ impl Listing {
             items.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         } else {
             // Of the same key twice, the earlier stays.
-            items.drain(..).for_each(|(key, target, stamp)| drop(self.pile.entry(key).or_insert((target, stamp))));
+            for (key, target, stamp) in items.drain(..) {
+                self.pile.entry(key).or_insert((target, stamp));
+            }
             if next.is_none() {
                 items = std::mem::take(&mut self.pile)
                     .into_iter()
