@@ -184,6 +184,8 @@ pub struct Truth {
     pub purges: bool,
     /// Objects may be in archives.
     pub archives: bool,
+    /// Nothing but the core's own reads brings pages, and nothing takes them away.
+    pub pages_are_kept: bool,
     /// Mounts may die.
     pub crashes: bool,
     /// The longest that any one step of the store may take without a fault.
@@ -325,6 +327,7 @@ impl Court {
             clock_lies: false,
             purges: true,
             archives: true,
+            pages_are_kept: false,
             crashes: false,
             step_max,
             files: BTreeMap::new(),
