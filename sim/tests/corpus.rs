@@ -6,7 +6,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use holdfast_sim::oracles::catalogue;
 use holdfast_sim::scenario::format::{ScenarioFile, parse, print};
+use holdfast_sim::scenario::strategy::Profile;
+use holdfast_sim::scenario::{
+    AppOp, Call, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, Point, RequestCause, RequestKind,
+    ScenarioConfig, config,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 /// Fewer are no corpus.
 const SCENARIOS_MIN: usize = 30;
@@ -40,6 +48,93 @@ fn every_scenario_of_the_corpus_is_in_order_and_tells_what_it_is() {
         assert!(!file.scenario.ops.is_empty(), "{stem} does nothing");
         assert_eq!(parse(&print(file)).as_ref(), Ok(file), "{stem} is printed as something else");
     }
+}
+
+fn manual() -> String {
+    fs::read_to_string(root().join("docs/simulation.md")).expect("the simulator's page")
+}
+
+/// What serde would have taken in place of "?": the names of a type's fields or variants, as files spell them.
+fn names<T: DeserializeOwned>(wrong: Value) -> Vec<String> {
+    let error = serde_json::from_value::<T>(wrong).err().expect("nothing is called ?").to_string();
+    let (_, expected) = error.split_once("expected").unwrap_or_else(|| panic!("{error}"));
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn keys<T: DeserializeOwned>() -> Vec<String> {
+    names::<T>(json!({ "?": 1 }))
+}
+
+fn words<T: DeserializeOwned>() -> Vec<String> {
+    names::<T>(json!("?"))
+}
+
+#[test]
+fn the_manual_names_whatever_a_scenario_can_say_and_every_oracle() {
+    let oracles: Vec<String> = catalogue().iter().map(|(id, _)| (*id).to_owned()).collect();
+    let config = [
+        keys::<ScenarioConfig>(),
+        keys::<config::BucketSpec>(),
+        keys::<config::Weather>(),
+        keys::<config::Kernel>(),
+        keys::<config::Disk>(),
+        keys::<config::DiskFaultSpec>(),
+        words::<config::DiskOpName>(),
+        words::<config::DiskFaultName>(),
+        keys::<config::MountOptions>(),
+        words::<config::HoldName>(),
+        keys::<config::Machines>(),
+        keys::<config::Object>(),
+        keys::<config::Schedule>(),
+    ];
+    let rest = [
+        keys::<AppOp>(),
+        keys::<Call>(),
+        keys::<Cause>(),
+        keys::<RequestCause>(),
+        words::<RequestKind>(),
+        keys::<Point>(),
+        keys::<FaultAt>(),
+        keys::<FaultSpec>(),
+        words::<ErrorName>(),
+        keys::<MutationAt>(),
+        keys::<Change>(),
+        Profile::ALL.iter().map(|profile| profile.name().to_owned()).collect(),
+    ];
+    let all = config.into_iter().chain(rest).chain([oracles]).flatten().collect::<Vec<String>>();
+    assert!(all.len() > 150, "{} names", all.len());
+    let manual = manual();
+    let named = |name: &String| [format!("`{name}`"), format!("\"{name}\"")].iter().any(|it| manual.contains(it));
+    let missing: Vec<&String> = all.iter().filter(|name| !named(name)).collect();
+    assert!(missing.is_empty(), "docs/simulation.md does not name {missing:?}");
+}
+
+#[test]
+fn the_rules_of_the_manual_are_those_of_the_oracles() {
+    let manual = manual();
+    for (id, sentence) in catalogue() {
+        assert!(manual.contains(&format!("| `{id}` | {sentence} |")), "the row of {id} is to say: {sentence}");
+    }
+}
+
+#[test]
+fn the_files_in_the_manual_can_be_read_and_everything_in_them_happens() {
+    let manual = manual();
+    let files: Vec<&str> = manual.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(files.len(), 2);
+    for text in files {
+        let file = parse(text).unwrap_or_else(|refusal| panic!("{refusal}\n{text}"));
+        let outcome = holdfast_sim::run::run(&file.scenario);
+        assert_eq!(outcome.findings, [], "{}", file.name);
+        assert_eq!(outcome.figures.mutations, 1, "{}", file.name);
+    }
+}
+
+#[test]
+fn the_manual_has_a_place_for_the_zoo() {
+    let manual = manual();
+    let begin = manual.find("<!-- zoo:begin -->").expect("the table's begin");
+    assert!(manual[begin..].contains("<!-- zoo:end -->"));
 }
 
 #[cfg(not(feature = "zoo"))]
