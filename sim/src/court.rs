@@ -12,12 +12,12 @@ use holdfast::config::Config;
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Census;
-use holdfast::op::{Attr, Ino};
+use holdfast::op::{Attr, Entry, Ino};
 
 use crate::content::Mismatch;
 use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
 use crate::history::{Change, History, Published};
-use crate::kernel::Listed;
+use crate::kernel::{Listed, Naming};
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
 use crate::scenario::OpId;
@@ -106,9 +106,25 @@ pub enum What<'a> {
         key: &'a str,
         target: &'a [u8],
     },
+    /// What has come of a directory since `since`, when its listing began.
     Listed {
         key: &'a str,
         entries: &'a [Listed],
+        since: Time,
+        /// It came to its end.
+        whole: bool,
+    },
+    /// The core told the kernel what a name is.
+    Named {
+        key: &'a str,
+        entry: &'a Entry,
+        listed: bool,
+    },
+    /// An extended attribute: of an open file, or of what a path led to, beside that inode's attributes.
+    Attribute {
+        of: Described<'a>,
+        name: &'a str,
+        value: &'a str,
     },
     Closed {
         file: FileId,
@@ -138,6 +154,13 @@ pub enum What<'a> {
     Rest(Rest),
     Stuck(&'a Stuck),
     Panicked(&'a TaskPanic),
+}
+
+/// What an extended attribute was asked of.
+#[derive(Clone, Copy, Debug)]
+pub enum Described<'a> {
+    File(FileId),
+    Path { key: &'a str, attr: &'a Attr },
 }
 
 /// What a failed call was about.
@@ -373,7 +396,7 @@ impl Court {
         let mut inner = locked(&self.inner);
         let Inner { truth, oracles, findings, manner } = &mut *inner;
         let before = findings.len();
-        if !matches!(sight.what, What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. }) {
+        if !matches!(sight.what, What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. } | What::Named { .. }) {
             truth.calls += 1;
         }
         for oracle in oracles {
@@ -399,6 +422,13 @@ impl Court {
         }
         drop(inner);
         self.first.fill(());
+    }
+
+    /// Judges what the core told a kernel of a name.
+    pub fn named(&self, seat: Seat, naming: &Naming<'_>) {
+        let key = self.key(&naming.path);
+        let what = What::Named { key: &key, entry: naming.entry, listed: naming.listed };
+        self.see(&Sight { seat, op: None, began: naming.began, ended: self.now(), what });
     }
 
     /// Waits for the first finding.

@@ -24,9 +24,16 @@ pub enum Mutation {
 /// The version of every link: its bytes do not name one.
 pub const LINK: Version = Version(u32::MAX);
 
+/// Tells the versions of a key apart.
+pub fn content_type(version: Version) -> String {
+    format!("application/x-version-{}", version.0)
+}
+
 impl Mutation {
     pub fn put(key: impl Into<Key>, version: Version, size: u64) -> Self {
-        Self::Put { key: key.into(), version, size, object: NewObject::default() }
+        let mut object = NewObject { content_type: Some(content_type(version)), ..NewObject::default() };
+        object.user.insert("version".into(), version.0.to_string());
+        Self::Put { key: key.into(), version, size, object }
     }
 
     pub fn delete(key: impl Into<Key>) -> Self {

@@ -143,6 +143,11 @@ impl SimStore {
         locked(&self.server.record).in_flight.keys().cloned().collect()
     }
 
+    /// Bytes of one content of a key that clients were given so far, those given twice counted twice.
+    pub fn delivered_of(&self, key: &str, etag: &ETag) -> u64 {
+        locked(&self.server.record).delivered_of(key, etag)
+    }
+
     /// Bodies of GETs that somebody still holds.
     pub fn bodies_open(&self) -> u64 {
         locked(&self.server.record).bodies_open
@@ -159,11 +164,12 @@ impl Store for SimStore {
             let key = request.key.clone();
             let reply = with.bucket.get(with.suffering.misread(request))?;
             let mut meta = reply.meta;
+            let etag = meta.etag.clone();
             if with.suffering.has(&FaultKind::EtagWrong) {
                 meta.etag = ETag::from(format!("not-{}", meta.etag));
             }
             with.suffering.misdescribe(&mut meta);
-            let body = SimBody::new(with.server.clone(), key, reply.body, with.suffering, with.hooks);
+            let body = SimBody::new(with.server.clone(), (key, etag), reply.body, with.suffering, with.hooks);
             Ok(GetReply { meta, range: reply.range, body })
         };
         self.server.serve(asked, apply).await

@@ -131,6 +131,8 @@ impl World {
             let fs = Fs::new(env, mount.clone());
             let kernel = Kernel::new(fs, exec.handle(), kernel.clone(), seed ^ u64::from(n));
             let process = Process::new(kernel.clone(), court.clone(), Seat { mount: n, app: 0 });
+            let witness = court.clone();
+            kernel.watch(Box::new(move |naming| witness.named(Seat { mount: n, app: u8::MAX }, naming)));
             Machine { disk, kernel, process }
         };
         let machines: Vec<Machine> = (0..mounts.max(1)).map(machine).collect();
@@ -242,6 +244,21 @@ impl World {
 
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// See [`Executor::checkpoints`].
+    pub fn checkpoints(&self) -> Vec<u64> {
+        self.exec.checkpoints()
+    }
+
+    /// See [`Executor::record_events_within`].
+    pub fn record_events_within(&mut self, numbers: std::ops::Range<u64>) {
+        self.exec.record_events_within(numbers);
+    }
+
+    /// What was recorded.
+    pub fn take_events(&mut self) -> Vec<crate::executor::Event> {
+        self.exec.take_events()
     }
 
     pub fn seed(&self) -> u64 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::bucket::BucketBody;
 use holdfast::env::Time;
-use holdfast::env::store::{Body, ErrorKind, Key, StoreError};
+use holdfast::env::store::{Body, ETag, ErrorKind, Key, StoreError};
 
 use super::fault::{FaultKind, Suffering};
 use super::hook::{Point, RequestHooks};
@@ -17,6 +17,8 @@ use super::server::Server;
 pub struct SimBody {
     server: Arc<Server>,
     key: Key,
+    /// Of the bytes, whatever the answer claims.
+    etag: ETag,
     source: BucketBody,
     script: Script,
     hooks: RequestHooks,
@@ -75,7 +77,7 @@ impl Script {
 impl SimBody {
     pub(super) fn new(
         server: Arc<Server>,
-        key: Key,
+        (key, etag): (Key, ETag),
         source: BucketBody,
         suffering: &Suffering,
         hooks: RequestHooks,
@@ -87,6 +89,7 @@ impl SimBody {
         let mut body = Self {
             server,
             key,
+            etag,
             source,
             script,
             hooks,
@@ -155,7 +158,7 @@ impl Body for SimBody {
         self.due = self.attended_at.plus(self.chunk_delay());
         self.delivered += bytes.len() as u64;
         self.chunks += 1;
-        self.server.delivered(bytes.len() as u64);
+        self.server.delivered(&self.key, &self.etag, bytes.len() as u64);
         let point = Point::Chunk(self.chunks);
         if self.hooks.has(point) {
             self.server.run_hooks(&mut self.hooks, point);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdfast::bucket::Bucket;
 use holdfast::env::Time;
-use holdfast::env::store::{ErrorKind, Key, ListPage, StoreError};
+use holdfast::env::store::{ETag, ErrorKind, Key, ListPage, StoreError};
 
 use super::StoreConfig;
 use super::fault::{FaultKind, FaultRules, Suffering};
@@ -215,8 +215,8 @@ impl Server {
         }
     }
 
-    pub(super) fn delivered(&self, bytes: u64) {
-        locked(&self.record).delivered(bytes);
+    pub(super) fn delivered(&self, key: &Key, etag: &ETag, bytes: u64) {
+        locked(&self.record).delivered(key, etag, bytes);
         self.handle.note("s3 body", bytes);
     }
 }
