@@ -237,6 +237,11 @@ impl Truth {
         self.store.has_suffered(since, until, fits)
     }
 
+    /// How long an answer may be under way, of whatever the core asks.
+    pub fn under_way_max(&self) -> Duration {
+        if self.faulty || self.weathered { self.config.deadline } else { self.step_max }
+    }
+
     /// The key that a path names.
     pub fn key(&self, path: &str) -> String {
         let mut key = self.config.prefix.clone();

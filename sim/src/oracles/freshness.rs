@@ -3,6 +3,7 @@
 mod named;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use holdfast::env::Time;
@@ -10,10 +11,18 @@ use holdfast::op::{Ino, Kind};
 
 use super::{Oracle, OracleId};
 use crate::court::{FileId, Sight, Truth, What};
+use crate::history::Published;
+use crate::kernel::Listed;
 
-/// For each mount and key, the latest number that a listing showed, and when it was shown.
+/// For each mount and key, the latest number that a listing showed.
 #[derive(Default)]
-pub struct Freshness(BTreeMap<(u8, String), (Ino, Time)>);
+pub struct Freshness(BTreeMap<(u8, String), Shown>);
+
+struct Shown {
+    ino: Ino,
+    since: Time,
+    at: Time,
+}
 
 /// What libfuse shows for a name whose number is not known.
 pub(super) const UNKNOWN_INO: Ino = Ino(0xffff_ffff);
@@ -30,7 +39,7 @@ impl Oracle for Freshness {
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         match &sight.what {
-            What::Listed { key, entries, .. } => return self.remember(sight, key, entries),
+            What::Listed { key, entries, since, .. } => return self.remember(sight, key, entries, *since),
             What::Named { key, entry, listed } => return named::judge(truth, sight, (key, entry, *listed), verdict),
             _ => {}
         }
@@ -101,13 +110,15 @@ impl Oracle for Freshness {
 }
 
 impl Freshness {
-    fn remember(&mut self, sight: &Sight<'_>, directory: &str, entries: &[crate::kernel::Listed]) {
+    fn remember(&mut self, sight: &Sight<'_>, directory: &str, entries: &[Listed], since: Time) {
         for entry in entries.iter().filter(|entry| entry.kind != Kind::Directory && entry.ino != UNKNOWN_INO) {
             let slash = if directory.is_empty() || directory.ends_with('/') { "" } else { "/" };
             let key = format!("{directory}{slash}{}", entry.name);
-            let shown = self.0.entry((sight.seat.mount, key)).or_insert((entry.ino, sight.ended));
-            if entry.ino > shown.0 {
-                *shown = (entry.ino, sight.ended);
+            let shown = Shown { ino: entry.ino, since, at: sight.ended };
+            match self.0.entry((sight.seat.mount, key)) {
+                Entry::Vacant(place) => drop(place.insert(shown)),
+                Entry::Occupied(mut place) if place.get().ino < entry.ino => drop(place.insert(shown)),
+                Entry::Occupied(_) => {}
             }
         }
     }
@@ -116,11 +127,19 @@ impl Freshness {
     fn must_have_asked(&self, truth: &Truth, sight: &Sight<'_>, file: FileId) -> Option<&'static str> {
         let (held, published) = truth.published(file)?;
         let key = (sight.seat.mount, held.key.clone());
-        if self.0.get(&key).is_some_and(|(ino, shown)| *ino > held.ino && *shown <= sight.began) {
+        // The same bytes put again are another version, but take nothing from the one that is open.
+        let replaced = |shown: &Shown| {
+            let from = before(shown.since, truth.under_way_max());
+            let same = |now: Option<&Published>| now.is_some_and(|now| now.etag == published.etag);
+            !truth.history.was(&held.key, from, sight.began, same)
+        };
+        if self.0.get(&key).is_some_and(|shown| shown.ino > held.ino && shown.at <= sight.began && replaced(shown)) {
             return Some("a listing had shown the number of a newer one");
         }
+        // What is on its way counts as being at hand only of an object that is fetched whole.
         let at_hand = truth.store.delivered_of(&held.key, &published.etag);
-        (at_hand < published.size).then_some("not all of it was at hand")
+        let large = published.size > truth.config.sizes.whole_fetch_bytes;
+        (large && at_hand < published.size).then_some("not all of it was at hand")
     }
 }
 

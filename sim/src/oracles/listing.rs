@@ -36,6 +36,8 @@ impl Oracle for Listing {
             return;
         }
         let directory = if key.is_empty() || key.ends_with('/') { (*key).to_owned() } else { format!("{key}/") };
+        // An answer that was asked for before the listing, and came while it was under way, contradicts it for a TTL.
+        let for_granted = truth.config.metadata_ttl + truth.under_way_max();
         // What could have been a file, and what could have been a directory, of each name.
         let mut children: BTreeMap<String, Child> = BTreeMap::new();
         truth.history.any_under(&directory, |key, changes| {
@@ -50,7 +52,7 @@ impl Oracle for Listing {
             let of = if rest.len() == name.len() { &mut child.file } else { &mut child.directory };
             of.ever |= ever(true);
             of.throughout |= !ever(false);
-            of.for_long |= !was(before(*since, truth.config.metadata_ttl), false);
+            of.for_long |= !was(before(*since, for_granted), false);
             // Keys beneath that no path spells show no directory.
             false
         });

@@ -30,7 +30,7 @@ impl Oracle for Liveness {
         let took = Duration::from_nanos(sight.ended.0.saturating_sub(sight.began.0).as_nanos() as u64);
         let bound = if truth.faulty {
             // Look-up, open and read may each spend a deadline on each of several requests.
-            truth.config.deadline * 8 + truth.step_max * 50
+            truth.config.deadline * 16 + truth.step_max * 50
         } else {
             // Streams that began while something failed may yet have to find out that they stall.
             let stalls = if truth.weathered { 2 * STALL_MAX } else { Duration::ZERO };

@@ -44,8 +44,14 @@ impl Oracle for Monotonic {
                 }
             }
             What::Stat { key, attr } => self.judge_file(truth, sight, (process, key), attr, verdict),
-            What::Failed { on: On::Key(key), errno: Errno::ENOENT, .. } => {
+            What::Failed { call, on: On::Key(key), errno: Errno::ENOENT } => {
                 self.judge_missing(truth, sight, (process, key), verdict);
+                // Linux keeps the name of what an OPEN, or a GETXATTR, was told is missing: stat(2) shows it for a TTL yet.
+                if matches!(*call, "open" | "getxattr")
+                    && let Some(lows) = self.0.get_mut(&(process, (*key).to_owned()))
+                {
+                    lows.pop();
+                }
             }
             What::Named { key, entry, .. } => {
                 let kernel = Who::Kernel(sight.seat.mount);
@@ -98,9 +104,13 @@ impl Monotonic {
         verdict: &mut dyn FnMut(String),
     ) {
         let lows = self.0.entry((who, key.to_owned())).or_default();
-        // Calls that overlap see things in either order.
-        let before = lows.iter().rev().find(|(ended, _)| *ended <= sight.began);
-        let low = before.map_or(0, |(_, low)| *low);
+        // Calls that overlap see things in either order. Those of one process do not; at one instant, those of others may.
+        let past = |ended: Time| match who {
+            Who::Process(_) => ended <= sight.began,
+            Who::Kernel(_) => ended < sight.began,
+        };
+        let before = lows.iter().rev().find(|(ended, _)| past(*ended));
+        let (seen_at, low) = before.copied().unwrap_or((Time::ZERO, 0));
         truth.history.look(key, |changes| {
             // State 0 is before the first change.
             let fits = |at: &usize| seen(at.checked_sub(1).and_then(|at| changes[at].now.as_ref()));
@@ -114,7 +124,12 @@ impl Monotonic {
                         Who::Process(seat) => format!("process {}", seat.app),
                         Who::Kernel(mount) => format!("the kernel of mount {mount}"),
                     };
-                    verdict(format!("{who} found an older state of {key} than it had seen"));
+                    let since = low.checked_sub(1).map_or(Time::ZERO, |at| changes[at].at);
+                    verdict(format!(
+                        "{who} found an older state of {key} between {:?} and {:?} than it had seen at {:?}, which came at \
+                         {:?}",
+                        sight.began.0, sight.ended.0, seen_at.0, since.0
+                    ));
                 }
                 // Of no version that ever was: other oracles see to that.
                 None => {}
