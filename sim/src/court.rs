@@ -119,6 +119,8 @@ pub enum What<'a> {
         key: &'a str,
         entry: &'a Entry,
         listed: bool,
+        /// It was told before, and is taken in now.
+        late: bool,
     },
     /// An extended attribute: of an open file, or of what a path led to, beside that inode's attributes.
     Attribute {
@@ -432,7 +434,7 @@ impl Court {
     /// Judges what the core told a kernel of a name.
     pub fn named(&self, seat: Seat, naming: &Naming<'_>) {
         let key = self.key(&naming.path);
-        let what = What::Named { key: &key, entry: naming.entry, listed: naming.listed };
+        let what = What::Named { key: &key, entry: naming.entry, listed: naming.listed, late: naming.late };
         self.see(&Sight { seat, op: None, began: naming.began, ended: self.now(), what });
     }
 

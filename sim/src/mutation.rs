@@ -83,8 +83,10 @@ impl Mutation {
                 let id = bucket.current(key.as_str()).and_then(|object| object.meta.version_id.clone());
                 delete(bucket, &key, id, unix_seconds);
                 let before = history.of(key.as_str()).into_iter().rev().filter_map(|change| change.now);
-                let etag = bucket.current(key.as_str()).map(|object| object.meta.etag.clone());
-                let published = before.into_iter().find(|published| Some(&published.etag) == etag.as_ref());
+                // The same bytes put again have the same ETag, and an id of their own.
+                let left = bucket.current(key.as_str()).map(|object| (&object.meta.etag, &object.meta.version_id));
+                let published =
+                    before.into_iter().find(|published| Some((&published.etag, &published.version_id)) == left);
                 (key, published)
             }
         };

@@ -8,6 +8,7 @@ use holdfast::op::{DirEntry, Fh, Ino, Kind, Op, Reply};
 use super::Kernel;
 use super::names::{Held, Seen};
 use super::system_call::{SystemCall, Thread};
+use super::witness::How as Told;
 use crate::executor::locked;
 
 /// What the kernel offers for one request.
@@ -147,7 +148,7 @@ impl Thread {
         let dentry = directory.held.as_ref().expect("it is not released while it is used").dentry;
         for listed in &entries {
             if let Some(entry) = &listed.entry {
-                self.kernel.witness(dentry, listed.name.as_bytes(), entry, asked, true);
+                self.kernel.witness(dentry, listed.name.as_bytes(), entry, asked, Told::Listed);
             }
         }
         for entry in &entries {
@@ -169,7 +170,9 @@ impl Thread {
         let parent = directory.held.as_ref().expect("it is not released while it is used").dentry;
         let name = listed.name.as_bytes();
         // Whoever looks the name up right now is waited for, and its answer is then what the cache has.
-        self.wait_for_look_up(parent, name).await;
+        if self.wait_for_look_up(parent, name).await {
+            self.kernel.witness(parent, name, entry, seen.now, Told::ListedLate);
+        }
         self.kernel.with(|state| state.names.link_listed(parent, name, attr, entry, seen));
     }
 }

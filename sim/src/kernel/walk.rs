@@ -11,6 +11,7 @@ use holdfast::op::{Entry, Ino, Kind, Op, Reply};
 use super::ELOOP;
 use super::names::{DentryId, Held, Known, Seen};
 use super::system_call::Thread;
+use super::witness::How as Told;
 
 /// MAXSYMLINKS
 const LINKS_MAX: usize = 40;
@@ -204,7 +205,7 @@ impl Thread {
     async fn look_up(&self, above: DentryId, parent: Ino, name: &[u8]) -> Result<Entry, Errno> {
         match self.request(Op::Lookup { parent, name: name.to_vec() }).await? {
             Reply::Entry(entry) => {
-                self.kernel.witness(above, name, &entry, self.began, false);
+                self.kernel.witness(above, name, &entry, self.began, Told::LookedUp);
                 Ok(entry)
             }
             other => self.kernel.violated(format!("LOOKUP was answered with {other:?}")),

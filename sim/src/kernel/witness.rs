@@ -15,6 +15,16 @@ pub struct Naming<'a> {
     /// When whoever asked began to: its system call, or the request for a piece of a directory.
     pub began: Time,
     pub listed: bool,
+    /// It was told before, and had to wait for a look-up of the same name until it was taken in: the look-up may know
+    /// better, and is overridden.
+    pub late: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    LookedUp,
+    Listed,
+    ListedLate,
 }
 
 pub type Witness = Box<dyn Fn(&Naming<'_>) + Send + Sync>;
@@ -26,13 +36,13 @@ impl Kernel {
         assert!(set.is_ok(), "one witness is enough");
     }
 
-    pub(super) fn witness(&self, parent: DentryId, name: &[u8], entry: &Entry, began: Time, listed: bool) {
+    pub(super) fn witness(&self, parent: DentryId, name: &[u8], entry: &Entry, began: Time, how: How) {
         let Some(witness) = self.shared.witness.get() else { return };
         let Ok(name) = std::str::from_utf8(name) else { return };
         let mut path = path_of(&locked(&self.shared.state).names, parent);
         path.push('/');
         path.push_str(name);
-        witness(&Naming { path, entry, began, listed });
+        witness(&Naming { path, entry, began, listed: how != How::LookedUp, late: how == How::ListedLate });
     }
 
     /// The attributes that the kernel has of an inode in use.

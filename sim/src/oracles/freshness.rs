@@ -40,7 +40,8 @@ impl Oracle for Freshness {
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         match &sight.what {
             What::Listed { key, entries, since, .. } => return self.remember(sight, key, entries, *since),
-            What::Named { key, entry, listed } => return named::judge(truth, sight, (key, entry, *listed), verdict),
+            What::Named { late: true, .. } => return,
+            What::Named { key, entry, listed, .. } => return named::judge(truth, sight, (key, entry, *listed), verdict),
             _ => {}
         }
         if truth.was_lied_to(sight.began, sight.ended) {

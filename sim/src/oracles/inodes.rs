@@ -48,7 +48,7 @@ impl Oracle for Inodes {
                 self.show(truth, sight, &held.key, attr, verdict);
             }
             What::Stat { key, attr } if !truth.is_linked(key) => self.show(truth, sight, key, attr, verdict),
-            What::Named { key, entry, .. } => {
+            What::Named { key, entry, late: false, .. } => {
                 if let Some(attr) = &entry.attr {
                     self.show(truth, sight, key, attr, verdict);
                 }

@@ -13,7 +13,11 @@ use crate::history::Published;
 /// For each who sees and each key: when a call ended, and the earliest state of the key that what it saw can have been.
 /// Both rise.
 #[derive(Default)]
-pub struct Monotonic(BTreeMap<(Who, String), Vec<(Time, usize)>>);
+pub struct Monotonic {
+    seen: BTreeMap<(Who, String), Vec<(Time, usize)>>,
+    /// Names that Linux took from a listing, over a look-up that may have known better, and until when it has them.
+    overridden: BTreeMap<(u8, String), Time>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Who {
@@ -34,6 +38,11 @@ impl Oracle for Monotonic {
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         let process = Who::Process(sight.seat);
+        if let What::Stat { key, .. } | What::Failed { on: On::Key(key), .. } = &sight.what
+            && self.overridden.get(&(sight.seat.mount, (*key).to_owned())).is_some_and(|until| sight.began <= *until)
+        {
+            return;
+        }
         match &sight.what {
             What::Opened { file, .. } => {
                 let Some((held, published)) = truth.published(*file) else { return };
@@ -45,13 +54,19 @@ impl Oracle for Monotonic {
             }
             What::Stat { key, attr } => self.judge_file(truth, sight, (process, key), attr, verdict),
             What::Failed { call, on: On::Key(key), errno: Errno::ENOENT } => {
+                let place = (process, (*key).to_owned());
+                let before = self.seen.get(&place).map_or(0, Vec::len);
                 self.judge_missing(truth, sight, (process, key), verdict);
                 // Linux keeps the name of what an OPEN, or a GETXATTR, was told is missing: stat(2) shows it for a TTL yet.
                 if matches!(*call, "open" | "getxattr")
-                    && let Some(lows) = self.0.get_mut(&(process, (*key).to_owned()))
+                    && let Some(lows) = self.seen.get_mut(&place)
                 {
-                    lows.pop();
+                    lows.truncate(before);
                 }
+            }
+            What::Named { key, entry, late: true, .. } => {
+                let until = sight.ended.plus(entry.entry_ttl);
+                self.overridden.insert((sight.seat.mount, (*key).to_owned()), until);
             }
             What::Named { key, entry, .. } => {
                 let kernel = Who::Kernel(sight.seat.mount);
@@ -103,7 +118,7 @@ impl Monotonic {
         seen: impl Fn(Option<&Published>) -> bool,
         verdict: &mut dyn FnMut(String),
     ) {
-        let lows = self.0.entry((who, key.to_owned())).or_default();
+        let lows = self.seen.entry((who, key.to_owned())).or_default();
         // Calls that overlap see things in either order. Those of one process do not; at one instant, those of others may.
         let past = |ended: Time| match who {
             Who::Process(_) => ended <= sight.began,
