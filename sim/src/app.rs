@@ -5,18 +5,18 @@
 //! they happen. [`App`] is the same for stories that do one thing after another.
 
 mod story;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use holdfast::config::PIN_KEPT;
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::op::{Attr, Ino, Op, OpenMode};
 
 use crate::content::{self, Version};
-use crate::court::{Court, FileId, On, Seat, Sight, What};
+use crate::court::{Court, Described, FileId, On, Seat, Sight, What};
 use crate::executor::locked;
 use crate::history::Published;
 use crate::kernel::{self, Kernel, Listed, OpenFile, SeekFrom};
@@ -24,6 +24,8 @@ use crate::scenario::OpId;
 use crate::{KIB, MIB};
 
 pub use story::App;
+pub use streams::Stream;
+use streams::Streams;
 
 /// A file descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +45,7 @@ pub struct Process {
     /// The operation of a scenario that is being made.
     op: Option<OpId>,
     files: Arc<Mutex<Files>>,
+    streams: Arc<Mutex<Streams>>,
 }
 
 #[derive(Default)]
@@ -80,7 +83,7 @@ const READ_BYTES: u64 = MIB;
 
 impl Process {
     pub fn new(kernel: Arc<Mutex<Kernel>>, court: Court, seat: Seat) -> Self {
-        Self { kernel, court, seat, op: None, files: Arc::default() }
+        Self { kernel, court, seat, op: None, files: Arc::default(), streams: Arc::default() }
     }
 
     /// The same process, in an operation of a scenario.
@@ -114,7 +117,7 @@ impl Process {
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
         let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
-        self.see(self.seen_from(began), What::Opened { file: id, attr: &attr, etag: &etag });
+        self.see(began, What::Opened { file: id, attr: &attr, etag: &etag });
         Ok(self.add(Open { kernel, file, id, key: name, published, position: Arc::default(), mapping: None }))
     }
 
@@ -175,7 +178,7 @@ impl Process {
         let key = self.court.key(path);
         let attr = self.kernel().stat(path).await;
         let attr = self.check("stat", began, On::Key(&key), attr)?;
-        self.see(self.seen_from(began), What::Stat { key: &key, attr: &attr });
+        self.see(began, What::Stat { key: &key, attr: &attr });
         Ok(attr)
     }
 
@@ -184,8 +187,38 @@ impl Process {
         let key = self.court.key(path);
         let listed = self.kernel().readdir(path).await;
         let entries = self.check("readdir", began, On::Key(&key), listed)?;
-        self.see(began, What::Listed { key: &key, entries: &entries });
+        self.see(began, What::Listed { key: &key, entries: &entries, since: began, whole: true });
         Ok(entries)
+    }
+
+    /// `ls -l`
+    pub async fn list_long(&self, path: &str) {
+        let Ok(entries) = self.readdir(path).await else { return };
+        for entry in entries {
+            let _ = self.lstat(&format!("{}/{}", path.trim_end_matches('/'), entry.name)).await;
+        }
+    }
+
+    /// Of a symbolic link itself.
+    pub async fn lstat(&self, path: &str) -> Result<Attr, Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let attr = self.kernel().lstat(path).await;
+        let attr = self.check("stat", began, On::Key(&key), attr)?;
+        self.see(began, What::Stat { key: &key, attr: &attr });
+        Ok(attr)
+    }
+
+    /// getxattr(2)
+    pub async fn xattr_at(&self, path: &str, name: &str) -> Result<String, Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let answer = self.kernel().getxattr_beside(path, name).await;
+        let (attr, value) = self.check("getxattr", began, On::Key(&key), answer)?;
+        let value = String::from_utf8(value).expect("attributes are text here");
+        let of = Described::Path { key: &key, attr: &attr };
+        self.see(began, What::Attribute { of, name, value: &value });
+        Ok(value)
     }
 
     pub async fn access(&self, path: &str) -> Result<(), Errno> {
@@ -241,7 +274,9 @@ impl Process {
         let began = self.court.now();
         let value = open.kernel.getxattr(&open.file, name).await;
         let value = self.check("getxattr", began, On::File { file: open.id, offset: 0, len: 0 }, value)?;
-        Ok(String::from_utf8(value).expect("attributes are text here"))
+        let value = String::from_utf8(value).expect("attributes are text here");
+        self.see(began, What::Attribute { of: Described::File(open.id), name, value: &value });
+        Ok(value)
     }
 
     pub async fn close(&self, file: File) -> Result<(), Errno> {
@@ -310,6 +345,7 @@ impl Process {
     pub fn exit(&self) {
         let open = std::mem::take(&mut locked(&self.files).open);
         drop(open);
+        locked(&self.streams).close_all();
     }
 
     pub fn position(&self, file: File) -> u64 {
@@ -338,12 +374,6 @@ impl Process {
 
     fn see(&self, began: Time, what: What<'_>) {
         self.court.see(&Sight { seat: self.seat, op: self.op, began, ended: self.court.now(), what });
-    }
-
-    /// Since when what a call saw may be: what an open pinned for its own second look-up may be given to others meanwhile.
-    fn seen_from(&self, began: Time) -> Time {
-        let since = Time(began.0.saturating_sub(PIN_KEPT));
-        self.kernel().stale_open_began(since).map_or(began, |pinned| pinned.min(began))
     }
 
     fn add(&self, open: Open) -> File {

@@ -12,12 +12,12 @@ use holdfast::config::Config;
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Census;
-use holdfast::op::{Attr, Ino};
+use holdfast::op::{Attr, Entry, Ino};
 
 use crate::content::Mismatch;
 use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
 use crate::history::{Change, History, Published};
-use crate::kernel::Listed;
+use crate::kernel::{Listed, Naming};
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
 use crate::recording::Recorder;
@@ -107,9 +107,27 @@ pub enum What<'a> {
         key: &'a str,
         target: &'a [u8],
     },
+    /// What has come of a directory since `since`, when its listing began.
     Listed {
         key: &'a str,
         entries: &'a [Listed],
+        since: Time,
+        /// It came to its end.
+        whole: bool,
+    },
+    /// The core told the kernel what a name is.
+    Named {
+        key: &'a str,
+        entry: &'a Entry,
+        listed: bool,
+        /// It was told before, and is taken in now.
+        late: bool,
+    },
+    /// An extended attribute: of an open file, or of what a path led to, beside that inode's attributes.
+    Attribute {
+        of: Described<'a>,
+        name: &'a str,
+        value: &'a str,
     },
     Closed {
         file: FileId,
@@ -141,6 +159,13 @@ pub enum What<'a> {
     Rest(Rest),
     Stuck(&'a Stuck),
     Panicked(&'a TaskPanic),
+}
+
+/// What an extended attribute was asked of.
+#[derive(Clone, Copy, Debug)]
+pub enum Described<'a> {
+    File(FileId),
+    Path { key: &'a str, attr: &'a Attr },
 }
 
 /// What a failed call was about.
@@ -217,6 +242,11 @@ impl Truth {
     pub fn has_suffered(&self, since: Time, until: Time, fits: &dyn Fn(&Suffered) -> bool) -> bool {
         let since = self.calm_since.map_or(since, |calm| since.max(calm));
         self.store.has_suffered(since, until, fits)
+    }
+
+    /// How long an answer may be under way, of whatever the core asks.
+    pub fn under_way_max(&self) -> Duration {
+        if self.faulty || self.weathered { self.config.deadline } else { self.step_max }
     }
 
     /// The key that a path names.
@@ -400,7 +430,10 @@ impl Court {
         let mut inner = locked(&self.inner);
         let Inner { truth, oracles, findings, manner, recorder } = &mut *inner;
         let before = findings.len();
-        if !matches!(sight.what, What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. }) {
+        if !matches!(
+            sight.what,
+            What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. } | What::Named { .. }
+        ) {
             truth.calls += 1;
         }
         if let Some(recorder) = recorder {
@@ -429,6 +462,13 @@ impl Court {
         }
         drop(inner);
         self.first.fill(());
+    }
+
+    /// Judges what the core told a kernel of a name.
+    pub fn named(&self, seat: Seat, naming: &Naming<'_>) {
+        let key = self.key(&naming.path);
+        let what = What::Named { key: &key, entry: naming.entry, listed: naming.listed, late: naming.late };
+        self.see(&Sight { seat, op: None, began: naming.began, ended: self.now(), what });
     }
 
     /// Waits for the first finding.

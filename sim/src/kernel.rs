@@ -8,6 +8,7 @@
 //! - [`system_call`]: a call that may be killed; [`requests`]: how a request reaches the core and its answer comes back.
 //! - [`names`] and [`walk`]: the dentry cache, references, forgets; paths.
 //! - [`attributes`], [`files`], [`directory`]: the calls that need neither pages nor readahead.
+//! - [`witness`]: who watches what the core says of names.
 //! - [`pages`], [`readahead`], [`reading`], [`mapping`]: the page cache and the four ways to it.
 //!
 //! Invariants: what is in use (an open file, a walk under way, a name beneath) is referenced; an inode without names is
@@ -28,8 +29,9 @@ pub mod script;
 mod system_call;
 mod trace;
 mod walk;
+mod witness;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
 use holdfast::env::Time;
@@ -49,6 +51,7 @@ pub use mapping::{Mapping, SIGBUS};
 pub use reading::Pieces;
 pub use system_call::SystemCall;
 pub use trace::Trace;
+pub use witness::{Naming, Witness};
 
 /// A system call that was killed: nobody is left to see it.
 pub const EINTR: Errno = Errno(4);
@@ -114,6 +117,7 @@ struct Shared {
     handle: SimHandle,
     config: KernelConfig,
     rng: SimRng,
+    witness: OnceLock<Witness>,
     state: Mutex<State>,
 }
 
@@ -140,7 +144,7 @@ struct State {
 impl Kernel {
     pub fn new(fs: Arc<Fs<SimEnv>>, handle: SimHandle, config: KernelConfig, seed: u64) -> Self {
         let rng = SimRng::new(seed, "kernel");
-        Self { shared: Arc::new(Shared { fs, handle, config, rng, state: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { fs, handle, config, rng, witness: OnceLock::new(), state: Mutex::default() }) }
     }
 
     pub fn fs(&self) -> &Arc<Fs<SimEnv>> {

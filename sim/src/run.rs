@@ -7,6 +7,7 @@ mod application;
 mod causes;
 mod settings;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use holdfast::env::Time;
 use holdfast::marks::{self, Mark};
 
 use crate::court::{Court, Finding, Seat};
-use crate::executor::{Choice, Explorer, ExplorerBounds, Limits};
+use crate::executor::trace::{EVENTS_PER_CHECKPOINT, first_divergence, first_unlike_stretch};
+use crate::executor::{Choice, Event, Explorer, ExplorerBounds, Limits, perturb_heap};
 use crate::recording::Recording;
 use crate::scenario::{AppOp, Scenario, Schedule};
 use crate::world::World;
@@ -66,25 +68,37 @@ const LIMITS: Limits = Limits { polls_max: 3_000_000, time_max: Duration::from_s
 
 /// Runs a scenario that [`crate::scenario::check`] has found in order.
 pub fn run(scenario: &Scenario) -> Outcome {
-    run_in(World::new(settings::world_config(&scenario.config)), scenario)
+    run_keeping(scenario, 0..0).0
 }
 
 /// Runs it and writes down what happens.
 pub fn record(scenario: &Scenario) -> (Outcome, Recording) {
     let world = World::new(settings::world_config(&scenario.config));
     let recorder = world.record();
-    let outcome = run_in(world, scenario);
+    let outcome = run_in(world, scenario, 0..0).0;
     let recording = recorder.finish(outcome.findings.clone(), Time(outcome.figures.simulated));
     (outcome, recording)
 }
 
-fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
+/// What tells two runs apart.
+struct Marked {
+    checkpoints: Vec<u64>,
+    events: Vec<Event>,
+}
+
+/// Keeps the events with these numbers.
+fn run_keeping(scenario: &Scenario, kept: Range<u64>) -> (Outcome, Marked) {
+    run_in(World::new(settings::world_config(&scenario.config)), scenario, kept)
+}
+
+fn run_in(mut world: World, scenario: &Scenario, kept: Range<u64>) -> (Outcome, Marked) {
     // What earlier runs on this thread reached is not this one's.
     marks::take();
     world.set_limits(LIMITS);
     if let Schedule::Script(script) = &scenario.config.schedule {
         world.follow_script(script.clone());
     }
+    world.record_events_within(kept);
     let court = world.court().clone();
     court.inform(|truth| settings::inform(truth, scenario));
     let causes = Causes::new(&world);
@@ -108,9 +122,10 @@ fn run_in(mut world: World, scenario: &Scenario) -> Outcome {
         recorder.stop();
     }
     let choices = world.take_choices();
+    let marked = Marked { checkpoints: world.checkpoints(), events: world.take_events() };
     // A world that found something may be in any state, destructors included.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(world)));
-    Outcome { findings: court.findings(), hash, choices, figures, marks: marks::take() }
+    (Outcome { findings: court.findings(), hash, choices, figures, marks: marks::take() }, marked)
 }
 
 /// The run itself, in its acts. Ends at the first finding.
@@ -245,17 +260,38 @@ pub fn explore(scenario: &Scenario, bounds: ExplorerBounds) -> (u64, Option<(Sce
 
 /// Runs a scenario twice, the second time on another heap, and reports where the two differ.
 pub fn run_twice(scenario: &Scenario) -> Outcome {
-    let mut first = run(scenario);
-    let ballast: Vec<Vec<u8>> = (0..64).map(|n| vec![0; 1 << (n % 13)]).collect();
-    let second = run(scenario);
-    drop(ballast);
+    let (mut first, one) = run_keeping(scenario, 0..0);
+    let heap = perturb_heap(scenario.config.seed);
+    let (second, other) = run_keeping(scenario, 0..0);
+    drop(heap);
     if first.hash != second.hash {
-        first.findings.push(Finding {
-            oracle: crate::oracles::HASHES.0,
-            message: format!("two runs had the hashes {:#x} and {:#x}", first.hash, second.hash),
-            at: Time(first.figures.simulated),
-            op: None,
-        });
+        let message = format!(
+            "two runs had the hashes {:#x} and {:#x}; {}",
+            first.hash,
+            second.hash,
+            where_they_part(scenario, &one.checkpoints, &other.checkpoints)
+        );
+        let at = Time(first.figures.simulated);
+        first.findings.push(Finding { oracle: crate::oracles::HASHES.0, message, at, op: None });
     }
     first
+}
+
+/// The first event that differs, if two further runs part where the first two did.
+fn where_they_part(scenario: &Scenario, one: &[u64], other: &[u64]) -> String {
+    let common = one.len().min(other.len()) as u64 * EVENTS_PER_CHECKPOINT;
+    let stretch = first_unlike_stretch(one, other).unwrap_or(common..common + EVENTS_PER_CHECKPOINT);
+    // Whatever was taken before is given back meanwhile: each run must have a heap of its own.
+    let events = |seed| {
+        let heap = perturb_heap(seed);
+        let events = run_keeping(scenario, stretch.clone()).1.events;
+        drop(heap);
+        events
+    };
+    let left = run_keeping(scenario, stretch.clone()).1.events;
+    let divergence = (0..4).find_map(|seed| first_divergence(&left, &events(seed)));
+    match divergence {
+        Some(divergence) => format!("among the events from {} on, {divergence}", stretch.start),
+        None => format!("they part among the events {stretch:?}, and not when run again"),
+    }
 }

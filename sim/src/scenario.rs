@@ -132,6 +132,35 @@ pub enum Call {
     Readdir {
         path: String,
     },
+    /// A directory stream, into `dir`.
+    Opendir {
+        dir: Slot,
+        path: String,
+    },
+    /// The next entries of a directory stream.
+    Getdents {
+        dir: Slot,
+    },
+    Rewinddir {
+        dir: Slot,
+    },
+    /// Back to the `nth` of the places where the stream was since it was opened or rewound.
+    Seekdir {
+        dir: Slot,
+        nth: u64,
+    },
+    /// `ls -l`: readdir, and an lstat of each name.
+    ListLong {
+        path: String,
+    },
+    Lstat {
+        path: String,
+    },
+    /// getxattr(2).
+    XattrAt {
+        path: String,
+        name: String,
+    },
     /// A program that reads the whole file: open, read to the end, close.
     Cat {
         path: String,

@@ -167,6 +167,11 @@ impl SimStore {
         locked(&self.server.record).in_flight.keys().cloned().collect()
     }
 
+    /// Bytes of one content of a key that clients were given so far, those given twice counted twice.
+    pub fn delivered_of(&self, key: &str, etag: &ETag) -> u64 {
+        locked(&self.server.record).delivered_of(key, etag)
+    }
+
     /// Bodies of GETs that somebody still holds.
     pub fn bodies_open(&self) -> u64 {
         locked(&self.server.record).bodies_open
@@ -187,11 +192,12 @@ impl Store for SimStore {
                 recorder.gives(*id, &key, meta.etag.as_str());
                 recorder.body_begins(*id, reply.range.clone());
             }
+            let etag = meta.etag.clone();
             if with.suffering.has(&FaultKind::EtagWrong) {
                 meta.etag = ETag::from(format!("not-{}", meta.etag));
             }
             with.suffering.misdescribe(&mut meta);
-            let body = SimBody::new(key, reply.body, with);
+            let body = SimBody::new((key, etag), reply.body, with);
             Ok(GetReply { meta, range: reply.range, body })
         };
         self.serve(asked, apply).await

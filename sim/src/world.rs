@@ -238,6 +238,21 @@ impl World {
         &self.history
     }
 
+    /// See [`Executor::checkpoints`].
+    pub fn checkpoints(&self) -> Vec<u64> {
+        self.exec.checkpoints()
+    }
+
+    /// See [`Executor::record_events_within`].
+    pub fn record_events_within(&mut self, numbers: std::ops::Range<u64>) {
+        self.exec.record_events_within(numbers);
+    }
+
+    /// What was recorded.
+    pub fn take_events(&mut self) -> Vec<crate::executor::Event> {
+        self.exec.take_events()
+    }
+
     pub fn seed(&self) -> u64 {
         self.seed
     }

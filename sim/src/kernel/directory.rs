@@ -8,6 +8,7 @@ use holdfast::op::{DirEntry, Fh, Ino, Kind, Op, Reply};
 use super::Kernel;
 use super::names::{Held, Seen};
 use super::system_call::{SystemCall, Thread};
+use super::witness::How as Told;
 use crate::executor::locked;
 
 /// What the kernel offers for one request.
@@ -137,12 +138,19 @@ impl Thread {
         let plus = self.kernel.shared.config.plus && (advised || offset == 0);
         let read = Op::Readdir { ino, fh: directory.fh, offset, max_bytes: BUFFER_BYTES, plus };
         let evictions = self.kernel.with(|state| state.names.evictions());
+        let asked = self.kernel.now();
         let Reply::Directory(entries) = self.request(read).await? else {
             self.kernel.violated("READDIR was answered with something else".to_string())
         };
         // Linux counts the TTLs of a listing's names from when it links each, which is later if it must wait for a
         // look-up of the same name. By then the answer may be older than it says; see the limits in docs/semantics.md.
         let seen = Seen { now: self.kernel.now(), evictions };
+        let dentry = directory.held.as_ref().expect("it is not released while it is used").dentry;
+        for listed in &entries {
+            if let Some(entry) = &listed.entry {
+                self.kernel.witness(dentry, listed.name.as_bytes(), entry, asked, Told::Listed);
+            }
+        }
         for entry in &entries {
             self.link_listed(directory, entry, seen).await;
         }
@@ -162,7 +170,9 @@ impl Thread {
         let parent = directory.held.as_ref().expect("it is not released while it is used").dentry;
         let name = listed.name.as_bytes();
         // Whoever looks the name up right now is waited for, and its answer is then what the cache has.
-        self.wait_for_look_up(parent, name).await;
+        if self.wait_for_look_up(parent, name).await {
+            self.kernel.witness(parent, name, entry, seen.now, Told::ListedLate);
+        }
         self.kernel.with(|state| state.names.link_listed(parent, name, attr, entry, seen));
     }
 }

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use holdfast::error::Errno;
+use holdfast::error::{Errno, FsError};
 use holdfast::op::{Caller, Op, Reply};
 
 use super::names::Held;
@@ -63,6 +63,13 @@ impl Kernel {
         }
         self.linger().await;
         outcome.map_err(|error| {
+            if let FsError::UnknownInode(ino) = error {
+                // Every inode that the kernel asks about is one that it was given and has not forgotten.
+                crate::court::broken(
+                    "inode-hygiene",
+                    format!("inode {ino} is unknown to the core, and the kernel knows it"),
+                );
+            }
             self.with(|state| state.last_error = Some(error.to_string()));
             error.errno()
         })

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use holdfast::config::STALL_MAX;
+use holdfast::env::Time;
 use holdfast::env::store::ErrorKind;
 use holdfast::error::Errno;
 
@@ -32,13 +33,15 @@ impl Oracle for Liveness {
         };
         let took = Duration::from_nanos(sight.ended.0.saturating_sub(sight.began.0).as_nanos() as u64);
         let denied = matches!(sight.what, What::Failed { errno: Errno::EACCES, .. });
-        let only_denied = denied && !truth.has_suffered(sight.began, sight.ended, &|suffered| !is_denial(suffered));
+        // What others began before may be shared.
+        let since = Time(sight.began.0.saturating_sub(truth.config.deadline));
+        let only_denied = denied && !truth.has_suffered(since, sight.ended, &|suffered| !is_denial(suffered));
         let bound = if only_denied {
             // It will not change, and is not asked again.
             truth.step_max * 60 + Duration::from_secs(2)
         } else if truth.faulty {
             // Look-up, open and read may each spend a deadline on each of several requests.
-            truth.config.deadline * 8 + truth.step_max * 50
+            truth.config.deadline * 16 + truth.step_max * 50
         } else {
             // Streams that began while something failed may yet have to find out that they stall.
             let stalls = if truth.weathered { 2 * STALL_MAX } else { Duration::ZERO };

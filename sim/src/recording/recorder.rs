@@ -14,7 +14,7 @@ use super::{
     Answer, BodyRecord, CallRecord, Chunk, FileRecord, MutationRecord, OpRecord, Recording, RequestRecord, Seen,
 };
 use crate::content::Version;
-use crate::court::{FileId, Finding, Held, On, Seat, Sight, Truth, What};
+use crate::court::{Described, FileId, Finding, Held, On, Seat, Sight, Truth, What};
 use crate::executor::locked;
 use crate::history::Change;
 use crate::scenario::{AppOp, OpId};
@@ -231,7 +231,7 @@ impl Book {
                 let target = String::from_utf8_lossy(target).into_owned();
                 ("readlink", name(key), None, None, Ok(Seen::Target(target)))
             }
-            What::Listed { key, entries } => {
+            What::Listed { key, entries, .. } => {
                 let names = entries.iter().map(|entry| entry.name.clone()).collect();
                 ("readdir", name(key), None, None, Ok(Seen::Names(names)))
             }
@@ -246,8 +246,16 @@ impl Book {
                 }
                 On::Nothing => (*call, None, None, None, Err(*errno)),
             },
+            What::Attribute { of: Described::File(file), .. } => {
+                ("getxattr", of(file), Some(*file), None, Ok(Seen::Nothing))
+            }
+            What::Attribute { of: Described::Path { key, .. }, .. } => {
+                ("getxattr", name(key), None, None, Ok(Seen::Nothing))
+            }
             What::Crashed => ("crash of the mount", None, None, None, Ok(Seen::Nothing)),
-            What::Broken { .. } | What::Rest(_) | What::Stuck(_) | What::Panicked(_) => return None,
+            What::Named { .. } | What::Broken { .. } | What::Rest(_) | What::Stuck(_) | What::Panicked(_) => {
+                return None;
+            }
         };
         let began = sight.began.max(self.last_end_of(sight)).min(sight.ended);
         let Sight { seat, op, ended, .. } = *sight;

@@ -155,11 +155,17 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::Xattr { file, .. }
         | Call::Close { file } => &[*file],
         Call::Dup { file, to } | Call::Map { file, to } => &[*file, *to],
+        Call::Opendir { dir, .. } | Call::Getdents { dir } | Call::Rewinddir { dir } | Call::Seekdir { dir, .. } => {
+            &[*dir]
+        }
         Call::Touch { map, .. } | Call::Unmap { map } => &[*map],
         Call::Stat { path }
         | Call::Access { path }
         | Call::Readlink { path }
         | Call::Readdir { path }
+        | Call::ListLong { path }
+        | Call::Lstat { path }
+        | Call::XattrAt { path, .. }
         | Call::Cat { path }
         | Call::Write { path } => {
             check_path(path)?;
@@ -167,7 +173,7 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         }
         Call::Statfs | Call::DropPages | Call::DropCaches | Call::Sleep => &[],
     };
-    if let Call::Open { path, .. } = &op.call {
+    if let Call::Open { path, .. } | Call::Opendir { path, .. } = &op.call {
         check_path(path)?;
     }
     match slots.iter().find(|slot| **slot >= SLOTS) {

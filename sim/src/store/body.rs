@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::bucket::BucketBody;
 use holdfast::env::Time;
-use holdfast::env::store::{Body, ErrorKind, Key, StoreError};
+use holdfast::env::store::{Body, ETag, ErrorKind, Key, StoreError};
 
 use super::fault::{FaultKind, Suffering};
 use super::hook::{Point, RequestHooks};
@@ -17,6 +17,8 @@ use super::server::{Applying, Recorded, Server};
 pub struct SimBody {
     server: Arc<Server>,
     key: Key,
+    /// Of the bytes, whatever the answer claims.
+    etag: ETag,
     source: BucketBody,
     script: Script,
     hooks: RequestHooks,
@@ -74,7 +76,7 @@ impl Script {
 }
 
 impl SimBody {
-    pub(super) fn new(key: Key, source: BucketBody, with: Applying<'_>) -> Self {
+    pub(super) fn new((key, etag): (Key, ETag), source: BucketBody, with: Applying<'_>) -> Self {
         let Applying { suffering, hooks, recorded, .. } = with;
         let server = with.server.clone();
         let now = server.now();
@@ -84,6 +86,7 @@ impl SimBody {
         let mut body = Self {
             server,
             key,
+            etag,
             source,
             script,
             hooks,
@@ -153,7 +156,7 @@ impl Body for SimBody {
         self.due = self.attended_at.plus(self.chunk_delay());
         self.delivered += bytes.len() as u64;
         self.chunks += 1;
-        self.server.delivered(bytes.len() as u64);
+        self.server.delivered(&self.key, &self.etag, bytes.len() as u64);
         if let Some((recorder, id)) = &self.recorded {
             recorder.delivered(*id, self.attended_at, bytes.len() as u64);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast::env::Time;
-use holdfast::env::store::{ErrorKind, Key};
+use holdfast::env::store::{ETag, ErrorKind, Key};
 
 use super::fault::FaultKind;
 use super::request::{Asked, Kind};
@@ -51,6 +51,8 @@ pub(super) struct Record {
     /// Bodies that are being read, by key.
     pub(super) in_flight: BTreeMap<Key, u64>,
     pub(super) bodies_open: u64,
+    /// Bytes of each content that clients were given.
+    delivered: BTreeMap<Key, Vec<(ETag, u64)>>,
 }
 
 /// An entry's place in the log.
@@ -84,8 +86,21 @@ impl Record {
         }
     }
 
-    pub(super) fn delivered(&mut self, bytes: u64) {
+    pub(super) fn delivered(&mut self, key: &Key, etag: &ETag, bytes: u64) {
         self.requests.bytes_delivered += bytes;
+        if !self.delivered.contains_key(key) {
+            self.delivered.insert(key.clone(), Vec::new());
+        }
+        let Some(contents) = self.delivered.get_mut(key) else { return };
+        match contents.iter_mut().rev().find(|(of, _)| of == etag) {
+            Some((_, sum)) => *sum += bytes,
+            None => contents.push((etag.clone(), bytes)),
+        }
+    }
+
+    pub(super) fn delivered_of(&self, key: &str, etag: &ETag) -> u64 {
+        let contents = self.delivered.get(&Key::from(key)).into_iter().flatten();
+        contents.filter(|(of, _)| of == etag).map(|(_, bytes)| bytes).sum()
     }
 
     pub(super) fn requests(&self) -> Requests {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdfast::bucket::Bucket;
 use holdfast::env::Time;
-use holdfast::env::store::{ErrorKind, Key, StoreError};
+use holdfast::env::store::{ETag, ErrorKind, Key, StoreError};
 
 use super::StoreConfig;
 use super::fault::{FaultKind, FaultRules, Suffering};
@@ -272,8 +272,8 @@ impl Server {
         }
     }
 
-    pub(super) fn delivered(&self, bytes: u64) {
-        locked(&self.record).delivered(bytes);
+    pub(super) fn delivered(&self, key: &Key, etag: &ETag, bytes: u64) {
+        locked(&self.record).delivered(key, etag, bytes);
         self.handle.note("s3 body", bytes);
     }
 }

@@ -112,7 +112,10 @@ impl Setting {
         let label = label("mount", n, life.deaths);
         let env = SimEnv::new(handle.clone(), self.store.of_mount(n), disk.clone(), self.seed, &label);
         let fs = Fs::new(env, self.mount.clone());
-        Kernel::new(fs, handle, self.kernel.clone(), self.seed ^ u64::from(n) ^ (life.deaths << 8))
+        let kernel = Kernel::new(fs, handle, self.kernel.clone(), self.seed ^ u64::from(n) ^ (life.deaths << 8));
+        let witness = self.court.clone();
+        kernel.watch(Box::new(move |naming| witness.named(Seat { mount: n, app: u8::MAX }, naming)));
+        kernel
     }
 }
 
