@@ -24,7 +24,7 @@ const STEPS_MAX: usize = 200;
 const BOATS_MAX: usize = 4;
 const TOGETHER_MAX: usize = 6;
 /// Offsets lie below this, so that saves meet and models stay small.
-const SPAN: usize = 1 << 16;
+const SPAN: usize = 1 << 13;
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
@@ -58,6 +58,7 @@ struct Boat {
     base: u64,
     number: u64,
     reserved: Vec<bool>,
+    reserved_bytes: u64,
     saved: Vec<bool>,
 }
 
@@ -85,8 +86,8 @@ impl Story {
         let flags = input.byte();
         let policy = if flags & 1 == 0 { Policy::Fifo } else { Policy::RandomWalk };
         let executor = Executor::with_policy(flags.into(), policy);
-        let capacity = [1 << 40, 1 << 20, 100_000, 0][usize::from(flags >> 1 & 3)];
-        let hold_max = [1 << 30, 200_000, 50_000, 0][usize::from(flags >> 3 & 3)];
+        let capacity = [1 << 40, 1 << 20, 16_000, 0][usize::from(flags >> 1 & 3)];
+        let hold_max = [1 << 30, 10_000, 4000, 0][usize::from(flags >> 3 & 3)];
         let latency = Duration::ZERO..=Duration::from_micros(if flags & 32 == 0 { 0 } else { 500 });
         let disk = SimDisk::new(executor.handle(), DiskConfig { capacity, latency }, flags.into(), "spool");
         let fleet = Lifeboats::new(hold_max);
@@ -118,7 +119,7 @@ impl Story {
             }
             _ => {
                 // `troubled` is about faults; a full disk is judged by what it holds.
-                self.capacity = [1 << 40, 1 << 20, 100_000, 10_000][input.below(4)];
+                self.capacity = [1 << 40, 1 << 20, 16_000, 4000][input.below(4)];
                 self.disk.set_capacity(self.capacity);
             }
         }
@@ -141,6 +142,7 @@ impl Story {
                 base: if number.is_multiple_of(2) { 0 } else { 1 << 42 },
                 number,
                 reserved: vec![false; SPAN],
+                reserved_bytes: 0,
                 saved: vec![false; SPAN],
             }),
             Err(refused) => assert!(self.troubled && is_disk(&refused), "{refused}"),
@@ -231,10 +233,11 @@ impl Story {
         let boat = self.boat(input)?;
         let start = place(input);
         let range = start..(start + length(input)).min(SPAN);
-        let reserved = self.reserved();
-        let fits = reserved + self.boats[boat].missing(range.clone()) <= self.hold_max;
+        let missing = self.boats[boat].missing(range.clone());
+        let fits = self.reserved() + missing <= self.hold_max;
         if fits {
             self.boats[boat].reserved[range.clone()].fill(true);
+            self.boats[boat].reserved_bytes += missing;
         }
         Some(Asked { boat, range, fits })
     }
@@ -251,7 +254,7 @@ impl Story {
     }
 
     fn reserved(&self) -> u64 {
-        self.boats.iter().map(|boat| SPAN as u64 - boat.missing(0..SPAN)).sum()
+        self.boats.iter().map(|boat| boat.reserved_bytes).sum()
     }
 
     // Judgement.
@@ -325,7 +328,7 @@ fn is_disk(refused: &Refused) -> bool {
 fn place(input: &mut Input<'_>) -> usize {
     match input.below(4) {
         0 => input.byte().into(),
-        1 => usize::from(input.byte()) * 256,
+        1 => usize::from(input.byte()) * 31,
         2 => usize::from(input.byte()) * 4,
         _ => SPAN - 1 - usize::from(input.byte()),
     }
@@ -335,7 +338,7 @@ fn length(input: &mut Input<'_>) -> usize {
     match input.below(4) {
         0 => usize::from(input.byte()) * 16,
         1 => input.byte().into(),
-        2 => usize::from(input.byte()) * 256,
+        2 => usize::from(input.byte()) * 32,
         _ => 0,
     }
 }
