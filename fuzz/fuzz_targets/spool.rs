@@ -58,6 +58,7 @@ struct Boat {
     base: u64,
     number: u64,
     reserved: Vec<bool>,
+    reserved_bytes: u64,
     saved: Vec<bool>,
 }
 
@@ -141,6 +142,7 @@ impl Story {
                 base: if number.is_multiple_of(2) { 0 } else { 1 << 42 },
                 number,
                 reserved: vec![false; SPAN],
+                reserved_bytes: 0,
                 saved: vec![false; SPAN],
             }),
             Err(refused) => assert!(self.troubled && is_disk(&refused), "{refused}"),
@@ -231,10 +233,11 @@ impl Story {
         let boat = self.boat(input)?;
         let start = place(input);
         let range = start..(start + length(input)).min(SPAN);
-        let reserved = self.reserved();
-        let fits = reserved + self.boats[boat].missing(range.clone()) <= self.hold_max;
+        let missing = self.boats[boat].missing(range.clone());
+        let fits = self.reserved() + missing <= self.hold_max;
         if fits {
             self.boats[boat].reserved[range.clone()].fill(true);
+            self.boats[boat].reserved_bytes += missing;
         }
         Some(Asked { boat, range, fits })
     }
@@ -251,7 +254,7 @@ impl Story {
     }
 
     fn reserved(&self) -> u64 {
-        self.boats.iter().map(|boat| SPAN as u64 - boat.missing(0..SPAN)).sum()
+        self.boats.iter().map(|boat| boat.reserved_bytes).sum()
     }
 
     // Judgement.
