@@ -1,11 +1,16 @@
 //! Under pressure: little memory, slow and stalling services, names that change their kind, strangers that answer, and
 //! disks that rot.
 
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdfast::error::Errno;
 use holdfast_sim::disk::{Rot, SilentFault};
 use holdfast_sim::{FaultKind, File, KIB, Kind, MIB, Mutation, World, WorldConfig, get, version};
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -214,6 +219,47 @@ fn a_write_that_was_torn_or_misplaced_is_never_given_out() {
             assert_eq!(w.app().fstat(film).size, 24 * MIB);
         }
     }
+}
+
+/// Rule R7.
+#[test]
+fn one_warning_names_the_disk_that_rots() {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        let (mut w, film) = drained_film(Rot::TornWrite, 4);
+        assert_eq!(mebibytes_lost(&mut w, film).len(), 1);
+    });
+    let lines = lines.0.lock().unwrap();
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("the local disk gave back other bytes")).collect();
+    assert!(told.len() == 1 && told[0].contains("film"), "{told:?}");
+}
+
+/// The warnings of the core.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let lines = self.0.clone();
+        event.record(&mut move |field: &Field, value: &dyn Debug| {
+            if field.name() == "message" {
+                lines.lock().unwrap().push(format!("{value:?}"));
+            }
+        });
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
 }
 
 #[test]
