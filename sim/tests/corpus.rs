@@ -231,6 +231,9 @@ const GUARDS: &[(&str, &[&str])] = &[
     ("unlink-races-forget", &["failed-open-leaks-its-inode"]),
     ("versioned-bucket-loses-nothing", &["read-by-name-though-versioned"]),
     ("window-increment", &["window-increment-lost"]),
+    ("another-range-answered", &["wrong-range-accepted"]),
+    ("body-ends-early", &["short-body-is-end-of-file"]),
+    ("rotten-lifeboat", &["spool-believed"]),
 ];
 
 #[cfg(feature = "zoo")]

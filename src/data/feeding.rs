@@ -150,7 +150,8 @@ impl<E: Env> Content<E> {
         if let Some(boat) = &self.inner.lock().boat {
             return Some(boat.clone());
         }
-        let launched = Lifeboat::launch(self.context.env.disk(), self.context.lifeboats.clone()).await;
+        let (disk, fleet) = (self.context.env.disk(), self.context.lifeboats.clone());
+        let launched = Lifeboat::launch(disk, fleet, self.sizes().lifeboat_block_bytes).await;
         match launched {
             Ok(boat) => {
                 // Another stream may have launched one while this one waited for the disk: one serves both.

@@ -10,7 +10,7 @@ use holdfast::env::store::{Key, NewObject};
 
 use crate::content::Version;
 use crate::court::{Manner, Truth};
-use crate::disk::{DiskConfig, DiskFault, DiskOp};
+use crate::disk::{DiskConfig, DiskFault, DiskOp, Rot, SilentFault};
 use crate::executor::Policy;
 use crate::kernel::KernelConfig;
 use crate::mutation::Mutation;
@@ -157,12 +157,18 @@ pub(super) fn furnish(world: &mut World, scenario: &Scenario) {
             DiskOpName::Read => DiskOp::Read,
             DiskOpName::Space => DiskOp::Space,
         };
-        let error = match fault.what {
-            DiskFaultName::Failed => DiskError::Failed("as the scenario says".into()),
-            DiskFaultName::Full => DiskError::Full,
+        let what = match fault.what {
+            DiskFaultName::Failed => Err(DiskError::Failed("as the scenario says".into())),
+            DiskFaultName::Full => Err(DiskError::Full),
+            DiskFaultName::Rots => Ok(Rot::Rots),
+            DiskFaultName::Torn => Ok(Rot::TornWrite),
+            DiskFaultName::Misplaced => Ok(Rot::MisplacedWrite),
         };
         for mount in 0..scenario.config.machines.mounts {
-            world.disk_of(mount).fault(DiskFault { op, nth: fault.nth, error: error.clone() });
+            match what.clone() {
+                Ok(what) => world.disk_of(mount).rot(SilentFault { what, nth: fault.nth }),
+                Err(error) => world.disk_of(mount).fault(DiskFault { op, nth: fault.nth, error }),
+            }
         }
     }
 }

@@ -109,6 +109,9 @@ fn check_config(scenario: &Scenario, versions: &mut Versions) -> Result<(), Stri
             return Err(format!("{name} goes from {from} to {to}"));
         }
     }
+    if let Some(fault) = config.disk.faults.iter().find(|fault| fault.what.befalls().is_some_and(|op| op != fault.op)) {
+        return Err(format!("{:?} does not befall a {:?}", fault.what, fault.op));
+    }
     if config.weather.chunk_bytes == 0 || config.weather.chunk_bytes > 1 << 30 {
         return Err("chunk_bytes is from 1 to a GiB".into());
     }
