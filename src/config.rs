@@ -37,6 +37,9 @@ pub const DISK_FREE_PERCENT_MIN: u64 = 5;
 pub const PIN_KEPT: Duration = Duration::from_secs(2);
 /// With `posix_metadata`, HEADs sent together for the names of a directory that is being listed.
 pub const LISTED_HEADS: usize = 64;
+/// S3 may answer a page of a listing that is empty and yet not the last. After so many in a row that bring no new name,
+/// which would be a million keys at S3's page size, a listing is taken for one that never ends.
+pub const BARREN_PAGES_MAX: u64 = 1000;
 /// The longest target of a symbolic link: Linux's PATH_MAX.
 pub const LINK_BYTES_MAX: u64 = 4096;
 /// Answers that contradict each other because they overlapped in time are asked again so often.

@@ -38,7 +38,8 @@ pub struct Mapping(File);
 /// Clones share descriptors.
 #[derive(Clone)]
 pub struct Process {
-    kernel: Kernel,
+    /// Of the machine; another one after the mount died and was made anew.
+    kernel: Arc<Mutex<Kernel>>,
     court: Court,
     seat: Seat,
     /// The operation of a scenario that is being made.
@@ -55,6 +56,8 @@ struct Files {
 
 #[derive(Clone)]
 struct Open {
+    /// That it was opened with.
+    kernel: Kernel,
     file: Arc<OpenFile>,
     /// For the court.
     id: FileId,
@@ -79,7 +82,7 @@ impl Open {
 const READ_BYTES: u64 = MIB;
 
 impl Process {
-    pub fn new(kernel: Kernel, court: Court, seat: Seat) -> Self {
+    pub fn new(kernel: Arc<Mutex<Kernel>>, court: Court, seat: Seat) -> Self {
         Self { kernel, court, seat, op: None, files: Arc::default(), streams: Arc::default() }
     }
 
@@ -88,8 +91,13 @@ impl Process {
         Self { op: Some(op), ..self.clone() }
     }
 
-    pub fn kernel(&self) -> &Kernel {
-        &self.kernel
+    pub fn seat(&self) -> Seat {
+        self.seat
+    }
+
+    /// The one that the machine has now.
+    pub fn kernel(&self) -> Kernel {
+        locked(&self.kernel).clone()
     }
 
     pub async fn open(&self, path: &str) -> Result<File, Errno> {
@@ -100,16 +108,17 @@ impl Process {
     pub async fn open_as(&self, path: &str, direct: bool) -> Result<File, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let opened = self.kernel.open_with(path, OpenMode { direct, ..OpenMode::default() }).await;
+        let kernel = self.kernel();
+        let opened = kernel.open_with(path, OpenMode { direct, ..OpenMode::default() }).await;
         let file = self.check("open", began, On::Key(&key), opened)?;
         let began_fstat = self.court.now();
-        let attr = self.kernel.fstat(&file).await;
-        let etag = self.kernel.getxattr(&file, "user.s3.etag").await;
+        let attr = kernel.fstat(&file).await;
+        let etag = kernel.getxattr(&file, "user.s3.etag").await;
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
-        let (id, name, published) = self.court.opened(self.seat, key, file.ino(), &etag);
+        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
         self.see(began, What::Opened { file: id, attr: &attr, etag: &etag });
-        Ok(self.add(Open { file, id, key: name, published, position: Arc::default(), mapping: None }))
+        Ok(self.add(Open { kernel, file, id, key: name, published, position: Arc::default(), mapping: None }))
     }
 
     /// Moves the descriptor's position to the end of what was read.
@@ -135,7 +144,7 @@ impl Process {
         while at < range.end {
             let began = self.court.now();
             let asked = (range.end - at).min(READ_BYTES);
-            let read = self.kernel.pread(&open.file, at, asked).await;
+            let read = open.kernel.pread(&open.file, at, asked).await;
             let bytes = self.check("read", began, On::File { file: open.id, offset: at, len: asked }, read)?;
             self.see_bytes(&open, began, at, asked, &bytes);
             if bytes.is_empty() {
@@ -158,7 +167,7 @@ impl Process {
     pub async fn fstat(&self, file: File) -> Result<Attr, Errno> {
         let open = self.get(file);
         let began = self.court.now();
-        let attr = self.kernel.fstat(&open.file).await;
+        let attr = open.kernel.fstat(&open.file).await;
         let attr = self.check("fstat", began, On::File { file: open.id, offset: 0, len: 0 }, attr)?;
         self.see(began, What::Fstat { file: open.id, attr: &attr });
         Ok(attr)
@@ -167,7 +176,7 @@ impl Process {
     pub async fn stat(&self, path: &str) -> Result<Attr, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let attr = self.kernel.stat(path).await;
+        let attr = self.kernel().stat(path).await;
         let attr = self.check("stat", began, On::Key(&key), attr)?;
         self.see(began, What::Stat { key: &key, attr: &attr });
         Ok(attr)
@@ -176,7 +185,7 @@ impl Process {
     pub async fn readdir(&self, path: &str) -> Result<Vec<Listed>, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let listed = self.kernel.readdir(path).await;
+        let listed = self.kernel().readdir(path).await;
         let entries = self.check("readdir", began, On::Key(&key), listed)?;
         self.see(began, What::Listed { key: &key, entries: &entries, since: began, whole: true });
         Ok(entries)
@@ -194,7 +203,7 @@ impl Process {
     pub async fn lstat(&self, path: &str) -> Result<Attr, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let attr = self.kernel.lstat(path).await;
+        let attr = self.kernel().lstat(path).await;
         let attr = self.check("stat", began, On::Key(&key), attr)?;
         self.see(began, What::Stat { key: &key, attr: &attr });
         Ok(attr)
@@ -204,7 +213,7 @@ impl Process {
     pub async fn xattr_at(&self, path: &str, name: &str) -> Result<String, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let answer = self.kernel.getxattr_beside(path, name).await;
+        let answer = self.kernel().getxattr_beside(path, name).await;
         let (attr, value) = self.check("getxattr", began, On::Key(&key), answer)?;
         let value = String::from_utf8(value).expect("attributes are text here");
         let of = Described::Path { key: &key, attr: &attr };
@@ -215,7 +224,7 @@ impl Process {
     pub async fn access(&self, path: &str) -> Result<(), Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let found = self.kernel.access(path, 0).await;
+        let found = self.kernel().access(path, 0).await;
         self.check("access", began, On::Key(&key), found)?;
         self.see(began, What::Done { call: "access" });
         Ok(())
@@ -224,7 +233,7 @@ impl Process {
     pub async fn readlink(&self, path: &str) -> Result<Vec<u8>, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let target = self.kernel.readlink(path).await;
+        let target = self.kernel().readlink(path).await;
         let target = self.check("readlink", began, On::Key(&key), target)?;
         self.see(began, What::Link { key: &key, target: &target });
         Ok(target)
@@ -232,7 +241,7 @@ impl Process {
 
     pub async fn statfs(&self) {
         let began = self.court.now();
-        let answered = self.kernel.statfs("/").await;
+        let answered = self.kernel().statfs("/").await;
         if self.check("statfs", began, On::Nothing, answered).is_ok() {
             self.see(began, What::Done { call: "statfs" });
         }
@@ -242,7 +251,7 @@ impl Process {
     pub async fn write(&self, path: &str) {
         let began = self.court.now();
         let key = self.court.key(path);
-        let answered = self.kernel.call(Op::Mutate { ino: Ino::ROOT, what: "create" }).await;
+        let answered = self.kernel().call(Op::Mutate { ino: Ino::ROOT, what: "create" }).await;
         if self.check("write", began, On::Key(&key), answered).is_ok() {
             self.see(began, What::Done { call: "write" });
         }
@@ -252,7 +261,7 @@ impl Process {
     pub async fn seek_data(&self, file: File, from: u64, hole: bool) {
         let open = self.get(file);
         let began = self.court.now();
-        let found = self.kernel.lseek(&open.file, if hole { SeekFrom::Hole(from) } else { SeekFrom::Data(from) }).await;
+        let found = open.kernel.lseek(&open.file, if hole { SeekFrom::Hole(from) } else { SeekFrom::Data(from) }).await;
         let on = On::File { file: open.id, offset: 0, len: 0 };
         if let Ok(to) = self.check("lseek", began, on, found) {
             self.see(began, What::Sought { file: open.id, from, hole, to });
@@ -263,7 +272,7 @@ impl Process {
     pub async fn xattr(&self, file: File, name: &str) -> Result<String, Errno> {
         let open = self.get(file);
         let began = self.court.now();
-        let value = self.kernel.getxattr(&open.file, name).await;
+        let value = open.kernel.getxattr(&open.file, name).await;
         let value = self.check("getxattr", began, On::File { file: open.id, offset: 0, len: 0 }, value)?;
         let value = String::from_utf8(value).expect("attributes are text here");
         self.see(began, What::Attribute { of: Described::File(open.id), name, value: &value });
@@ -276,7 +285,7 @@ impl Process {
         let last = !locked(&self.files).open.values().any(|other| other.id == open.id);
         let on = On::File { file: open.id, offset: 0, len: 0 };
         let id = open.id;
-        let closed = self.kernel.close(open.file).await;
+        let closed = open.kernel.close(open.file).await;
         let closed = self.check("close", began, on, closed);
         if last {
             self.see(began, What::Closed { file: id });
@@ -292,7 +301,7 @@ impl Process {
     /// Pages of the file stay within reach until [`Process::unmap`], though the descriptor be closed.
     pub fn map(&self, file: File) -> Mapping {
         let open = self.get(file);
-        let mapping = Some(self.kernel.map(&open.file));
+        let mapping = Some(open.kernel.map(&open.file));
         Mapping(self.add(Open { mapping, ..open }))
     }
 
@@ -309,7 +318,7 @@ impl Process {
         }
         let began = self.court.now();
         let asked = end - offset;
-        let touched = self.kernel.touch(mapping, offset, asked).await;
+        let touched = open.kernel.touch(mapping, offset, asked).await;
         // A failed page fault is a SIGBUS, whatever the errno was.
         let reason = if self.court.was_replaced(open.id) { Errno::ESTALE } else { Errno::EIO };
         let touched = touched.map_err(|errno| if errno == kernel::SIGBUS { reason } else { errno });

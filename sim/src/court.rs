@@ -20,6 +20,7 @@ use crate::history::{Change, History, Published};
 use crate::kernel::{Listed, Naming};
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
+use crate::recording::Recorder;
 use crate::scenario::OpId;
 use crate::store::{FaultKind, SimStore, Suffered};
 
@@ -152,6 +153,8 @@ pub enum What<'a> {
         oracle: OracleId,
         message: String,
     },
+    /// The mount died, and another was started in its place.
+    Crashed,
     /// Everything is closed and forgotten, and time has passed.
     Rest(Rest),
     Stuck(&'a Stuck),
@@ -206,6 +209,8 @@ pub struct Truth {
     pub purges: bool,
     /// Objects may be in archives.
     pub archives: bool,
+    /// Nothing but the core's own reads brings pages, and nothing takes them away.
+    pub pages_are_kept: bool,
     /// Mounts may die.
     pub crashes: bool,
     /// The longest that any one step of the store may take without a fault.
@@ -307,6 +312,7 @@ fn is_lie(suffered: &Suffered) -> bool {
                 | FaultKind::PageGoesBack
                 | FaultKind::PageTokenDropped
                 | FaultKind::PageTokenLoops
+                | FaultKind::PageTokenCircles
         ),
         Suffered::Outage => false,
     }
@@ -325,6 +331,7 @@ struct Inner {
     oracles: Vec<Box<dyn Oracle>>,
     findings: Vec<Finding>,
     manner: Manner,
+    recorder: Option<Recorder>,
 }
 
 /// What a finding leads to.
@@ -350,6 +357,7 @@ impl Court {
             clock_lies: false,
             purges: true,
             archives: true,
+            pages_are_kept: false,
             crashes: false,
             step_max,
             files: BTreeMap::new(),
@@ -357,13 +365,22 @@ impl Court {
             calm_since: None,
             calls: 0,
         };
-        let inner = Inner { truth, oracles: oracles::all(), findings: Vec::new(), manner };
+        let inner = Inner { truth, oracles: oracles::all(), findings: Vec::new(), manner, recorder: None };
         Self { inner: Arc::new(Mutex::new(inner)), handle, first: Slot::empty() }
     }
 
     /// Tells the oracles what sort of world it is.
     pub fn inform(&self, tell: impl FnOnce(&mut Truth)) {
         tell(&mut locked(&self.inner).truth);
+    }
+
+    /// From now on what is seen is also written there.
+    pub(crate) fn record_to(&self, recorder: Recorder) {
+        locked(&self.inner).recorder = Some(recorder);
+    }
+
+    pub(crate) fn recorder(&self) -> Option<Recorder> {
+        locked(&self.inner).recorder.clone()
     }
 
     pub fn now(&self) -> Time {
@@ -375,9 +392,16 @@ impl Court {
     }
 
     /// Writes a new open file down; what it promised is found by its ETag.
-    pub fn opened(&self, seat: Seat, key: String, ino: Ino, etag: &str) -> (FileId, Arc<str>, Option<Published>) {
+    pub fn opened(
+        &self,
+        seat: Seat,
+        op: Option<OpId>,
+        key: String,
+        ino: Ino,
+        etag: &str,
+    ) -> (FileId, Arc<str>, Option<Published>) {
         let mut inner = locked(&self.inner);
-        let truth = &mut inner.truth;
+        let Inner { truth, recorder, .. } = &mut *inner;
         truth.next_file += 1;
         let file = FileId(truth.next_file);
         let mut key = key;
@@ -394,6 +418,9 @@ impl Court {
         }
         let name: Arc<str> = key.as_str().into();
         let held = Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now() };
+        if let Some(recorder) = recorder {
+            recorder.opened(file, op, &held);
+        }
         truth.files.insert(file, held);
         (file, name, published)
     }
@@ -401,10 +428,16 @@ impl Court {
     /// Judges one sight.
     pub fn see(&self, sight: &Sight<'_>) {
         let mut inner = locked(&self.inner);
-        let Inner { truth, oracles, findings, manner } = &mut *inner;
+        let Inner { truth, oracles, findings, manner, recorder } = &mut *inner;
         let before = findings.len();
-        if !matches!(sight.what, What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. } | What::Named { .. }) {
+        if !matches!(
+            sight.what,
+            What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. } | What::Named { .. }
+        ) {
             truth.calls += 1;
+        }
+        if let Some(recorder) = recorder {
+            recorder.saw(truth, sight);
         }
         for oracle in oracles {
             let id = oracle.id();

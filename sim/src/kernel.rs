@@ -32,6 +32,7 @@ mod walk;
 mod witness;
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Waker;
 
 use holdfast::env::Time;
 use holdfast::error::Errno;
@@ -56,6 +57,8 @@ pub use witness::{Naming, Witness};
 pub const EINTR: Errno = Errno(4);
 /// More symbolic links than a path may have.
 pub const ELOOP: Errno = Errno(40);
+/// "Transport endpoint is not connected": the file system's process is gone.
+pub const ENOTCONN: Errno = Errno(107);
 
 /// How this Linux behaves where it has a choice.
 #[derive(Clone, Debug)]
@@ -132,6 +135,10 @@ struct State {
     /// What the core did that no file system may: every call fails the test with it from then on.
     violation: Option<String>,
     trace: Option<Trace>,
+    /// The file system's process is gone: nothing is answered any more.
+    dead: bool,
+    /// Of those who wait for its answers.
+    bereaved: Vec<Waker>,
 }
 
 impl Kernel {
@@ -183,6 +190,16 @@ impl Kernel {
     /// Drops the pages of one inode.
     pub fn drop_pages_of(&self, ino: Ino) {
         self.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.drop_all()));
+    }
+
+    /// The file system's process died: what waits for its answers, and whatever is asked later, is told ENOTCONN.
+    pub fn die(&self) {
+        let bereaved = {
+            let mut state = locked(&self.shared.state);
+            state.dead = true;
+            std::mem::take(&mut state.bereaved)
+        };
+        bereaved.into_iter().for_each(Waker::wake);
     }
 
     /// Keeps record of all requests from now on.

@@ -181,7 +181,7 @@ pub enum Call {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Cause {
-    /// So long after the beginning.
+    /// So long after the applications have begun.
     AtMs(u64),
     Request(RequestCause),
 }

@@ -8,7 +8,7 @@ use holdfast::error::Errno;
 use super::Process;
 use crate::court::{On, What};
 use crate::executor::locked;
-use crate::kernel::{Directory, Listed};
+use crate::kernel::{Directory, Kernel, Listed};
 
 /// An open directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,8 @@ pub(super) struct Streams {
 }
 
 struct Open {
+    /// That it was opened with: after a crash the machine has another.
+    kernel: Kernel,
     directory: Directory,
     key: String,
     listing: Listing,
@@ -48,29 +50,30 @@ impl Process {
     pub async fn opendir(&self, path: &str) -> Result<Stream, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let opened = self.kernel.open_directory(path).await;
+        let kernel = self.kernel();
+        let opened = kernel.open_directory(path).await;
         let directory = self.check("opendir", began, On::Key(&key), opened)?;
         let mut streams = locked(&self.streams);
         streams.next += 1;
         let stream = Stream(streams.next);
-        streams.open.insert(stream, Open { directory, key, listing: Listing::default() });
+        streams.open.insert(stream, Open { kernel, directory, key, listing: Listing::default() });
         Ok(stream)
     }
 
     /// getdents(2): how many entries came.
     pub async fn getdents(&self, stream: Stream) -> Result<usize, Errno> {
         let began = self.court.now();
-        let (directory, key) = {
+        let (kernel, directory, key) = {
             let mut streams = locked(&self.streams);
             let open = streams.open.get_mut(&stream).expect("the stream is open");
             if open.listing.began.is_none() {
                 open.listing.began = Some(began);
             }
-            (open.directory.clone(), open.key.clone())
+            (open.kernel.clone(), open.directory.clone(), open.key.clone())
         };
         let from = directory.tell();
         let broken = self.listing(stream, |listing| std::mem::replace(&mut listing.broken, true));
-        let answer = self.kernel.getdents(&directory).await;
+        let answer = kernel.getdents(&directory).await;
         self.listing(stream, |listing| listing.broken = broken);
         let entries = self.check("readdir", began, On::Key(&key), answer)?;
         let count = entries.len();

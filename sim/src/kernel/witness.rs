@@ -3,8 +3,8 @@
 use holdfast::env::Time;
 use holdfast::op::{Attr, Entry};
 
-use super::names::{DentryId, Names};
 use super::Kernel;
+use super::names::{DentryId, Names};
 use crate::executor::locked;
 
 /// An answer to a look-up, or an entry of a directory that was read with attributes.

@@ -4,8 +4,8 @@ use holdfast::op::{Attr, Kind};
 
 use super::{Oracle, OracleId};
 use crate::court::{Described, Sight, Truth, What};
-use crate::mutation::{self, LINK};
 use crate::history::Published;
+use crate::mutation::{self, LINK};
 
 pub struct Attributes;
 

@@ -78,7 +78,17 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
         },
         Errno::EIO => {
             let disk = truth.poor_disk && of_file.is_some();
-            if disk || hit(&explains_eio) { Ok(()) } else { Err("and no fault explains it") }
+            if disk {
+                return Ok(());
+            }
+            if !hit(&explains_eio) {
+                return Err("and no fault explains it");
+            }
+            // What may pass is tried again until the deadline.
+            let tried_since = before(sight.ended, config.deadline);
+            let for_good = hit(&|suffered| !is_transient(suffered));
+            let for_long = truth.has_suffered(since, tried_since, &|_| true);
+            if for_good || for_long { Ok(()) } else { Err("before the deadline, though what failed may pass") }
         }
         Errno::ENOSPC if truth.poor_disk => Ok(()),
         Errno::EACCES if truth.archives || hit(&explains_eacces) => Ok(()),
@@ -120,6 +130,21 @@ fn explains_eio(suffered: &Suffered) -> bool {
         // What comes in time is no fault.
         Suffered::Fault(FaultKind::Delayed(by) | FaultKind::AnswerSlow(by)) => *by > ATTEMPT_SHARE,
         Suffered::Fault(_) => true,
+    }
+}
+
+/// Whether trying again may help, so that it must be tried until the deadline.
+fn is_transient(suffered: &Suffered) -> bool {
+    use holdfast::env::store::ErrorKind::{Conflict, NoAnswer, Throttled, Unavailable, Unreachable};
+    match suffered {
+        Suffered::Outage => true,
+        Suffered::Fault(FaultKind::Refused(error)) => {
+            matches!(error.kind, Conflict | NoAnswer | Throttled | Unavailable | Unreachable)
+        }
+        Suffered::Fault(
+            FaultKind::Delayed(_) | FaultKind::AnswerSlow(_) | FaultKind::AnswerLost | FaultKind::BodyBreaks { .. },
+        ) => true,
+        Suffered::Fault(_) => false,
     }
 }
 

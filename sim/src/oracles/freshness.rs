@@ -41,7 +41,9 @@ impl Oracle for Freshness {
         match &sight.what {
             What::Listed { key, entries, since, .. } => return self.remember(sight, key, entries, *since),
             What::Named { late: true, .. } => return,
-            What::Named { key, entry, listed, .. } => return named::judge(truth, sight, (key, entry, *listed), verdict),
+            What::Named { key, entry, listed, .. } => {
+                return named::judge(truth, sight, (key, entry, *listed), verdict);
+            }
             _ => {}
         }
         if truth.was_lied_to(sight.began, sight.ended) {
@@ -56,9 +58,9 @@ impl Oracle for Freshness {
                     return;
                 }
                 let was_current = |from| {
-                    truth.history.was(&held.key, from, sight.ended, |now| {
-                        now.is_some_and(|now| now.etag == published.etag)
-                    })
+                    truth
+                        .history
+                        .was(&held.key, from, sight.ended, |now| now.is_some_and(|now| now.etag == published.etag))
                 };
                 if let Some(because) = self.must_have_asked(truth, sight, *file)
                     && !was_current(sight.began)

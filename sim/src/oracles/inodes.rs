@@ -53,8 +53,11 @@ impl Oracle for Inodes {
                     self.show(truth, sight, key, attr, verdict);
                 }
             }
+            // Numbers are of one mount, and it is another.
+            What::Crashed => self.0.retain(|(mount, _), _| *mount != sight.seat.mount),
             What::Listed { key, entries, .. } if !truth.is_linked(key) => {
-                let directory = if key.is_empty() || key.ends_with('/') { (*key).to_owned() } else { format!("{key}/") };
+                let directory =
+                    if key.is_empty() || key.ends_with('/') { (*key).to_owned() } else { format!("{key}/") };
                 for entry in entries.iter().filter(|entry| entry.ino != UNKNOWN_INO) {
                     self.of(sight, entry.ino, &format!("{directory}{}", entry.name), verdict);
                 }
@@ -66,13 +69,7 @@ impl Oracle for Inodes {
 
 impl Inodes {
     /// `None`: the number is another key's, which was said.
-    fn of(
-        &mut self,
-        sight: &Sight<'_>,
-        ino: Ino,
-        key: &str,
-        verdict: &mut dyn FnMut(String),
-    ) -> Option<&mut Identity> {
+    fn of(&mut self, sight: &Sight<'_>, ino: Ino, key: &str, verdict: &mut dyn FnMut(String)) -> Option<&mut Identity> {
         let new = || Identity { key: key.to_owned(), shown: None, etag: None };
         let identity = self.0.entry((sight.seat.mount, ino)).or_insert_with(new);
         if identity.key != key {

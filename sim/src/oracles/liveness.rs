@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use holdfast::config::STALL_MAX;
+use holdfast::env::Time;
+use holdfast::env::store::ErrorKind;
+use holdfast::error::Errno;
 
 use super::{Oracle, OracleId};
 use crate::court::{On, Sight, Truth, What};
+use crate::store::{FaultKind, Suffered};
 
 pub struct Liveness;
 
@@ -28,7 +32,14 @@ impl Oracle for Liveness {
             _ => return,
         };
         let took = Duration::from_nanos(sight.ended.0.saturating_sub(sight.began.0).as_nanos() as u64);
-        let bound = if truth.faulty {
+        let denied = matches!(sight.what, What::Failed { errno: Errno::EACCES, .. });
+        // What others began before may be shared.
+        let since = Time(sight.began.0.saturating_sub(truth.config.deadline));
+        let only_denied = denied && !truth.has_suffered(since, sight.ended, &|suffered| !is_denial(suffered));
+        let bound = if only_denied {
+            // It will not change, and is not asked again.
+            truth.step_max * 60 + Duration::from_secs(2)
+        } else if truth.faulty {
             // Look-up, open and read may each spend a deadline on each of several requests.
             truth.config.deadline * 16 + truth.step_max * 50
         } else {
@@ -43,5 +54,14 @@ impl Oracle for Liveness {
             };
             verdict(format!("{call} {on} took {took:?}, more than {bound:?}"));
         }
+    }
+}
+
+fn is_denial(suffered: &Suffered) -> bool {
+    match suffered {
+        Suffered::Fault(FaultKind::Refused(error)) => {
+            matches!(error.kind, ErrorKind::AccessDenied | ErrorKind::Archived)
+        }
+        _ => false,
     }
 }

@@ -43,7 +43,7 @@ impl Application {
             if op.pause_ms > 0 {
                 self.handle.sleep(Duration::from_millis(op.pause_ms)).await;
             }
-            self.causes.op_begins(op.id);
+            self.causes.op_begins(&op, self.process.seat());
             match op.killed_after_ms {
                 None => self.make(&op).await,
                 Some(ms) => {
@@ -52,6 +52,7 @@ impl Application {
                     drop(select(pin!(self.make(&op)), killed).await);
                 }
             }
+            self.causes.op_ended(op.id);
         }
     }
 

@@ -10,6 +10,7 @@ mod faults;
 mod mutations;
 mod ops;
 mod setting;
+mod viewers;
 
 use proptest::strategy::{NewTree, Strategy};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -35,13 +36,15 @@ pub enum Profile {
     Pauses,
     /// Directories.
     Listing,
+    /// Large objects, read from the first byte on and in order.
+    Viewers,
     /// At most three operations of at most two applications.
     Tiny,
 }
 
 impl Profile {
     pub const ALL: &[Profile] =
-        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Tiny];
+        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Viewers, Self::Tiny];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -51,6 +54,7 @@ impl Profile {
             Self::Storm => "storm",
             Self::Pauses => "pauses",
             Self::Listing => "listing",
+            Self::Viewers => "viewers",
             Self::Tiny => "tiny",
         }
     }
@@ -101,11 +105,17 @@ fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
             (1, Profile::Storm),
             (1, Profile::Pauses),
             (1, Profile::Listing),
+            (2, Profile::Viewers),
             (1, Profile::Tiny),
         ]),
         one => one,
     };
     let mut scenario = Scenario { config: setting::config(profile, draw), ..Scenario::default() };
+    if profile == Profile::Viewers {
+        scenario.ops = viewers::ops(&mut scenario.config, draw);
+        scenario.mutations = viewers::mutations(&scenario.config, &scenario.ops, draw);
+        return scenario;
+    }
     scenario.ops = ops::ops(profile, &scenario.config, draw);
     scenario.faults = faults::faults(profile, &mut scenario.config, &scenario.ops, draw);
     scenario.mutations = mutations::mutations(profile, &scenario.config, &scenario.ops, draw);
