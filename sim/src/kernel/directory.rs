@@ -151,8 +151,9 @@ impl Thread {
                 self.kernel.witness(dentry, listed.name.as_bytes(), entry, asked, Told::Listed);
             }
         }
+        let mut late = false;
         for entry in &entries {
-            self.link_listed(directory, entry, seen).await;
+            self.link_listed(directory, entry, seen, &mut late).await;
         }
         let listed = |entry: DirEntry| {
             let name = entry.name.to_string();
@@ -161,7 +162,7 @@ impl Thread {
         Ok(entries.into_iter().map(listed).collect())
     }
 
-    async fn link_listed(&self, directory: &OpenDirectory, listed: &DirEntry, seen: Seen) {
+    async fn link_listed(&self, directory: &OpenDirectory, listed: &DirEntry, seen: Seen, late: &mut bool) {
         let Some(entry) = &listed.entry else { return };
         let Some(attr) = &entry.attr else { return };
         if attr.ino != listed.ino {
@@ -170,7 +171,8 @@ impl Thread {
         let parent = directory.held.as_ref().expect("it is not released while it is used").dentry;
         let name = listed.name.as_bytes();
         // Whoever looks the name up right now is waited for, and its answer is then what the cache has.
-        if self.wait_for_look_up(parent, name).await {
+        *late |= self.wait_for_look_up(parent, name).await;
+        if *late {
             self.kernel.witness(parent, name, entry, seen.now, Told::ListedLate);
         }
         self.kernel.with(|state| state.names.link_listed(parent, name, attr, entry, seen));

@@ -15,8 +15,8 @@ pub struct Naming<'a> {
     /// When whoever asked began to: its system call, or the request for a piece of a directory.
     pub began: Time,
     pub listed: bool,
-    /// It was told before, and had to wait for a look-up of the same name until it was taken in: the look-up may know
-    /// better, and is overridden.
+    /// It was told before, and taken in only when a look-up of its name, or of one before it, had ended: what others have
+    /// learnt meanwhile is overridden.
     pub late: bool,
 }
 

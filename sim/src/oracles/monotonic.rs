@@ -68,6 +68,8 @@ impl Oracle for Monotonic {
                 let until = sight.ended.plus(entry.entry_ttl);
                 self.overridden.insert((sight.seat.mount, (*key).to_owned()), until);
             }
+            // Told as what its page said, not to be relied on.
+            What::Named { entry, listed: true, .. } if entry.entry_ttl.is_zero() => {}
             What::Named { key, entry, .. } => {
                 let kernel = Who::Kernel(sight.seat.mount);
                 match &entry.attr {
