@@ -151,6 +151,7 @@ mod tests {
     }
 
     /// A measurement: `cargo test --release -- --ignored --nocapture sealing`.
+    #[allow(clippy::disallowed_methods)]
     #[test]
     #[ignore = "a measurement, for a quiet machine and an optimised build"]
     fn sealing_is_far_faster_than_any_disk_or_connection() {

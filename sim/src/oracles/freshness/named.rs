@@ -27,25 +27,20 @@ pub(super) fn judge(
         return;
     }
     let (left, until) = (entry.entry_ttl, sight.ended);
-    match &entry.attr {
-        None if !truth.was_nothing(key, from, until) => {
-            verdict(format!("{key} was called absent for {left:?} yet, but was there all the time since {:?}", from.0));
-        }
-        None => {}
-        Some(attr) if attr.kind == Kind::Directory => {
-            if !truth.was_directory(key, from, until) {
-                verdict(format!("{key} was called a directory for {left:?} yet, but was none since {:?}", from.0));
-            }
-        }
-        Some(attr) => {
-            if !was_so(truth, key, attr, from, until) {
-                verdict(format!(
-                    "{key} was called a file of {} bytes of {} for {left:?} yet, but was not that since {:?}",
-                    attr.size, attr.mtime, from.0
-                ));
-            }
-        }
+    let so = match &entry.attr {
+        None => truth.was_nothing(key, from, until),
+        Some(attr) if attr.kind == Kind::Directory => truth.was_directory(key, from, until),
+        Some(attr) => was_so(truth, key, attr, from, until),
+    };
+    if so {
+        return;
     }
+    let what = match &entry.attr {
+        None => "absent".to_owned(),
+        Some(attr) if attr.kind == Kind::Directory => "a directory".to_owned(),
+        Some(attr) => format!("a file of {} bytes of {}", attr.size, attr.mtime),
+    };
+    verdict(format!("{key} was called {what} for {left:?} yet, but was not that since {:?}", from.0));
 }
 
 fn was_so(truth: &Truth, key: &str, attr: &Attr, from: Time, until: Time) -> bool {
