@@ -33,12 +33,14 @@ pub(super) fn judge(
         }
         None => {}
         Some(attr) if attr.kind == Kind::Directory => {
-            if !truth.was_directory(key, from, until) {
+            let was = truth.was_directory(key, from, until);
+            if !was {
                 verdict(format!("{key} was called a directory for {left:?} yet, but was none since {:?}", from.0));
             }
         }
         Some(attr) => {
-            if !was_so(truth, key, attr, from, until) {
+            let was = was_so(truth, key, attr, from, until);
+            if !was {
                 verdict(format!(
                     "{key} was called a file of {} bytes of {} for {left:?} yet, but was not that since {:?}",
                     attr.size, attr.mtime, from.0
