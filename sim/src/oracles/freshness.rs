@@ -136,7 +136,8 @@ impl Freshness {
             let same = |now: Option<&Published>| now.is_some_and(|now| now.etag == published.etag);
             !truth.history.was(&held.key, from, sight.began, same)
         };
-        if self.0.get(&key).is_some_and(|shown| shown.ino > held.ino && shown.at <= sight.began && replaced(shown)) {
+        let listed = self.0.get(&key).filter(|_| !truth.crashes);
+        if listed.is_some_and(|shown| shown.ino > held.ino && shown.at <= sight.began && replaced(shown)) {
             return Some("a listing had shown the number of a newer one");
         }
         // What is on its way counts as being at hand only of an object that is fetched whole.
