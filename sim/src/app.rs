@@ -232,7 +232,9 @@ impl Process {
         let began = self.court.now();
         let value = self.kernel.getxattr(&open.file, name).await;
         let value = self.check("getxattr", began, On::File { file: open.id, offset: 0, len: 0 }, value)?;
-        Ok(String::from_utf8(value).expect("attributes are text here"))
+        let value = String::from_utf8(value).expect("attributes are text here");
+        self.see(began, What::Attribute { file: open.id, name, value: &value });
+        Ok(value)
     }
 
     pub async fn close(&self, file: File) -> Result<(), Errno> {

@@ -88,6 +88,11 @@ impl SimDisk {
         locked(&self.inner.state).faults.clear();
     }
 
+    /// Bytes that all spools together may hold.
+    pub fn capacity(&self) -> u64 {
+        locked(&self.inner.state).capacity
+    }
+
     /// Bytes in spools now.
     pub fn used_bytes(&self) -> u64 {
         locked(&self.inner.state).used

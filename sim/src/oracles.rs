@@ -7,6 +7,7 @@ mod budget;
 mod byte_exact;
 mod conditions;
 mod deadlock;
+mod delays;
 mod errno;
 mod freshness;
 mod hold;
@@ -49,7 +50,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(monotonic::Monotonic::default()),
         Box::new(listing::Listing),
         Box::new(inodes::Inodes::default()),
-        Box::new(hold::Hold),
+        Box::new(hold::Hold::default()),
         Box::new(errno::ErrnoIsExplained),
         Box::new(liveness::Liveness),
         Box::new(conditions::Conditions::default()),

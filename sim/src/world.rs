@@ -130,6 +130,7 @@ impl World {
             let env = SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, &label("mount"));
             let fs = Fs::new(env, mount.clone());
             let kernel = Kernel::new(fs, exec.handle(), kernel.clone(), seed ^ u64::from(n));
+            court.attend(kernel.clone(), disk.clone());
             let process = Process::new(kernel.clone(), court.clone(), Seat { mount: n, app: 0 });
             Machine { disk, kernel, process }
         };

@@ -53,9 +53,17 @@ impl Kernel {
     pub(super) async fn carry(&self, caller: Caller, op: Op) -> Result<Reply, Errno> {
         let traced = self.with(|state| {
             state.requests += 1;
+            state.reads.asked(&op);
             state.trace.as_mut().map(|trace| trace.asked(&op))
         });
+        let opens = match op {
+            Op::Open { ino, .. } => Some(ino),
+            _ => None,
+        };
         let outcome = self.shared.fs.handle_for(caller, op).await;
+        if let Some(ino) = opens.filter(|_| outcome.is_err()) {
+            self.with(|state| state.reads.let_go(ino));
+        }
         if let Some(at) = traced {
             self.with(|state| state.trace.as_mut().map(|trace| trace.answered(at, &outcome)));
         }
@@ -87,6 +95,7 @@ impl Kernel {
         let kernel = self.clone();
         self.shared.handle.spawn("kernel", async move {
             kernel.linger().await;
+            kernel.with_state(|state| state.reads.asked(&op));
             let released = kernel.shared.fs.handle(op).await;
             assert!(released.is_ok(), "a handle could not be given back: {released:?}");
             drop(held);
@@ -127,6 +136,7 @@ impl Kernel {
 
     /// Sends a request that the core answers without waiting and that no application waits for.
     fn tell(&self, op: Op) {
+        self.with_state(|state| state.reads.asked(&op));
         let answered = pin!(self.shared.fs.handle(op)).poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answered, Poll::Ready(Ok(_))), "told the core something, was answered {answered:?}");
     }

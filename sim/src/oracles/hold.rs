@@ -1,12 +1,39 @@
-//! What must be within reach is within reach: when a read may be told ESTALE.
+//! What must be within reach is within reach: when a read may be told ESTALE, and what holds a file.
+//!
+//! A loss is explained by what happened to that very object: it was replaced, and something that the promise depends on
+//! failed, or was too small, or the readers gave it up themselves by reading here and there (R13).
 
-use holdfast::config::Hold as Holding;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast::config::{Hold as Holding, PIN_KEPT};
+use holdfast::env::Time;
 use holdfast::error::Errno;
+use holdfast::op::Kind;
 
+use super::freshness::before;
 use super::{Oracle, OracleId};
-use crate::court::{On, Sight, Truth, What};
+use crate::court::{FileId, Held, On, Sight, Truth, What, is_of_body, is_untrue};
+use crate::history::Published;
+use crate::store::FaultKind;
 
-pub struct Hold;
+/// What look-ups have shown, by mount and key.
+#[derive(Default)]
+pub struct Hold {
+    seen: BTreeMap<(u8, String), Vec<Seen>>,
+}
+
+struct Seen {
+    began: Time,
+    ended: Time,
+    size: u64,
+    mtime: i64,
+}
+
+/// Services begin to reset idle connections after a minute; until then a paused GET is kept alive.
+const IDLE_MIN: Duration = Duration::from_secs(60);
+/// One write to the disk of a lifeboat, at most, here.
+const WRITE_MAX: Duration = Duration::from_millis(50);
 
 impl Oracle for Hold {
     fn id(&self) -> OracleId {
@@ -14,37 +41,148 @@ impl Oracle for Hold {
     }
 
     fn sentence(&self) -> &'static str {
-        "A read of an open file is told ESTALE only if the object was replaced, and never where the hold is complete: on a \
-         bucket with versions, or of a small object when nothing failed."
+        "A read of an open file is told ESTALE only if the object was replaced and what held it failed, was too small or \
+         was given up by random readers; and user.holdfast.hold tells of a replacement if and only if there was one."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
-        let What::Failed { call, on: On::File { file, offset, .. }, errno: Errno::ESTALE } = &sight.what else {
-            return;
-        };
-        let Some((held, published)) = truth.published(*file) else { return };
-        let key = &held.key;
-        let replaced = truth.history.look(key, |changes| {
-            let last = changes
-                .iter()
-                .rposition(|change| change.now.as_ref().is_some_and(|content| content.etag == published.etag));
-            // Also if the same bytes came back meanwhile.
-            changes.len() > last.map_or(0, |at| at + 1) || changes.iter().any(|change| change.at >= held.opened_at)
+        match &sight.what {
+            What::Stat { key, attr } if attr.kind == Kind::File && !truth.is_linked(key) => {
+                let seen = Seen { began: sight.began, ended: sight.ended, size: attr.size, mtime: attr.mtime };
+                self.seen.entry((sight.seat.mount, (*key).to_owned())).or_default().push(seen);
+            }
+            What::Attribute { file, name: "user.holdfast.hold", value } => {
+                let Some((held, published)) = truth.published(*file).filter(|(held, _)| !held.linked) else { return };
+                if let Err(because) = self.judge_attribute(truth, sight, held, published, value) {
+                    verdict(format!("{} is said to be held by {value:?}, {because}", held.key));
+                }
+            }
+            What::Failed { call, on: On::File { file, offset, .. }, errno: Errno::ESTALE } => {
+                if let Err(because) = self.judge_loss(truth, sight, *file) {
+                    let key = truth.files.get(file).map_or("", |held| held.key.as_str());
+                    verdict(format!("{call} of {key} at {offset}: ESTALE, {because}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Hold {
+    fn judge_attribute(
+        &self,
+        truth: &Truth,
+        sight: &Sight<'_>,
+        held: &Held,
+        published: &Published,
+        value: &str,
+    ) -> Result<(), &'static str> {
+        if truth.was_hit(&held.key, &is_untrue) {
+            return Ok(());
+        }
+        if value != "current" {
+            let replaced = was_replaced(truth, held, published, sight.ended);
+            return if replaced { Ok(()) } else { Err("but nobody replaced it") };
+        }
+        match self.told_at(truth, held, published, sight.began) {
+            Some(_) => Err("though a look-up has shown another version of it"),
+            None => Ok(()),
+        }
+    }
+
+    fn judge_loss(&self, truth: &Truth, sight: &Sight<'_>, file: FileId) -> Result<(), &'static str> {
+        let Some((held, published)) = truth.published(file) else { return Ok(()) };
+        let (key, config) = (held.key.as_str(), &truth.config);
+        if truth.was_hit(key, &is_untrue) {
+            return Ok(());
+        }
+        if !was_replaced(truth, held, published, sight.ended) {
+            return Err("but nobody replaced it");
+        }
+        if published.version_id.is_some() {
+            return if truth.purges { Ok(()) } else { Err("but the bucket keeps its versions") };
+        }
+        if config.hold == Holding::Off || self.was_cut_off(truth, sight, held, published) {
+            return Ok(());
+        }
+        let torn = truth.was_hit(key, &tears);
+        let somewhere = truth.memory_plenty || truth.disk_plenty;
+        if published.size <= config.sizes.whole_fetch_bytes {
+            return if torn || !somewhere { Ok(()) } else { Err("but so small an object is held whole") };
+        }
+        // Until the paused GET of a large one is renewed, a request that fails may leave it alone for too long.
+        let idle = truth.body_idle_max.is_some_and(|max| {
+            max < IDLE_MIN || !truth.disk_plenty || truth.was_hit(key, &|_| true)
         });
-        if !replaced && !truth.lies {
-            verdict(format!("{call} of {key} at {offset}: ESTALE, but nobody replaced it"));
-            return;
+        if torn || idle {
+            return Ok(());
         }
-        if published.version_id.is_some() && !truth.purges && !truth.lies {
-            verdict(format!("{call} of {key} at {offset}: ESTALE, but the bucket keeps its versions"));
+        if config.hold == Holding::Full {
+            // Where memory is short, what an open had in hand may have been let go before the anchor began.
+            let lately = before(held.opened_at, config.deadline);
+            let other = |now: Option<&Published>| now.is_none_or(|now| now.etag != published.etag);
+            let in_time = truth.memory_plenty || !truth.history.was(key, lately, held.opened_at, other);
+            return if somewhere && in_time { Err("but all of it is held (R10)") } else { Ok(()) };
         }
-        let small = published.size <= truth.config.sizes.whole_fetch_bytes;
-        let fair = !truth.faulty && !truth.poor_disk && truth.config.hold != Holding::Off;
-        if small && fair {
-            verdict(format!(
-                "{call} of {key} at {offset}: ESTALE, but an object of {} bytes is held whole",
-                published.size
-            ));
+        let Some(machine) = truth.machines.get(usize::from(held.seat.mount)) else { return Ok(()) };
+        let manner = machine.kernel.manner_of(held.ino);
+        let viewed = manner.from_start_bytes >= 2 * config.sizes.sequential_bytes_min;
+        if !truth.memory_plenty || (manner.random && (!viewed || truth.was_hit(key, &|_| true))) {
+            return Ok(());
         }
+        Err("but its readers are sequential and nothing failed (R7)")
+    }
+
+    /// Whether the server was down at a moment that mattered: before the rest of the version was on the local disk.
+    fn was_cut_off(&self, truth: &Truth, sight: &Sight<'_>, held: &Held, published: &Published) -> bool {
+        let sizes = truth.config.sizes;
+        let writes = (published.size / sizes.lifeboat_write_bytes.min(truth.chunk_bytes) + 2) as u32;
+        let drain = truth.step_max * 2 + WRITE_MAX * writes + Duration::from_secs(1);
+        let safe_at = match self.told_at(truth, held, published, sight.began) {
+            Some(told_at) if truth.disk_plenty => told_at.plus(drain),
+            _ => sight.ended,
+        };
+        truth.store.was_down(Time::ZERO, safe_at.min(sight.ended))
+    }
+
+    /// When the mount had seen that there is another version than the one held.
+    fn told_at(&self, truth: &Truth, held: &Held, published: &Published, until: Time) -> Option<Time> {
+        let key = held.key.as_str();
+        // Whom a name stands for is only known while it goes from one file to the next.
+        let beneath = format!("{key}/");
+        if truth.history.any_under(&beneath, |_, changes| !changes.is_empty()) {
+            return None;
+        }
+        let seen = self.seen.get(&(held.seat.mount, held.key.clone()))?;
+        let told = seen.iter().find(|seen| {
+            let other = (seen.size, seen.mtime) != (published.size, published.last_modified);
+            let from = before(seen.began, truth.config.metadata_ttl + PIN_KEPT);
+            let same = |now: Option<&Published>| now.is_some_and(|now| now.etag == published.etag);
+            other && seen.ended <= until && !truth.history.was(key, from, until, same)
+        })?;
+        // Another inode of the same bytes may stand between this one and the news.
+        let again = truth.history.look(key, |changes| {
+            let same = changes.iter().filter(|change| {
+                change.now.as_ref().is_some_and(|now| now.etag == published.etag)
+            });
+            same.count() > 1
+        });
+        (!again).then(|| told.ended.max(held.opened_at))
+    }
+}
+
+/// Whether the key was ever anything else while the file was open, or while the requests were under way that opened it.
+fn was_replaced(truth: &Truth, held: &Held, published: &Published, until: Time) -> bool {
+    let since = before(held.opened_at, 2 * truth.config.attempt_timeout + PIN_KEPT);
+    truth.history.was(&held.key, since, until, |now| now.is_none_or(|now| now.etag != published.etag))
+}
+
+/// Whether it may end a GET that was to deliver the rest of a replaced version. A request that is refused, lost or late
+/// does not: it is asked again, or what was to be renewed goes on.
+fn tears(what: &FaultKind) -> bool {
+    match what {
+        FaultKind::BodySlow { .. } => false,
+        FaultKind::ConditionsIgnored | FaultKind::RangeShifted(_) | FaultKind::RangeIgnored => true,
+        what => is_of_body(what) || is_untrue(what),
     }
 }

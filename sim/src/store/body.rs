@@ -155,7 +155,7 @@ impl Body for SimBody {
         self.due = self.attended_at.plus(self.chunk_delay());
         self.delivered += bytes.len() as u64;
         self.chunks += 1;
-        self.server.delivered(bytes.len() as u64);
+        self.server.delivered(&self.key, bytes.len() as u64);
         let point = Point::Chunk(self.chunks);
         if self.hooks.has(point) {
             self.server.run_hooks(&mut self.hooks, point);

@@ -92,7 +92,7 @@ impl Server {
         let (server, slot, log) = (self.clone(), answer.clone(), admitted.log);
         self.handle.spawn(name, async move { server.carry_out(name, admitted, apply, slot).await });
         let answer: Result<T, StoreError> = answer.take().await;
-        locked(&self.record).answered(log, answer.as_ref().map(drop).map_err(|error| error.kind));
+        locked(&self.record).answered(log, self.now(), answer.as_ref().map(drop));
         answer
     }
 
@@ -103,7 +103,7 @@ impl Server {
         let after = self.rng.within(&self.config.after).saturating_add(suffering.answer_delay());
         let sent_at = self.now();
         let mut record = locked(&self.record);
-        record.suffered(sent_at, suffering.iter().cloned());
+        record.suffered(sent_at, &asked, suffering.iter());
         let log = record.sent(asked, sent_at);
         drop(record);
         Admitted { suffering, hooks, log, sent_at, before, after }
@@ -215,8 +215,8 @@ impl Server {
         }
     }
 
-    pub(super) fn delivered(&self, bytes: u64) {
-        locked(&self.record).delivered(bytes);
+    pub(super) fn delivered(&self, key: &Key, bytes: u64) {
+        locked(&self.record).delivered(key, bytes);
         self.handle.note("s3 body", bytes);
     }
 }
