@@ -1,7 +1,7 @@
 //! How each inode has been read: in sequence or here and there, as far as the core was asked.
 //!
 //! Independent of what the core makes of it, and stricter: only a read that begins exactly where another ended goes on
-//! with a run. Whoever is sequential here is so by anybody's measure.
+//! with a run, and what was read at random stays so. Whoever is sequential here is so by anybody's measure.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use holdfast::op::{Ino, Op};
 /// How an inode has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Manner {
-    /// Since it was last opened by nobody, as many reads in a row as make a reader random continued no run.
+    /// As many reads as make a reader random continued no run, be they in a row or not.
     pub random: bool,
     /// The longest run from its first byte on that began before any random read, while it was open for the first time.
     pub from_start_bytes: u64,
@@ -34,7 +34,6 @@ struct Inode {
     closed_once: bool,
     /// First byte and next byte of each, the most recently used last.
     runs: Vec<(u64, u64)>,
-    strays: u32,
 }
 
 impl Reads {
@@ -61,7 +60,6 @@ impl Reads {
         if inode.opens == 0 {
             // The next open begins anew.
             inode.closed_once = true;
-            inode.manner.random = false;
             inode.manner.from_start_bytes = 0;
         }
     }
@@ -76,13 +74,11 @@ impl Inode {
             }
             self.runs.push((from, to));
             self.manner.runs += 1;
-            self.strays += 1;
-            self.manner.random |= self.strays >= RANDOM_READS_MAX;
+            self.manner.random = self.manner.runs >= RANDOM_READS_MAX.into();
             return;
         };
         let (first, _) = self.runs.remove(at);
         self.runs.push((first, to));
-        self.strays = 0;
         if first == 0 && !self.manner.random && !self.closed_once {
             self.manner.from_start_bytes = self.manner.from_start_bytes.max(to);
         }

@@ -171,7 +171,7 @@ impl Budget {
             return;
         }
         // A listing is asked for by calls alone, and by one at a time.
-        for (at, told) in answers(&log, |entry| entry.retry_after.is_some() && entry.asked.kind == Kind::List) {
+        for (at, told) in answers(&log, |entry| entry.asked.kind == Kind::List && asks_for_patience(entry)) {
             let since = self.ends[..self.ends.partition_point(|end| *end <= told)].last().copied().unwrap_or_default();
             let next_end = self.ends.get(self.ends.partition_point(|end| *end < told)).copied().unwrap_or(told);
             let left = truth.config.deadline.saturating_sub(told.since(since));
@@ -185,6 +185,12 @@ impl Budget {
             }
         }
     }
+}
+
+/// Whether its answer says that it will be another one later, and when to ask again.
+fn asks_for_patience(entry: &LogEntry) -> bool {
+    let passing = [ErrorKind::Throttled, ErrorKind::Unavailable, ErrorKind::Unreachable, ErrorKind::NoAnswer];
+    entry.retry_after.is_some() && passing.iter().any(|kind| entry.outcome == Some(Err(*kind)))
 }
 
 /// The entries that fit, by their place, and when their answer was learnt.

@@ -10,6 +10,7 @@ mod faults;
 mod mutations;
 mod ops;
 mod setting;
+mod viewers;
 
 use proptest::strategy::{NewTree, Strategy};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -37,11 +38,13 @@ pub enum Profile {
     Listing,
     /// At most three operations of at most two applications.
     Tiny,
+    /// One mechanism of the hold, or of the budgets, at a time.
+    Viewers,
 }
 
 impl Profile {
     pub const ALL: &[Profile] =
-        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Tiny];
+        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Tiny, Self::Viewers];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -52,6 +55,7 @@ impl Profile {
             Self::Pauses => "pauses",
             Self::Listing => "listing",
             Self::Tiny => "tiny",
+            Self::Viewers => "viewers",
         }
     }
 
@@ -102,10 +106,15 @@ fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
             (1, Profile::Pauses),
             (1, Profile::Listing),
             (1, Profile::Tiny),
+            (5, Profile::Viewers),
         ]),
         one => one,
     };
-    let mut scenario = Scenario { config: setting::config(profile, draw), ..Scenario::default() };
+    let config = setting::config(profile, draw);
+    if profile == Profile::Viewers {
+        return viewers::scenario(config, draw);
+    }
+    let mut scenario = Scenario { config, ..Scenario::default() };
     scenario.ops = ops::ops(profile, &scenario.config, draw);
     scenario.faults = faults::faults(profile, &mut scenario.config, &scenario.ops, draw);
     scenario.mutations = mutations::mutations(profile, &scenario.config, &scenario.ops, draw);
