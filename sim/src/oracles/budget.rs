@@ -111,7 +111,7 @@ impl Budget {
         // each change may be noticed by every inode of its key.
         let renewals = (self.opens + 1) * (seconds / 30 + 1);
         let lanes = 2 * requests.bytes_delivered / truth.config.sizes.random_fetch_bytes_min;
-        let retries = if truth.faulty { RETRIES_SAVED + RETRIES_PER_SECOND * seconds } else { 0 };
+        let retries = if truth.faulty || truth.weathered { RETRIES_SAVED + RETRIES_PER_SECOND * seconds } else { 0 };
         // A path may lead through forty links.
         let per_call = if truth.config.posix_metadata { 12 + 2 * 40 } else { 12 };
         let requests_max = 64 + per_call * self.calls + 8 * changes + renewals + lanes + retries;
