@@ -17,3 +17,15 @@ sim *ARGS:
 # The main job: a real mount on the embedded S3 server
 demo *ARGS:
     cargo run -- demo {{ARGS}}
+
+# One fuzz target for some seconds
+fuzz TARGET SECONDS="600":
+    fuzz/run {{TARGET}} {{SECONDS}}
+
+# Fresh seeds of every profile for hours; the smallest scenario of each finding is kept in target/findings
+soak HOURS="8":
+    sim/soak {{HOURS}}
+
+# Which lines of the core the simulator's tests reach
+coverage:
+    cargo run --release -p holdfast-sim --example coverage -- test -p holdfast-sim

@@ -37,6 +37,9 @@ pub const DISK_FREE_PERCENT_MIN: u64 = 5;
 pub const PIN_KEPT: Duration = Duration::from_secs(2);
 /// With `posix_metadata`, HEADs sent together for the names of a directory that is being listed.
 pub const LISTED_HEADS: usize = 64;
+/// S3 may answer a page of a listing that is empty and yet not the last. After so many in a row that bring no new name,
+/// which would be a million keys at S3's page size, a listing is taken for one that never ends.
+pub const BARREN_PAGES_MAX: u64 = 1000;
 /// The longest target of a symbolic link: Linux's PATH_MAX.
 pub const LINK_BYTES_MAX: u64 = 4096;
 /// Answers that contradict each other because they overlapped in time are asked again so often.
@@ -81,6 +84,10 @@ pub struct Sizes {
     pub trickle_bytes: u64,
     /// The lifeboat is written in pieces of this size.
     pub lifeboat_write_bytes: u64,
+    /// What a lifeboat holds is under checksums, one for every such block, or for each part of one that was saved by
+    /// itself; reads of it are widened to them. A checksum takes some 20 bytes of memory: a third of a MiB for each GiB
+    /// of lifeboat, and up to several times that where a reader kept asking for pieces much smaller than a block.
+    pub lifeboat_block_bytes: u64,
     /// Names on one page of a listing; S3 gives no more than a thousand.
     pub list_page_keys: u32,
 }
@@ -98,6 +105,7 @@ impl Sizes {
         run_slack_bytes: 4 * MIB,
         trickle_bytes: 64 * KIB,
         lifeboat_write_bytes: MIB,
+        lifeboat_block_bytes: 64 * KIB,
         list_page_keys: 1000,
     };
 
@@ -117,6 +125,7 @@ impl Sizes {
             run_slack_bytes: whole.run_slack_bytes / divisor,
             trickle_bytes: whole.trickle_bytes / divisor,
             lifeboat_write_bytes: whole.lifeboat_write_bytes / divisor,
+            lifeboat_block_bytes: whole.lifeboat_block_bytes / divisor,
             list_page_keys: whole.list_page_keys,
         }
     }
@@ -126,6 +135,8 @@ impl Sizes {
         // A bounded fetch fills one extent; a window holds a small object, and spans more than one extent.
         positive
             && self.list_page_keys > 0
+            && self.lifeboat_block_bytes > 0
+            && self.lifeboat_block_bytes <= self.lifeboat_write_bytes
             && self.random_fetch_bytes_min <= self.random_fetch_bytes_max
             && self.random_fetch_bytes_max <= self.extent_bytes
             && self.window_bytes_min <= self.extent_bytes

@@ -10,6 +10,7 @@ pub mod extent;
 mod feeding;
 mod holdings;
 pub mod lifeboat;
+mod manifest;
 pub mod memory;
 pub mod pace;
 pub mod patience;

@@ -40,6 +40,7 @@ marks! {
     BodyTooLong: "a body went on past its range",
     IntoLifeboat: "bytes were saved in a lifeboat",
     FromLifeboat: "a read was served from a lifeboat",
+    RottenLifeboat: "a lifeboat's disk gave back other bytes than it was given",
     LifeboatRefused: "a lifeboat was refused",
     Spilled: "an extent moved from memory into a lifeboat",
     Swept: "an extent was given up for memory",

@@ -89,6 +89,8 @@ bugs! {
     SavedBeforeWritten,
     /// A range counts as saved though its write failed.
     WriteErrorIgnored,
+    /// What comes back from the disk is not compared with what was saved.
+    SpoolBelieved,
     /// A hop cuts its old anchor before the new GETs have begun.
     AnchorCutBeforeLanesBegan,
     /// A hop that fails drops the old anchor instead of the new one.

@@ -3,9 +3,6 @@
 //! Whatever is asked: no panic, no hang, no errno beyond the table, no EIO that nothing explains; an inode that the kernel
 //! has been told of answers until it is forgotten; its bytes are those of one version; and once everything is released
 //! and forgotten, nothing is left.
-//!
-//! One thing that only a broken kernel could do is left out: a live handle named together with another inode of its
-//! kind, on which the core's debug assertions stand.
 
 #![no_main]
 
@@ -222,12 +219,15 @@ impl Story {
         }
     }
 
-    /// A live handle with its inode, or one that is none, or no more, with any.
+    /// A live handle with its inode, or with any, as only a broken kernel would; or one that is none, or no more.
     fn handle(&self, input: &mut Input) -> (Ino, Fh) {
         match input.byte() {
             choice @ 0..=223 if !self.handles.is_empty() => {
                 let open = self.handles[self.handles.len() - 1 - usize::from(choice) % self.handles.len()];
                 (open.ino, open.fh)
+            }
+            choice @ 224..=231 if !self.handles.is_empty() => {
+                (self.ino(input), self.handles[usize::from(choice) % self.handles.len()].fh)
             }
             choice => (self.ino(input), [Fh(0), Fh(u64::MAX), Fh(1 << 40)][usize::from(choice) % 3]),
         }

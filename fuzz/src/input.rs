@@ -26,6 +26,11 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Whatever has not been read.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// A number less than `bound`, which is at most 256.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound.max(1)
@@ -56,4 +61,11 @@ impl<'a> Input<'a> {
         self.rest = rest.get(1..).unwrap_or_default();
         taken
     }
+}
+
+/// Bytes as `strategy::of_bytes` takes them: it spends four on a choice, of which only the last counts when the choice is
+/// small. With each of ours repeated, one byte is one choice, inserting one shifts the rest by one, and 0 and 255 are the
+/// ends of any range.
+pub fn choices(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().flat_map(|byte| [*byte; 4]).collect()
 }

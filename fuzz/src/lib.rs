@@ -3,4 +3,4 @@
 pub mod input;
 pub mod pages;
 
-pub use input::Input;
+pub use input::{Input, choices};

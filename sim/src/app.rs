@@ -5,18 +5,18 @@
 //! they happen. [`App`] is the same for stories that do one thing after another.
 
 mod story;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use holdfast::config::PIN_KEPT;
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::op::{Attr, Ino, Op, OpenMode};
 
 use crate::content::{self, Version};
-use crate::court::{Court, FileId, On, Seat, Sight, What};
+use crate::court::{Court, Described, FileId, On, Seat, Sight, What};
 use crate::executor::locked;
 use crate::history::Published;
 use crate::kernel::{self, Kernel, Listed, OpenFile, SeekFrom};
@@ -24,6 +24,8 @@ use crate::scenario::OpId;
 use crate::{KIB, MIB};
 
 pub use story::App;
+pub use streams::Stream;
+use streams::Streams;
 
 /// A file descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,12 +38,14 @@ pub struct Mapping(File);
 /// Clones share descriptors.
 #[derive(Clone)]
 pub struct Process {
-    kernel: Kernel,
+    /// Of the machine; another one after the mount died and was made anew.
+    kernel: Arc<Mutex<Kernel>>,
     court: Court,
     seat: Seat,
     /// The operation of a scenario that is being made.
     op: Option<OpId>,
     files: Arc<Mutex<Files>>,
+    streams: Arc<Mutex<Streams>>,
 }
 
 #[derive(Default)]
@@ -52,6 +56,8 @@ struct Files {
 
 #[derive(Clone)]
 struct Open {
+    /// That it was opened with.
+    kernel: Kernel,
     file: Arc<OpenFile>,
     /// For the court.
     id: FileId,
@@ -76,8 +82,8 @@ impl Open {
 const READ_BYTES: u64 = MIB;
 
 impl Process {
-    pub fn new(kernel: Kernel, court: Court, seat: Seat) -> Self {
-        Self { kernel, court, seat, op: None, files: Arc::default() }
+    pub fn new(kernel: Arc<Mutex<Kernel>>, court: Court, seat: Seat) -> Self {
+        Self { kernel, court, seat, op: None, files: Arc::default(), streams: Arc::default() }
     }
 
     /// The same process, in an operation of a scenario.
@@ -85,8 +91,13 @@ impl Process {
         Self { op: Some(op), ..self.clone() }
     }
 
-    pub fn kernel(&self) -> &Kernel {
-        &self.kernel
+    pub fn seat(&self) -> Seat {
+        self.seat
+    }
+
+    /// The one that the machine has now.
+    pub fn kernel(&self) -> Kernel {
+        locked(&self.kernel).clone()
     }
 
     pub async fn open(&self, path: &str) -> Result<File, Errno> {
@@ -97,16 +108,17 @@ impl Process {
     pub async fn open_as(&self, path: &str, direct: bool) -> Result<File, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let opened = self.kernel.open_with(path, OpenMode { direct, ..OpenMode::default() }).await;
+        let kernel = self.kernel();
+        let opened = kernel.open_with(path, OpenMode { direct, ..OpenMode::default() }).await;
         let file = self.check("open", began, On::Key(&key), opened)?;
         let began_fstat = self.court.now();
-        let attr = self.kernel.fstat(&file).await;
-        let etag = self.kernel.getxattr(&file, "user.s3.etag").await;
+        let attr = kernel.fstat(&file).await;
+        let etag = kernel.getxattr(&file, "user.s3.etag").await;
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
-        let (id, name, published) = self.court.opened(self.seat, key, file.ino(), &etag);
+        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
-        self.see(self.seen_from(began), What::Opened { file: id, attr: &attr, etag: &etag });
-        Ok(self.add(Open { file, id, key: name, published, position: Arc::default(), mapping: None }))
+        self.see(began, What::Opened { file: id, attr: &attr, etag: &etag });
+        Ok(self.add(Open { kernel, file, id, key: name, published, position: Arc::default(), mapping: None }))
     }
 
     /// Moves the descriptor's position to the end of what was read.
@@ -132,7 +144,7 @@ impl Process {
         while at < range.end {
             let began = self.court.now();
             let asked = (range.end - at).min(READ_BYTES);
-            let read = self.kernel.pread(&open.file, at, asked).await;
+            let read = open.kernel.pread(&open.file, at, asked).await;
             let bytes = self.check("read", began, On::File { file: open.id, offset: at, len: asked }, read)?;
             self.see_bytes(&open, began, at, asked, &bytes);
             if bytes.is_empty() {
@@ -155,7 +167,7 @@ impl Process {
     pub async fn fstat(&self, file: File) -> Result<Attr, Errno> {
         let open = self.get(file);
         let began = self.court.now();
-        let attr = self.kernel.fstat(&open.file).await;
+        let attr = open.kernel.fstat(&open.file).await;
         let attr = self.check("fstat", began, On::File { file: open.id, offset: 0, len: 0 }, attr)?;
         self.see(began, What::Fstat { file: open.id, attr: &attr });
         Ok(attr)
@@ -164,25 +176,55 @@ impl Process {
     pub async fn stat(&self, path: &str) -> Result<Attr, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let attr = self.kernel.stat(path).await;
+        let attr = self.kernel().stat(path).await;
         let attr = self.check("stat", began, On::Key(&key), attr)?;
-        self.see(self.seen_from(began), What::Stat { key: &key, attr: &attr });
+        self.see(began, What::Stat { key: &key, attr: &attr });
         Ok(attr)
     }
 
     pub async fn readdir(&self, path: &str) -> Result<Vec<Listed>, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let listed = self.kernel.readdir(path).await;
+        let listed = self.kernel().readdir(path).await;
         let entries = self.check("readdir", began, On::Key(&key), listed)?;
-        self.see(began, What::Listed { key: &key, entries: &entries });
+        self.see(began, What::Listed { key: &key, entries: &entries, since: began, whole: true });
         Ok(entries)
+    }
+
+    /// `ls -l`
+    pub async fn list_long(&self, path: &str) {
+        let Ok(entries) = self.readdir(path).await else { return };
+        for entry in entries {
+            let _ = self.lstat(&format!("{}/{}", path.trim_end_matches('/'), entry.name)).await;
+        }
+    }
+
+    /// Of a symbolic link itself.
+    pub async fn lstat(&self, path: &str) -> Result<Attr, Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let attr = self.kernel().lstat(path).await;
+        let attr = self.check("stat", began, On::Key(&key), attr)?;
+        self.see(began, What::Stat { key: &key, attr: &attr });
+        Ok(attr)
+    }
+
+    /// getxattr(2)
+    pub async fn xattr_at(&self, path: &str, name: &str) -> Result<String, Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let answer = self.kernel().getxattr_beside(path, name).await;
+        let (attr, value) = self.check("getxattr", began, On::Key(&key), answer)?;
+        let value = String::from_utf8(value).expect("attributes are text here");
+        let of = Described::Path { key: &key, attr: &attr };
+        self.see(began, What::Attribute { of, name, value: &value });
+        Ok(value)
     }
 
     pub async fn access(&self, path: &str) -> Result<(), Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let found = self.kernel.access(path, 0).await;
+        let found = self.kernel().access(path, 0).await;
         self.check("access", began, On::Key(&key), found)?;
         self.see(began, What::Done { call: "access" });
         Ok(())
@@ -191,7 +233,7 @@ impl Process {
     pub async fn readlink(&self, path: &str) -> Result<Vec<u8>, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
-        let target = self.kernel.readlink(path).await;
+        let target = self.kernel().readlink(path).await;
         let target = self.check("readlink", began, On::Key(&key), target)?;
         self.see(began, What::Link { key: &key, target: &target });
         Ok(target)
@@ -199,7 +241,7 @@ impl Process {
 
     pub async fn statfs(&self) {
         let began = self.court.now();
-        let answered = self.kernel.statfs("/").await;
+        let answered = self.kernel().statfs("/").await;
         if self.check("statfs", began, On::Nothing, answered).is_ok() {
             self.see(began, What::Done { call: "statfs" });
         }
@@ -209,7 +251,7 @@ impl Process {
     pub async fn write(&self, path: &str) {
         let began = self.court.now();
         let key = self.court.key(path);
-        let answered = self.kernel.call(Op::Mutate { ino: Ino::ROOT, what: "create" }).await;
+        let answered = self.kernel().call(Op::Mutate { ino: Ino::ROOT, what: "create" }).await;
         if self.check("write", began, On::Key(&key), answered).is_ok() {
             self.see(began, What::Done { call: "write" });
         }
@@ -219,7 +261,7 @@ impl Process {
     pub async fn seek_data(&self, file: File, from: u64, hole: bool) {
         let open = self.get(file);
         let began = self.court.now();
-        let found = self.kernel.lseek(&open.file, if hole { SeekFrom::Hole(from) } else { SeekFrom::Data(from) }).await;
+        let found = open.kernel.lseek(&open.file, if hole { SeekFrom::Hole(from) } else { SeekFrom::Data(from) }).await;
         let on = On::File { file: open.id, offset: 0, len: 0 };
         if let Ok(to) = self.check("lseek", began, on, found) {
             self.see(began, What::Sought { file: open.id, from, hole, to });
@@ -230,10 +272,10 @@ impl Process {
     pub async fn xattr(&self, file: File, name: &str) -> Result<String, Errno> {
         let open = self.get(file);
         let began = self.court.now();
-        let value = self.kernel.getxattr(&open.file, name).await;
+        let value = open.kernel.getxattr(&open.file, name).await;
         let value = self.check("getxattr", began, On::File { file: open.id, offset: 0, len: 0 }, value)?;
         let value = String::from_utf8(value).expect("attributes are text here");
-        self.see(began, What::Attribute { file: open.id, name, value: &value });
+        self.see(began, What::Attribute { of: Described::File(open.id), name, value: &value });
         Ok(value)
     }
 
@@ -243,7 +285,7 @@ impl Process {
         let last = !locked(&self.files).open.values().any(|other| other.id == open.id);
         let on = On::File { file: open.id, offset: 0, len: 0 };
         let id = open.id;
-        let closed = self.kernel.close(open.file).await;
+        let closed = open.kernel.close(open.file).await;
         let closed = self.check("close", began, on, closed);
         if last {
             self.see(began, What::Closed { file: id });
@@ -259,7 +301,7 @@ impl Process {
     /// Pages of the file stay within reach until [`Process::unmap`], though the descriptor be closed.
     pub fn map(&self, file: File) -> Mapping {
         let open = self.get(file);
-        let mapping = Some(self.kernel.map(&open.file));
+        let mapping = Some(open.kernel.map(&open.file));
         Mapping(self.add(Open { mapping, ..open }))
     }
 
@@ -276,7 +318,7 @@ impl Process {
         }
         let began = self.court.now();
         let asked = end - offset;
-        let touched = self.kernel.touch(mapping, offset, asked).await;
+        let touched = open.kernel.touch(mapping, offset, asked).await;
         // A failed page fault is a SIGBUS, whatever the errno was.
         let reason = if self.court.was_replaced(open.id) { Errno::ESTALE } else { Errno::EIO };
         let touched = touched.map_err(|errno| if errno == kernel::SIGBUS { reason } else { errno });
@@ -303,6 +345,7 @@ impl Process {
     pub fn exit(&self) {
         let open = std::mem::take(&mut locked(&self.files).open);
         drop(open);
+        locked(&self.streams).close_all();
     }
 
     pub fn position(&self, file: File) -> u64 {
@@ -331,12 +374,6 @@ impl Process {
 
     fn see(&self, began: Time, what: What<'_>) {
         self.court.see(&Sight { seat: self.seat, op: self.op, began, ended: self.court.now(), what });
-    }
-
-    /// Since when what a call saw may be: what an open pinned for its own second look-up may be given to others meanwhile.
-    fn seen_from(&self, began: Time) -> Time {
-        let since = Time(began.0.saturating_sub(PIN_KEPT));
-        self.kernel.stale_open_began(since).map_or(began, |pinned| pinned.min(began))
     }
 
     fn add(&self, open: Open) -> File {

@@ -3,6 +3,7 @@
 mod coverage;
 mod input;
 mod replay;
+mod report;
 mod run;
 mod shrink;
 mod zoo;
@@ -25,6 +26,8 @@ pub enum Command {
     Run(run::Options),
     /// Run one scenario again, and say what it does.
     Replay(replay::Options),
+    /// Show one run as a picture: a page that needs nothing but a browser.
+    Report(report::Options),
     /// Release the core's deliberate bugs, one at a time, and see which are found.
     Zoo(zoo::Options),
     /// Which lines of the core, and which of its marks, simulation reaches.
@@ -38,6 +41,7 @@ pub fn execute(command: Command) -> Result<Verdict, Misuse> {
     std::panic::set_hook(Box::new(|_| {}));
     match command {
         Command::Run(options) => run::execute(&options),
+        Command::Report(options) => report::execute(&options),
         Command::Zoo(options) => zoo::execute(&options),
         Command::Coverage(options) => coverage::execute(&options),
         Command::Replay(options) => replay::execute(&options),

@@ -5,22 +5,23 @@
 //! asks the core. In a story the first finding fails the test where it happens; in a scenario it is kept.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use holdfast::config::Config;
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Census;
-use holdfast::op::{Attr, Ino};
+use holdfast::op::{Attr, Entry, Ino};
 
 use crate::content::Mismatch;
 use crate::disk::SimDisk;
 use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
 use crate::history::{Change, History, Published};
-use crate::kernel::{Kernel, Listed};
+use crate::kernel::{Kernel, Listed, Naming};
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
+use crate::recording::Recorder;
 use crate::scenario::OpId;
 use crate::store::{FaultKind, Hit, SimStore, Suffered};
 
@@ -98,12 +99,6 @@ pub enum What<'a> {
         file: FileId,
         attr: &'a Attr,
     },
-    /// fgetxattr(2).
-    Attribute {
-        file: FileId,
-        name: &'a str,
-        value: &'a str,
-    },
     Stat {
         key: &'a str,
         attr: &'a Attr,
@@ -113,9 +108,27 @@ pub enum What<'a> {
         key: &'a str,
         target: &'a [u8],
     },
+    /// What has come of a directory since `since`, when its listing began.
     Listed {
         key: &'a str,
         entries: &'a [Listed],
+        since: Time,
+        /// It came to its end.
+        whole: bool,
+    },
+    /// The core told the kernel what a name is.
+    Named {
+        key: &'a str,
+        entry: &'a Entry,
+        listed: bool,
+        /// It was told before, and is taken in now.
+        late: bool,
+    },
+    /// An extended attribute: of an open file, or of what a path led to, beside that inode's attributes.
+    Attribute {
+        of: Described<'a>,
+        name: &'a str,
+        value: &'a str,
     },
     Closed {
         file: FileId,
@@ -141,10 +154,19 @@ pub enum What<'a> {
         oracle: OracleId,
         message: String,
     },
+    /// The mount died, and another was started in its place.
+    Crashed,
     /// Everything is closed and forgotten, and time has passed.
     Rest(Rest),
     Stuck(&'a Stuck),
     Panicked(&'a TaskPanic),
+}
+
+/// What an extended attribute was asked of.
+#[derive(Clone, Copy, Debug)]
+pub enum Described<'a> {
+    File(FileId),
+    Path { key: &'a str, attr: &'a Attr },
 }
 
 /// What a failed call was about.
@@ -171,8 +193,15 @@ pub struct Rest {
 
 /// A machine of the world, whose use of resources anybody may look at.
 pub struct Machine {
-    pub kernel: Kernel,
-    pub disk: SimDisk,
+    /// Of the present mount. The kernel knows the court, and must not be kept by it.
+    pub(crate) kernel: Weak<Mutex<Kernel>>,
+    pub(crate) disk: SimDisk,
+}
+
+impl Machine {
+    pub fn kernel(&self) -> Option<Kernel> {
+        self.kernel.upgrade().map(|kernel| locked(&kernel).clone())
+    }
 }
 
 /// What is known independently of the core.
@@ -182,7 +211,7 @@ pub struct Truth {
     pub config: Config,
     /// The disk of the mount is small or fails.
     pub poor_disk: bool,
-    /// Operations on the disk of the mount fail.
+    /// Operations on the disk of the mount fail, or go wrong without a word.
     pub disk_faulty: bool,
     /// The disk and `--hold-max` have room for every version that there will be.
     pub disk_plenty: bool,
@@ -208,6 +237,8 @@ pub struct Truth {
     pub purges: bool,
     /// Objects may be in archives.
     pub archives: bool,
+    /// Nothing but the core's own reads brings pages, and nothing takes them away.
+    pub pages_are_kept: bool,
     /// Mounts may die.
     pub crashes: bool,
     /// The longest that any one step of the store may take without a fault.
@@ -263,6 +294,11 @@ impl Truth {
     pub fn has_suffered(&self, since: Time, until: Time, fits: &dyn Fn(&Suffered) -> bool) -> bool {
         let since = self.calm_since.map_or(since, |calm| since.max(calm));
         self.store.has_suffered(since, until, fits)
+    }
+
+    /// How long an answer may be under way, of whatever the core asks.
+    pub fn under_way_max(&self) -> Duration {
+        if self.faulty || self.weathered { self.config.deadline } else { self.step_max }
     }
 
     /// The key that a path names.
@@ -350,6 +386,7 @@ pub fn is_untrue(what: &FaultKind) -> bool {
                 | FaultKind::PageGoesBack
                 | FaultKind::PageTokenDropped
                 | FaultKind::PageTokenLoops
+                | FaultKind::PageTokenCircles
         ),
     }
 }
@@ -367,6 +404,7 @@ struct Inner {
     oracles: Vec<Box<dyn Oracle>>,
     findings: Vec<Finding>,
     manner: Manner,
+    recorder: Option<Recorder>,
 }
 
 /// What a finding leads to.
@@ -400,6 +438,7 @@ impl Court {
             clock_lies: false,
             purges: true,
             archives: true,
+            pages_are_kept: false,
             crashes: false,
             step_max,
             files: BTreeMap::new(),
@@ -407,7 +446,7 @@ impl Court {
             calm_since: None,
             calls: 0,
         };
-        let inner = Inner { truth, oracles: oracles::all(), findings: Vec::new(), manner };
+        let inner = Inner { truth, oracles: oracles::all(), findings: Vec::new(), manner, recorder: None };
         Self { inner: Arc::new(Mutex::new(inner)), handle, first: Slot::empty() }
     }
 
@@ -416,9 +455,13 @@ impl Court {
         tell(&mut locked(&self.inner).truth);
     }
 
-    /// Lets the oracles look at a machine, the next in order.
-    pub fn attend(&self, kernel: Kernel, disk: SimDisk) {
-        self.inform(|truth| truth.machines.push(Machine { kernel, disk }));
+    /// From now on what is seen is also written there.
+    pub(crate) fn record_to(&self, recorder: Recorder) {
+        locked(&self.inner).recorder = Some(recorder);
+    }
+
+    pub(crate) fn recorder(&self) -> Option<Recorder> {
+        locked(&self.inner).recorder.clone()
     }
 
     pub fn now(&self) -> Time {
@@ -430,9 +473,16 @@ impl Court {
     }
 
     /// Writes a new open file down; what it promised is found by its ETag.
-    pub fn opened(&self, seat: Seat, key: String, ino: Ino, etag: &str) -> (FileId, Arc<str>, Option<Published>) {
+    pub fn opened(
+        &self,
+        seat: Seat,
+        op: Option<OpId>,
+        key: String,
+        ino: Ino,
+        etag: &str,
+    ) -> (FileId, Arc<str>, Option<Published>) {
         let mut inner = locked(&self.inner);
-        let truth = &mut inner.truth;
+        let Inner { truth, recorder, .. } = &mut *inner;
         truth.next_file += 1;
         let file = FileId(truth.next_file);
         let mut key = key;
@@ -449,6 +499,9 @@ impl Court {
         }
         let name: Arc<str> = key.as_str().into();
         let held = Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now() };
+        if let Some(recorder) = recorder {
+            recorder.opened(file, op, &held);
+        }
         truth.files.insert(file, held);
         (file, name, published)
     }
@@ -456,10 +509,16 @@ impl Court {
     /// Judges one sight.
     pub fn see(&self, sight: &Sight<'_>) {
         let mut inner = locked(&self.inner);
-        let Inner { truth, oracles, findings, manner } = &mut *inner;
+        let Inner { truth, oracles, findings, manner, recorder } = &mut *inner;
         let before = findings.len();
-        if !matches!(sight.what, What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. }) {
+        if !matches!(
+            sight.what,
+            What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. } | What::Named { .. }
+        ) {
             truth.calls += 1;
+        }
+        if let Some(recorder) = recorder {
+            recorder.saw(truth, sight);
         }
         for oracle in oracles {
             let id = oracle.id();
@@ -484,6 +543,13 @@ impl Court {
         }
         drop(inner);
         self.first.fill(());
+    }
+
+    /// Judges what the core told a kernel of a name.
+    pub fn named(&self, seat: Seat, naming: &Naming<'_>) {
+        let key = self.key(&naming.path);
+        let what = What::Named { key: &key, entry: naming.entry, listed: naming.listed, late: naming.late };
+        self.see(&Sight { seat, op: None, began: naming.began, ended: self.now(), what });
     }
 
     /// Waits for the first finding.

@@ -1,4 +1,4 @@
-//! A local disk in memory: spools with a capacity, a latency and faults on request.
+//! A local disk in memory: spools with a capacity, a latency, faults and silent rot on request.
 //!
 //! Reading what was never written is a bug of the core: it is answered with an error that says so, and counted.
 
@@ -15,6 +15,9 @@ use holdfast::env::{Disk, DiskError, DiskSpace, Spool};
 use crate::executor::{SimHandle, locked};
 use crate::rng::SimRng;
 use extents::Extents;
+
+/// Neighbouring bytes that rot together, at most.
+const FLIPPED_MAX: u64 = 512;
 
 #[derive(Clone, Debug)]
 pub struct DiskConfig {
@@ -47,6 +50,34 @@ pub struct DiskFault {
     pub error: DiskError,
 }
 
+/// How a disk harms what it holds while it says that all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rot {
+    /// A read answers with some bytes flipped.
+    Rots,
+    /// Of a write only a prefix arrives; the rest of its range is what was there before, or zeros.
+    TornWrite,
+    /// A write lands at another offset; its range is what was there before, or zeros.
+    MisplacedWrite,
+}
+
+impl Rot {
+    /// The operation that it befalls.
+    pub fn op(self) -> DiskOp {
+        match self {
+            Self::Rots => DiskOp::Read,
+            Self::TornWrite | Self::MisplacedWrite => DiskOp::Write,
+        }
+    }
+}
+
+/// Befalls the `nth` such operation from now on (from 1; `None`: each of them).
+#[derive(Clone, Copy, Debug)]
+pub struct SilentFault {
+    pub what: Rot,
+    pub nth: Option<u64>,
+}
+
 #[derive(Clone)]
 pub struct SimDisk {
     inner: Arc<Inner>,
@@ -66,11 +97,13 @@ struct State {
     unwritten_reads: u64,
     /// Each with how many operations of its kind it has seen.
     faults: Vec<(DiskFault, u64)>,
+    silent: Vec<(SilentFault, u64)>,
 }
 
 impl SimDisk {
     pub fn new(handle: SimHandle, config: DiskConfig, seed: u64, label: &str) -> Self {
-        let state = State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, faults: Vec::new() };
+        let (faults, silent) = (Vec::new(), Vec::new());
+        let state = State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, faults, silent };
         let rng = SimRng::new(seed, label);
         Self { inner: Arc::new(Inner { handle, latency: config.latency, rng, state: Mutex::new(state) }) }
     }
@@ -84,8 +117,15 @@ impl SimDisk {
         locked(&self.inner.state).faults.push((fault, 0));
     }
 
+    pub fn rot(&self, fault: SilentFault) {
+        locked(&self.inner.state).silent.push((fault, 0));
+    }
+
+    /// What has rotted stays so.
     pub fn clear_faults(&self) {
-        locked(&self.inner.state).faults.clear();
+        let mut state = locked(&self.inner.state);
+        state.faults.clear();
+        state.silent.clear();
     }
 
     /// Bytes that all spools together may hold.
@@ -141,21 +181,25 @@ impl Spool for SimSpool {
         let mut write = PendingWrite { content: &self.content, offset, bytes: Some(bytes) };
         async move {
             write.content.disk.pause().await;
-            write.content.disk.meet_fault(DiskOp::Write)?;
+            let rot = write.content.disk.meet_fault(DiskOp::Write)?;
             let bytes = write.bytes.take().expect("taken here only, or by the destructor");
-            write.content.write(offset, bytes)
+            match rot.filter(|_| !bytes.is_empty()) {
+                None => write.content.write(offset, bytes),
+                Some(rot) => write.content.write_badly(offset, bytes, rot),
+            }
         }
     }
 
     async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes, DiskError> {
         let disk = &self.content.disk;
         disk.pause().await;
-        disk.meet_fault(DiskOp::Read)?;
+        let rot = disk.meet_fault(DiskOp::Read)?;
         let read = locked(&self.content.extents).read(offset, len);
-        read.ok_or_else(|| {
+        let read = read.ok_or_else(|| {
             locked(&disk.state).unwritten_reads += 1;
             DiskError::Failed(format!("bug: {len} bytes at {offset} were not all written"))
-        })
+        })?;
+        Ok(if rot.is_some() { disk.flipped(&read) } else { read })
     }
 }
 
@@ -170,6 +214,25 @@ impl SpoolContent {
         state.used += growth;
         extents.write(offset, bytes);
         Ok(())
+    }
+
+    /// As [`SpoolContent::write`], as far as anybody is told. Its whole range counts as written: of a file that another
+    /// write made long enough, a hole is read as zeros.
+    fn write_badly(&self, offset: u64, bytes: Bytes, rot: Rot) -> Result<(), DiskError> {
+        let len = bytes.len() as u64;
+        let holes = locked(&self.extents).holes(offset, len);
+        for hole in holes {
+            self.write(hole.start, Bytes::from(vec![0; (hole.end - hole.start) as usize]))?;
+        }
+        match rot {
+            Rot::Rots => self.write(offset, bytes),
+            Rot::TornWrite => self.write(offset, bytes.slice(..self.disk.rng.below(len) as usize)),
+            Rot::MisplacedWrite => {
+                // Anywhere before its end: most likely on something else that was saved.
+                let astray = self.disk.rng.below(offset + len);
+                self.write(if astray == offset { offset + len } else { astray }, bytes)
+            }
+        }
     }
 }
 
@@ -213,16 +276,39 @@ impl Inner {
         self.handle.sleep(self.rng.within(&self.latency))
     }
 
-    fn meet_fault(&self, op: DiskOp) -> Result<(), DiskError> {
+    /// `Ok`: it succeeds, or seems to.
+    fn meet_fault(&self, op: DiskOp) -> Result<Option<Rot>, DiskError> {
         self.handle.note("disk operation", op as u64);
+        let mut state = locked(&self.state);
+        let mut rot = None;
+        for (fault, seen) in state.silent.iter_mut().filter(|(fault, _)| fault.what.op() == op) {
+            *seen += 1;
+            if fault.nth.is_none_or(|nth| nth == *seen) {
+                rot = rot.or(Some(fault.what));
+            }
+        }
         let mut error = None;
-        for (fault, seen) in locked(&self.state).faults.iter_mut().filter(|(fault, _)| fault.op == op) {
+        for (fault, seen) in state.faults.iter_mut().filter(|(fault, _)| fault.op == op) {
             *seen += 1;
             if fault.nth.is_none_or(|nth| nth == *seen) {
                 error = error.or_else(|| Some(fault.error.clone()));
             }
         }
-        error.map_or(Ok(()), Err)
+        error.map_or(Ok(rot), Err)
+    }
+
+    /// One byte of it at least is another.
+    fn flipped(&self, bytes: &Bytes) -> Bytes {
+        let mut bytes = bytes.to_vec();
+        if bytes.is_empty() {
+            return bytes.into();
+        }
+        let at = self.rng.below(bytes.len() as u64) as usize;
+        let end = (at + 1 + self.rng.below(FLIPPED_MAX) as usize).min(bytes.len());
+        for byte in &mut bytes[at..end] {
+            *byte ^= 1 + self.rng.below(255) as u8;
+        }
+        bytes.into()
     }
 }
 

@@ -36,6 +36,7 @@ pub use heap::{PerturbedHeap, perturb_heap};
 pub use schedule::{Choice, Policy};
 pub use state::{TaskId, TaskPanic};
 pub use stuck::{PendingTask, Stuck, StuckWhy};
+pub use tasks::Group;
 pub use trace::{Event, What};
 pub use waiting::WaitingFor;
 
@@ -85,7 +86,7 @@ impl Executor {
     /// Runs everything until `future` is done. A panic in `future` itself unwinds to the caller.
     pub fn block_on<F: Future>(&mut self, future: F) -> Result<F::Output, Stuck> {
         let mut future = pin!(future);
-        let (slot, id) = self.shared.add("root", None);
+        let (slot, id) = self.shared.add("root", Group::default(), None);
         let _root = RootTask { shared: &self.shared, slot, id };
         let began = self.shared.now();
         let mut last = None;

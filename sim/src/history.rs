@@ -4,7 +4,7 @@
 //! instant in which it takes effect.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use holdfast::env::Time;
@@ -12,6 +12,7 @@ use holdfast::env::store::{ETag, Key, VersionId};
 
 use crate::content::Version;
 use crate::executor::locked;
+use crate::recording::Recorder;
 
 /// One content of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,11 +37,21 @@ pub struct Change {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     changes: Arc<Mutex<BTreeMap<Key, Vec<Change>>>>,
+    recorder: Arc<OnceLock<Recorder>>,
 }
 
 impl History {
     pub(crate) fn record(&self, key: &Key, change: Change) {
+        if let Some(recorder) = self.recorder.get() {
+            recorder.changed(key, &change);
+        }
         locked(&self.changes).entry(key.clone()).or_default().push(change);
+    }
+
+    /// From now on changes are also written there.
+    pub(crate) fn record_to(&self, recorder: Recorder) {
+        // A second recorder would miss what the first was told: the first stays.
+        let _ = self.recorder.set(recorder);
     }
 
     /// Looks at a key's changes, oldest first.

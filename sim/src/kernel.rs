@@ -8,6 +8,7 @@
 //! - [`system_call`]: a call that may be killed; [`requests`]: how a request reaches the core and its answer comes back.
 //! - [`names`] and [`walk`]: the dentry cache, references, forgets; paths.
 //! - [`attributes`], [`files`], [`directory`]: the calls that need neither pages nor readahead.
+//! - [`witness`]: who watches what the core says of names.
 //! - [`pages`], [`readahead`], [`reading`], [`mapping`]: the page cache and the four ways to it.
 //!
 //! Invariants: what is in use (an open file, a walk under way, a name beneath) is referenced; an inode without names is
@@ -29,8 +30,10 @@ pub mod script;
 mod system_call;
 mod trace;
 mod walk;
+mod witness;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Waker;
 
 use holdfast::env::Time;
 use holdfast::error::Errno;
@@ -51,11 +54,14 @@ pub use reading::Pieces;
 pub use reads::Manner;
 pub use system_call::SystemCall;
 pub use trace::Trace;
+pub use witness::{Naming, Witness};
 
 /// A system call that was killed: nobody is left to see it.
 pub const EINTR: Errno = Errno(4);
 /// More symbolic links than a path may have.
 pub const ELOOP: Errno = Errno(40);
+/// "Transport endpoint is not connected": the file system's process is gone.
+pub const ENOTCONN: Errno = Errno(107);
 
 /// How this Linux behaves where it has a choice.
 #[derive(Clone, Debug)]
@@ -114,6 +120,7 @@ struct Shared {
     handle: SimHandle,
     config: KernelConfig,
     rng: SimRng,
+    witness: OnceLock<Witness>,
     state: Mutex<State>,
 }
 
@@ -132,12 +139,16 @@ struct State {
     violation: Option<String>,
     trace: Option<Trace>,
     reads: Reads,
+    /// The file system's process is gone: nothing is answered any more.
+    dead: bool,
+    /// Of those who wait for its answers.
+    bereaved: Vec<Waker>,
 }
 
 impl Kernel {
     pub fn new(fs: Arc<Fs<SimEnv>>, handle: SimHandle, config: KernelConfig, seed: u64) -> Self {
         let rng = SimRng::new(seed, "kernel");
-        Self { shared: Arc::new(Shared { fs, handle, config, rng, state: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { fs, handle, config, rng, witness: OnceLock::new(), state: Mutex::default() }) }
     }
 
     pub fn fs(&self) -> &Arc<Fs<SimEnv>> {
@@ -188,6 +199,16 @@ impl Kernel {
     /// Drops the pages of one inode.
     pub fn drop_pages_of(&self, ino: Ino) {
         self.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.drop_all()));
+    }
+
+    /// The file system's process died: what waits for its answers, and whatever is asked later, is told ENOTCONN.
+    pub fn die(&self) {
+        let bereaved = {
+            let mut state = locked(&self.shared.state);
+            state.dead = true;
+            std::mem::take(&mut state.bereaved)
+        };
+        bereaved.into_iter().for_each(Waker::wake);
     }
 
     /// Keeps record of all requests from now on.

@@ -11,6 +11,7 @@
 //! - [`content`]: object bytes that name their own key, version and offset;
 //! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when;
 //! - [`coverage`], beside it: which lines of the core a run reached.
+//! - [`recording`]: on demand, all that happened, as data and as text, which [`report`] draws.
 //!
 //! Invariant: nothing here reads a real clock, a thread's identity, an address or a randomly seeded map.
 
@@ -25,6 +26,8 @@ pub mod history;
 pub mod kernel;
 pub mod mutation;
 pub mod oracles;
+pub mod recording;
+pub mod report;
 pub mod rng;
 pub mod run;
 pub mod scenario;

@@ -24,9 +24,16 @@ pub enum Mutation {
 /// The version of every link: its bytes do not name one.
 pub const LINK: Version = Version(u32::MAX);
 
+/// Tells the versions of a key apart.
+pub fn content_type(version: Version) -> String {
+    format!("application/x-version-{}", version.0)
+}
+
 impl Mutation {
     pub fn put(key: impl Into<Key>, version: Version, size: u64) -> Self {
-        Self::Put { key: key.into(), version, size, object: NewObject::default() }
+        let mut object = NewObject { content_type: Some(content_type(version)), ..NewObject::default() };
+        object.user.insert("version".into(), version.0.to_string());
+        Self::Put { key: key.into(), version, size, object }
     }
 
     pub fn delete(key: impl Into<Key>) -> Self {
@@ -76,8 +83,10 @@ impl Mutation {
                 let id = bucket.current(key.as_str()).and_then(|object| object.meta.version_id.clone());
                 delete(bucket, &key, id, unix_seconds);
                 let before = history.of(key.as_str()).into_iter().rev().filter_map(|change| change.now);
-                let etag = bucket.current(key.as_str()).map(|object| object.meta.etag.clone());
-                let published = before.into_iter().find(|published| Some(&published.etag) == etag.as_ref());
+                // The same bytes put again have the same ETag, and an id of their own.
+                let left = bucket.current(key.as_str()).map(|object| (&object.meta.etag, &object.meta.version_id));
+                let published =
+                    before.into_iter().find(|published| Some((&published.etag, &published.version_id)) == left);
                 (key, published)
             }
         };

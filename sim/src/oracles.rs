@@ -45,7 +45,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(single_version::SingleVersion),
         Box::new(byte_exact::ByteExact),
         Box::new(attributes::Attributes),
-        Box::new(freshness::Freshness),
+        Box::<freshness::Freshness>::default(),
         Box::new(absence::Absence),
         Box::new(monotonic::Monotonic::default()),
         Box::new(listing::Listing),

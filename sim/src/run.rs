@@ -7,6 +7,7 @@ mod application;
 mod causes;
 mod settings;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -15,12 +16,15 @@ use holdfast::env::Time;
 use holdfast::marks::{self, Mark};
 
 use crate::court::{Court, Finding, Seat};
-use crate::executor::Limits;
-use crate::scenario::{AppOp, Scenario};
+use crate::executor::trace::{EVENTS_PER_CHECKPOINT, first_divergence, first_unlike_stretch};
+use crate::executor::{Choice, Event, Explorer, ExplorerBounds, Limits, perturb_heap};
+use crate::recording::Recording;
+use crate::scenario::{AppOp, Scenario, Schedule};
 use crate::world::World;
 use application::Application;
 use causes::Causes;
 
+pub(crate) use causes::{fault_kind, matcher};
 pub use settings::mount_config;
 
 /// What came of a run.
@@ -31,6 +35,8 @@ pub struct Outcome {
     /// Of all events. Equal for equal scenarios.
     pub hash: u64,
     pub figures: Figures,
+    /// Of a scenario whose schedule is a script: what was chosen, of how many.
+    pub choices: Vec<Choice>,
     /// How often each point of the core was reached.
     pub marks: Vec<(Mark, u64)>,
 }
@@ -50,6 +56,10 @@ pub struct Figures {
     pub simulated: Duration,
 }
 
+/// How long the bucket has been as it is when the applications begin: longer than any TTL, or what they see first could
+/// always be explained by what was before.
+pub(crate) const BEFORE: Duration = Duration::from_secs(100);
+
 /// How long a mount at rest may take to let go of what it no longer needs: the longest back-off, and then some.
 const SETTLE: Duration = Duration::from_secs(120);
 
@@ -58,10 +68,37 @@ const LIMITS: Limits = Limits { polls_max: 3_000_000, time_max: Duration::from_s
 
 /// Runs a scenario that [`crate::scenario::check`] has found in order.
 pub fn run(scenario: &Scenario) -> Outcome {
+    run_keeping(scenario, 0..0).0
+}
+
+/// Runs it and writes down what happens.
+pub fn record(scenario: &Scenario) -> (Outcome, Recording) {
+    let world = World::new(settings::world_config(&scenario.config));
+    let recorder = world.record();
+    let outcome = run_in(world, scenario, 0..0).0;
+    let recording = recorder.finish(outcome.findings.clone(), Time(outcome.figures.simulated));
+    (outcome, recording)
+}
+
+/// What tells two runs apart.
+struct Marked {
+    checkpoints: Vec<u64>,
+    events: Vec<Event>,
+}
+
+/// Keeps the events with these numbers.
+fn run_keeping(scenario: &Scenario, kept: Range<u64>) -> (Outcome, Marked) {
+    run_in(World::new(settings::world_config(&scenario.config)), scenario, kept)
+}
+
+fn run_in(mut world: World, scenario: &Scenario, kept: Range<u64>) -> (Outcome, Marked) {
     // What earlier runs on this thread reached is not this one's.
     marks::take();
-    let mut world = World::new(settings::world_config(&scenario.config));
     world.set_limits(LIMITS);
+    if let Schedule::Script(script) = &scenario.config.schedule {
+        world.follow_script(script.clone());
+    }
+    world.record_events_within(kept);
     let court = world.court().clone();
     court.inform(|truth| settings::inform(truth, scenario));
     let causes = Causes::new(&world);
@@ -81,14 +118,22 @@ pub fn run(scenario: &Scenario) -> Outcome {
         simulated: world.now().0,
     };
     let hash = world.hash();
+    if let Some(recorder) = court.recorder() {
+        recorder.stop();
+    }
+    let choices = world.take_choices();
+    let marked = Marked { checkpoints: world.checkpoints(), events: world.take_events() };
     // A world that found something may be in any state, destructors included.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(world)));
-    Outcome { findings: court.findings(), hash, figures, marks: marks::take() }
+    (Outcome { findings: court.findings(), hash, choices, figures, marks: marks::take() }, marked)
 }
 
 /// The run itself, in its acts. Ends at the first finding.
 fn act(world: &mut World, scenario: &Scenario, causes: &Causes) {
     settings::furnish(world, scenario);
+    if !wait(world, &world.court().clone(), BEFORE) {
+        return;
+    }
     causes.begin(scenario);
     let applications: Vec<Application> = (0..scenario.config.machines.apps)
         .map(|app| {
@@ -113,6 +158,9 @@ fn act(world: &mut World, scenario: &Scenario, causes: &Causes) {
         return;
     }
     court.inform(|truth| truth.weather_is_over(world.now()));
+    if let Some(recorder) = court.recorder() {
+        recorder.calm(world.now());
+    }
     let visit = visit_all(world, scenario);
     if !until_finding(world, &court, visit) {
         return;
@@ -186,19 +234,64 @@ fn visit_all(world: &World, scenario: &Scenario) -> impl Future<Output = ()> + u
     }
 }
 
+/// Runs a scenario under every schedule within the bounds, until one of them finds something: for scenarios of at most
+/// about three operations. Answers that scenario, with the schedule as its script, and how many were run.
+pub fn explore(scenario: &Scenario, bounds: ExplorerBounds) -> (u64, Option<(Scenario, Outcome)>) {
+    let mut explorer = Explorer::new(bounds);
+    while let Some(script) = explorer.next_script() {
+        let mut candidate = scenario.clone();
+        candidate.config.schedule = Schedule::Script(script);
+        let mut outcome = run(&candidate);
+        if let Err(unlike) = explorer.learn(&outcome.choices) {
+            let at = Time(outcome.figures.simulated);
+            outcome.findings.push(Finding {
+                oracle: crate::oracles::HASHES.0,
+                message: unlike.to_string(),
+                at,
+                op: None,
+            });
+        }
+        if !outcome.findings.is_empty() {
+            return (explorer.explored(), Some((candidate, outcome)));
+        }
+    }
+    (explorer.explored(), None)
+}
+
 /// Runs a scenario twice, the second time on another heap, and reports where the two differ.
 pub fn run_twice(scenario: &Scenario) -> Outcome {
-    let mut first = run(scenario);
-    let ballast: Vec<Vec<u8>> = (0..64).map(|n| vec![0; 1 << (n % 13)]).collect();
-    let second = run(scenario);
-    drop(ballast);
+    let (mut first, one) = run_keeping(scenario, 0..0);
+    let heap = perturb_heap(scenario.config.seed);
+    let (second, other) = run_keeping(scenario, 0..0);
+    drop(heap);
     if first.hash != second.hash {
-        first.findings.push(Finding {
-            oracle: crate::oracles::HASHES.0,
-            message: format!("two runs had the hashes {:#x} and {:#x}", first.hash, second.hash),
-            at: Time(first.figures.simulated),
-            op: None,
-        });
+        let message = format!(
+            "two runs had the hashes {:#x} and {:#x}; {}",
+            first.hash,
+            second.hash,
+            where_they_part(scenario, &one.checkpoints, &other.checkpoints)
+        );
+        let at = Time(first.figures.simulated);
+        first.findings.push(Finding { oracle: crate::oracles::HASHES.0, message, at, op: None });
     }
     first
+}
+
+/// The first event that differs, if two further runs part where the first two did.
+fn where_they_part(scenario: &Scenario, one: &[u64], other: &[u64]) -> String {
+    let common = one.len().min(other.len()) as u64 * EVENTS_PER_CHECKPOINT;
+    let stretch = first_unlike_stretch(one, other).unwrap_or(common..common + EVENTS_PER_CHECKPOINT);
+    // Whatever was taken before is given back meanwhile: each run must have a heap of its own.
+    let events = |seed| {
+        let heap = perturb_heap(seed);
+        let events = run_keeping(scenario, stretch.clone()).1.events;
+        drop(heap);
+        events
+    };
+    let left = run_keeping(scenario, stretch.clone()).1.events;
+    let divergence = (0..4).find_map(|seed| first_divergence(&left, &events(seed)));
+    match divergence {
+        Some(divergence) => format!("among the events from {} on, {divergence}", stretch.start),
+        None => format!("they part among the events {stretch:?}, and not when run again"),
+    }
 }

@@ -132,6 +132,35 @@ pub enum Call {
     Readdir {
         path: String,
     },
+    /// A directory stream, into `dir`.
+    Opendir {
+        dir: Slot,
+        path: String,
+    },
+    /// The next entries of a directory stream.
+    Getdents {
+        dir: Slot,
+    },
+    Rewinddir {
+        dir: Slot,
+    },
+    /// Back to the `nth` of the places where the stream was since it was opened or rewound.
+    Seekdir {
+        dir: Slot,
+        nth: u64,
+    },
+    /// `ls -l`: readdir, and an lstat of each name.
+    ListLong {
+        path: String,
+    },
+    Lstat {
+        path: String,
+    },
+    /// getxattr(2).
+    XattrAt {
+        path: String,
+        name: String,
+    },
     /// A program that reads the whole file: open, read to the end, close.
     Cat {
         path: String,
@@ -152,7 +181,7 @@ pub enum Call {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Cause {
-    /// So long after the beginning.
+    /// So long after the applications have begun.
     AtMs(u64),
     Request(RequestCause),
 }

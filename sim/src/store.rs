@@ -31,6 +31,7 @@ pub use record::{Hit, LogEntry, Requests, Suffered};
 pub use request::{Asked, Kind, Matcher, get, head, list};
 
 use crate::executor::{SimHandle, locked};
+use crate::recording::Recorder;
 use server::{Applying, Server};
 
 /// How a good day looks: the weather without faults.
@@ -68,11 +69,31 @@ impl Default for StoreConfig {
 #[derive(Clone)]
 pub struct SimStore {
     server: Arc<Server>,
+    /// Whose client it is, for recordings.
+    mount: Option<u8>,
 }
 
 impl SimStore {
     pub fn new(handle: SimHandle, bucket: Arc<Mutex<Bucket>>, config: StoreConfig, seed: u64) -> Self {
-        Self { server: Arc::new(Server::new(handle, bucket, config, seed)) }
+        Self { server: Arc::new(Server::new(handle, bucket, config, seed)), mount: None }
+    }
+
+    /// The client of this mount.
+    pub fn of_mount(&self, mount: u8) -> Self {
+        Self { mount: Some(mount), ..self.clone() }
+    }
+
+    /// From now on requests are also written there.
+    pub(crate) fn record_to(&self, recorder: Recorder) {
+        self.server.record_to(recorder);
+    }
+
+    async fn serve<T: Send + 'static>(
+        &self,
+        asked: Asked,
+        apply: impl FnOnce(Applying<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.server.serve(self.mount, asked, apply).await
     }
 
     /// The bucket itself, past all latency and faults: do not hold it across an `.await`.
@@ -108,6 +129,9 @@ impl SimStore {
 
     /// The server is down within `span`: see the rules of an outage in this module's `outage`.
     pub fn down_within(&self, span: Range<Time>) {
+        if let Some(recorder) = self.server.recorder() {
+            recorder.outage(span.clone());
+        }
         locked(&self.server.outages).add(span);
     }
 
@@ -148,14 +172,14 @@ impl SimStore {
         locked(&self.server.outages).has_hit(since, until)
     }
 
-    /// Bytes of bodies of GETs of this key that somebody took.
-    pub fn delivered_of(&self, key: &str) -> u64 {
-        locked(&self.server.record).delivered_of(&Key::from(key))
-    }
-
     /// Keys of GETs whose bodies somebody still reads, each once, in order.
     pub fn keys_in_flight(&self) -> Vec<Key> {
         locked(&self.server.record).in_flight.keys().cloned().collect()
+    }
+
+    /// Bytes of one content of a key that clients were given so far, those given twice counted twice.
+    pub fn delivered_of(&self, key: &str, etag: &ETag) -> u64 {
+        locked(&self.server.record).delivered_of(key, etag)
     }
 
     /// Bodies of GETs that somebody still holds.
@@ -174,50 +198,59 @@ impl Store for SimStore {
             let key = request.key.clone();
             let reply = with.bucket.get(with.suffering.misread(request))?;
             let mut meta = reply.meta;
+            if let Some((recorder, id)) = &with.recorded {
+                recorder.gives(*id, &key, meta.etag.as_str());
+                recorder.body_begins(*id, reply.range.clone());
+            }
+            let etag = meta.etag.clone();
             if with.suffering.has(&FaultKind::EtagWrong) {
                 meta.etag = ETag::from(format!("not-{}", meta.etag));
             }
             with.suffering.misdescribe(&mut meta);
-            let body = SimBody::new(with.server.clone(), key, reply.body, with.suffering, with.hooks);
+            let body = SimBody::new((key, etag), reply.body, with);
             Ok(GetReply { meta, range: reply.range, body })
         };
-        self.server.serve(asked, apply).await
+        self.serve(asked, apply).await
     }
 
     async fn head(&self, request: Head) -> Result<ObjectMeta, StoreError> {
         let asked = Asked::new(Kind::Head, &request.key);
         let apply = move |with: Applying<'_>| {
             let conditions = with.suffering.conditions(request.conditions);
+            let key = request.key.clone();
             let mut meta = with.bucket.head(Head { conditions, ..request })?;
+            if let Some((recorder, id)) = &with.recorded {
+                recorder.gives(*id, &key, meta.etag.as_str());
+            }
             with.suffering.misdescribe(&mut meta);
             Ok(meta)
         };
-        self.server.serve(asked, apply).await
+        self.serve(asked, apply).await
     }
 
     async fn list(&self, request: List) -> Result<ListPage, StoreError> {
         let asked = Asked::under(Kind::List, &request.prefix);
-        self.server.serve(asked, move |with| listing::page(with, request)).await
+        self.serve(asked, move |with| listing::page(with, request)).await
     }
 
     async fn list_versions(&self, request: ListVersions) -> Result<VersionPage, StoreError> {
         let asked = Asked::under(Kind::ListVersions, &request.prefix);
-        self.server.serve(asked, move |with| Ok(with.bucket.list_versions(&request))).await
+        self.serve(asked, move |with| Ok(with.bucket.list_versions(&request))).await
     }
 
     async fn put(&self, request: Put) -> Result<Written, StoreError> {
         let asked = Asked::new(Kind::Put, &request.key);
-        self.server.serve(asked, move |with| with.bucket.put(request, with.unix_seconds)).await
+        self.serve(asked, move |with| with.bucket.put(request, with.unix_seconds)).await
     }
 
     async fn delete(&self, request: Delete) -> Result<Option<VersionId>, StoreError> {
         let asked = Asked::new(Kind::Delete, &request.key);
-        self.server.serve(asked, move |with| with.bucket.delete(request, with.unix_seconds)).await
+        self.serve(asked, move |with| with.bucket.delete(request, with.unix_seconds)).await
     }
 
     async fn delete_many(&self, keys: Vec<Key>) -> Result<Vec<(Key, StoreError)>, StoreError> {
         let asked = Asked { kind: Kind::DeleteMany, keys: keys.clone(), range: None, names_version: false };
-        self.server.serve(asked, move |with| with.bucket.delete_many(keys, with.unix_seconds)).await
+        self.serve(asked, move |with| with.bucket.delete_many(keys, with.unix_seconds)).await
     }
 
     async fn copy(&self, request: Copy) -> Result<Written, StoreError> {
@@ -227,17 +260,17 @@ impl Store for SimStore {
             request.source.conditions = with.suffering.conditions(request.source.conditions);
             with.bucket.copy(request, with.unix_seconds)
         };
-        self.server.serve(asked, apply).await
+        self.serve(asked, apply).await
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Result<UploadId, StoreError> {
         let asked = Asked::new(Kind::CreateUpload, &request.key);
-        self.server.serve(asked, move |with| with.bucket.create_upload(request, with.unix_seconds)).await
+        self.serve(asked, move |with| with.bucket.create_upload(request, with.unix_seconds)).await
     }
 
     async fn upload_part(&self, request: UploadPart) -> Result<ETag, StoreError> {
         let asked = Asked::new(Kind::UploadPart, &request.key);
-        self.server.serve(asked, move |with| with.bucket.upload_part(request, with.unix_seconds)).await
+        self.serve(asked, move |with| with.bucket.upload_part(request, with.unix_seconds)).await
     }
 
     async fn upload_part_copy(&self, request: UploadPartCopy) -> Result<ETag, StoreError> {
@@ -247,22 +280,22 @@ impl Store for SimStore {
             request.source.conditions = with.suffering.conditions(request.source.conditions);
             with.bucket.upload_part_copy(request, with.unix_seconds)
         };
-        self.server.serve(asked, apply).await
+        self.serve(asked, apply).await
     }
 
     async fn complete_upload(&self, request: CompleteUpload) -> Result<Written, StoreError> {
         let asked = Asked::new(Kind::CompleteUpload, &request.key);
-        self.server.serve(asked, move |with| with.bucket.complete_upload(request)).await
+        self.serve(asked, move |with| with.bucket.complete_upload(request)).await
     }
 
     async fn abort_upload(&self, key: Key, upload: UploadId) -> Result<(), StoreError> {
         let asked = Asked::new(Kind::AbortUpload, &key);
-        self.server.serve(asked, move |with| with.bucket.abort_upload(key, upload)).await
+        self.serve(asked, move |with| with.bucket.abort_upload(key, upload)).await
     }
 
     async fn list_uploads(&self, prefix: String) -> Result<Vec<Upload>, StoreError> {
         let asked = Asked::under(Kind::ListUploads, &prefix);
-        self.server.serve(asked, move |with| Ok(with.bucket.list_uploads(&prefix))).await
+        self.serve(asked, move |with| Ok(with.bucket.list_uploads(&prefix))).await
     }
 
     fn lists_in_order(&self) -> bool {

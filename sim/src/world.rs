@@ -5,6 +5,7 @@
 //! panics; for every read of spool bytes that nobody had written; and for whatever the mount still holds once everything
 //! is closed and forgotten.
 
+mod machines;
 mod outside;
 mod s3;
 
@@ -24,12 +25,16 @@ use crate::app::{App, Process};
 use crate::court::{Court, Manner, Rest, Seat, Sight, What};
 use crate::disk::{DiskConfig, SimDisk};
 use crate::env::SimEnv;
-use crate::executor::{Executor, Limits, Policy, SimHandle, Stuck, TaskPanic};
+use crate::executor::{Choice, Executor, Limits, Policy, SimHandle, Stuck, TaskPanic};
 use crate::history::History;
 use crate::kernel::{Kernel, KernelConfig};
+use crate::recording::Recorder;
 use crate::store::{SimStore, StoreConfig};
 
+pub use machines::Machines;
 pub use outside::Outside;
+
+use machines::Setting;
 pub use s3::S3;
 
 /// Everything that a world begins with.
@@ -101,17 +106,10 @@ pub struct World {
     env: Arc<SimEnv>,
     history: History,
     court: Court,
-    machines: Vec<Machine>,
+    machines: Machines,
     panics_expected: bool,
     /// Whoever runs it judges it.
     patient: bool,
-}
-
-/// A mount and what it runs on.
-struct Machine {
-    disk: SimDisk,
-    kernel: Kernel,
-    process: Process,
 }
 
 impl World {
@@ -123,30 +121,12 @@ impl World {
         let history = History::default();
         let mount = mount.validated().expect("a test's options are valid");
         let court = Court::new(exec.handle(), history.clone(), store.clone(), mount.clone(), manner);
-        let machine = |n: u8| {
-            // The first one's streams of random numbers are those of a world with one mount.
-            let label = |what: &str| if n == 0 { what.to_owned() } else { format!("{what} {n}") };
-            let disk = SimDisk::new(exec.handle(), disk.clone(), seed, &label("disk"));
-            let env = SimEnv::new(exec.handle(), store.clone(), disk.clone(), seed, &label("mount"));
-            let fs = Fs::new(env, mount.clone());
-            let kernel = Kernel::new(fs, exec.handle(), kernel.clone(), seed ^ u64::from(n));
-            court.attend(kernel.clone(), disk.clone());
-            let process = Process::new(kernel.clone(), court.clone(), Seat { mount: n, app: 0 });
-            Machine { disk, kernel, process }
-        };
-        let machines: Vec<Machine> = (0..mounts.max(1)).map(machine).collect();
-        let env = Arc::new(SimEnv::new(exec.handle(), store.clone(), machines[0].disk.clone(), seed, "test"));
-        Self {
-            exec,
-            seed,
-            store,
-            env,
-            history,
-            court,
-            machines,
-            panics_expected: false,
-            patient: manner == Manner::Patient,
-        }
+        let setting =
+            Setting { seed, handle: exec.handle(), store: store.clone(), mount, kernel, court: court.clone() };
+        let machines = Machines::new(setting, &disk, mounts.max(1));
+        let env = Arc::new(SimEnv::new(exec.handle(), store.clone(), machines.disk(0).clone(), seed, "test"));
+        let patient = manner == Manner::Patient;
+        Self { exec, seed, store, env, history, court, machines, panics_expected: false, patient }
     }
 
     /// A calm world whose mount has these options.
@@ -187,49 +167,62 @@ impl World {
 
     /// The same, for stories in which several things happen at a time.
     pub fn process(&self) -> Process {
-        self.machines[0].process.clone()
+        self.machines.process(0)
     }
 
     /// A process of its own on one of the machines.
     pub fn process_at(&self, seat: Seat) -> Process {
-        Process::new(self.machines[usize::from(seat.mount)].kernel.clone(), self.court.clone(), seat)
+        self.machines.process_at(seat)
+    }
+
+    /// From now on what happens is written down.
+    pub(crate) fn record(&self) -> Recorder {
+        let recorder = Recorder::default();
+        self.court.record_to(recorder.clone());
+        self.history.record_to(recorder.clone());
+        self.store.record_to(recorder.clone());
+        recorder
     }
 
     pub fn court(&self) -> &Court {
         &self.court
     }
 
-    pub fn kernel(&self) -> &Kernel {
-        &self.machines[0].kernel
+    pub fn kernel(&self) -> Kernel {
+        self.kernel_of(0)
     }
 
-    pub fn kernel_of(&self, mount: u8) -> &Kernel {
-        &self.machines[usize::from(mount)].kernel
+    pub fn kernel_of(&self, mount: u8) -> Kernel {
+        self.machines.kernel(mount)
     }
 
-    pub fn fs(&self) -> &Arc<Fs<SimEnv>> {
-        self.kernel().fs()
+    pub fn fs(&self) -> Arc<Fs<SimEnv>> {
+        self.kernel().fs().clone()
+    }
+
+    pub fn machines(&self) -> &Machines {
+        &self.machines
     }
 
     /// Sends one request to the core, past the kernel.
     pub fn ask(&mut self, op: Op) -> Result<Reply, Errno> {
-        let kernel = self.kernel().clone();
+        let kernel = self.kernel();
         self.run(kernel.call(op))
     }
 
     /// The kernel forgets every page and name, and the inodes that nobody uses.
     pub fn drop_caches(&mut self) {
-        for machine in &self.machines {
-            machine.kernel.drop_caches();
+        for n in 0..self.machines.count() {
+            self.machines.kernel(n).drop_caches();
         }
     }
 
     pub fn disk(&self) -> &SimDisk {
-        &self.machines[0].disk
+        self.machines.disk(0)
     }
 
     pub fn disk_of(&self, mount: u8) -> &SimDisk {
-        &self.machines[usize::from(mount)].disk
+        self.machines.disk(mount)
     }
 
     /// An environment of its own on this machine.
@@ -243,6 +236,21 @@ impl World {
 
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// See [`Executor::checkpoints`].
+    pub fn checkpoints(&self) -> Vec<u64> {
+        self.exec.checkpoints()
+    }
+
+    /// See [`Executor::record_events_within`].
+    pub fn record_events_within(&mut self, numbers: std::ops::Range<u64>) {
+        self.exec.record_events_within(numbers);
+    }
+
+    /// What was recorded.
+    pub fn take_events(&mut self) -> Vec<crate::executor::Event> {
+        self.exec.take_events()
     }
 
     pub fn seed(&self) -> u64 {
@@ -288,6 +296,16 @@ impl World {
 }
 
 impl World {
+    /// See [`Executor::follow_script`].
+    pub fn follow_script(&mut self, script: Vec<u32>) {
+        self.exec.follow_script(script);
+    }
+
+    /// See [`Executor::take_choices`].
+    pub fn take_choices(&mut self) -> Vec<Choice> {
+        self.exec.take_choices()
+    }
+
     pub fn set_limits(&mut self, limits: Limits) {
         self.exec.set_limits(limits);
     }
@@ -304,11 +322,11 @@ impl World {
 
     /// Closes and forgets everything, and has the court look at what is left. The world's end does it by itself.
     pub fn settle(&mut self) {
-        if self.machines.iter().all(|machine| machine.kernel.requests() == 0) {
+        if (0..self.machines.count()).all(|n| self.machines.kernel(n).requests() == 0) {
             return;
         }
-        for machine in &self.machines {
-            machine.process.exit();
+        for n in 0..self.machines.count() {
+            self.machines.process(n).exit();
         }
         self.drop_caches();
         self.wait(SETTLE);
@@ -319,12 +337,13 @@ impl World {
 
     /// Has the court look at what every mount still holds.
     pub fn judge_rest(&self) {
-        for (machine, n) in self.machines.iter().zip(0..) {
+        for n in 0..self.machines.count() {
+            let disk = self.machines.disk(n);
             let rest = Rest {
-                census: machine.kernel.fs().census(),
+                census: self.machines.kernel(n).fs().census(),
                 bodies: self.store.bodies_open(),
-                spools: machine.disk.spools(),
-                unwritten_reads: machine.disk.unwritten_reads(),
+                spools: disk.spools(),
+                unwritten_reads: disk.unwritten_reads(),
             };
             self.see(Seat { mount: n, app: 0 }, What::Rest(rest));
         }
@@ -356,8 +375,8 @@ impl Drop for World {
         if !self.panics_expected {
             self.judge_panics();
         }
-        for machine in &self.machines {
-            let holes = machine.disk.unwritten_reads();
+        for n in 0..self.machines.count() {
+            let holes = self.machines.disk(n).unwritten_reads();
             assert!(holes == 0, "seed {}: {holes} reads of spool bytes that nobody had written", self.seed);
         }
     }

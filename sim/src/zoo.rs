@@ -251,6 +251,14 @@ pub const ZOO: &[Animal] = &[
         "a disk cache that does not look at what its writes return",
     )
     .in_a_race(),
+    history(
+        Bug::SpoolBelieved,
+        "spool-believed",
+        "What comes back from the disk is not compared with what was saved.",
+        &["byte-exact", "single-version"],
+        "a data cache without checksums: a block that was torn when it was written is served as it stands",
+    )
+    .in_a_race(),
     aimed(
         Bug::AnchorCutBeforeLanesBegan,
         "anchor-cut-before-lanes-began",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast::config::Hold;
 use holdfast::error::Errno;
-use holdfast::op::{Entry, Fh, Ino, Op, OpenMode, Reply, Whence};
+use holdfast::op::{DirEntry, Entry, Fh, Ino, Op, OpenMode, Reply, Whence};
 use holdfast_sim::{KIB, Kind, MIB, World, WorldConfig, version};
 
 const NO_INO: Ino = Ino(77);
@@ -199,6 +199,64 @@ fn a_fenced_handle_fails_and_the_others_live_on() {
     w.fs().fence(NO_FH);
     assert!(w.ask(Op::Release { ino, fh }).is_ok());
     let_go(&mut w, ino, other);
+}
+
+/// Two requests on one handle may both fail.
+#[test]
+fn a_handle_fenced_twice_lets_go_of_its_file_when_it_is_released() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 100);
+    let ino = look_up(&mut w, Ino::ROOT, "film");
+    let fh = open(&mut w, ino);
+    w.fs().fence(fh);
+    w.fs().fence(fh);
+    assert_eq!(errno(w.ask(Op::Read { ino, fh, offset: 0, len: 1 })), Some(Errno::EIO));
+    let_go(&mut w, ino, fh);
+    w.settle();
+}
+
+#[test]
+fn a_handle_named_together_with_another_inode_is_refused_and_lives_on() {
+    let (mut w, ino, fh) = film();
+    w.s3().put("d/x", version(1), 100);
+    let other = look_up(&mut w, Ino::ROOT, "d");
+    for wrong in [other, Ino::ROOT, NO_INO] {
+        assert_eq!(errno(w.ask(Op::Read { ino: wrong, fh, offset: 0, len: 1 })), Some(Errno::EBADF), "{wrong:?}");
+    }
+    assert!(w.ask(Op::Read { ino, fh, offset: 0, len: 1 }).is_ok());
+    let Ok(Reply::Opened { fh: directory }) = w.ask(Op::Opendir { ino: Ino::ROOT }) else { panic!() };
+    let readdir = |ino| Op::Readdir { ino, fh: directory, offset: 0, max_bytes: 4096, plus: false };
+    for wrong in [other, ino, NO_INO] {
+        assert_eq!(errno(w.ask(readdir(wrong))), Some(Errno::EBADF), "{wrong:?}");
+    }
+    assert!(w.ask(readdir(Ino::ROOT)).is_ok());
+    w.ask(Op::Releasedir { ino: Ino::ROOT, fh: directory }).unwrap();
+    w.ask(Op::Forget { ino: other, count: 1 }).unwrap();
+    let_go(&mut w, ino, fh);
+}
+
+/// An empty answer would be the directory's end.
+#[test]
+fn a_buffer_too_small_for_the_next_entry_is_refused_as_getdents_does() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 100);
+    let Ok(Reply::Opened { fh }) = w.ask(Op::Opendir { ino: Ino::ROOT }) else { panic!() };
+    for plus in [false, true] {
+        for (offset, name) in [(0, "."), (1, ".."), (2, "film")] {
+            let room = DirEntry::wire_bytes(name, plus);
+            for too_little in [0, 1, room - 1] {
+                let read = Op::Readdir { ino: Ino::ROOT, fh, offset, max_bytes: too_little, plus };
+                assert_eq!(errno(w.ask(read)), Some(Errno::EINVAL), "{name} {too_little}");
+            }
+            let read = Op::Readdir { ino: Ino::ROOT, fh, offset, max_bytes: room, plus };
+            assert!(matches!(w.ask(read), Ok(Reply::Directory(entries)) if entries.len() == 1), "{name} {plus}");
+        }
+        let end = Op::Readdir { ino: Ino::ROOT, fh, offset: 3, max_bytes: 0, plus };
+        assert!(matches!(w.ask(end), Ok(Reply::Directory(entries)) if entries.is_empty()));
+    }
+    w.ask(Op::Releasedir { ino: Ino::ROOT, fh }).unwrap();
+    let ino = look_up(&mut w, Ino::ROOT, "film");
+    w.ask(Op::Forget { ino, count: 2 }).unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holdfast::config::BARREN_PAGES_MAX;
 use holdfast::error::Errno;
 use holdfast::op::Kind as FileKind;
 use holdfast_sim::{FaultKind, KIB, Kind, MIB, Mutation, World, WorldConfig, list, version};
@@ -89,6 +90,31 @@ fn pages_that_do_not_follow_one_another_are_an_error_and_leave_nothing_behind() 
             assert_eq!(w.app().readdir("/").map(|listed| listed.len()), Ok(3500));
         }
     }
+}
+
+/// Rule R27.
+#[test]
+fn tokens_that_lead_in_a_circle_are_an_error() {
+    for config in [WorldConfig::calm(), unordered()] {
+        let mut w = many(config, 3500);
+        w.s3().fault(list(""), FaultKind::PageTokenCircles);
+        assert_eq!(w.app().readdir("/"), Err(Errno::EIO));
+        assert!(w.s3().requests().of(Kind::List) <= 6);
+        w.s3().clear_faults();
+        assert_eq!(w.app().readdir("/").map(|listed| listed.len()), Ok(3500));
+    }
+}
+
+/// Rule R27.
+#[test]
+fn a_listing_that_goes_on_and_on_without_anything_new_is_an_error() {
+    let mut config = unordered();
+    config.mount.sizes.list_page_keys = 1;
+    let mut w = many(config, BARREN_PAGES_MAX + 10);
+    w.s3().fault(list(""), FaultKind::PageGoesBack);
+    assert_eq!(w.app().readdir("/"), Err(Errno::EIO));
+    // One page brought something. The one too many is asked for twice: `.` and `..` are given out first.
+    assert_eq!(w.s3().requests().of(Kind::List), 1 + BARREN_PAGES_MAX + 2);
 }
 
 #[test]

@@ -1,8 +1,16 @@
-//! Under pressure: little memory, slow and stalling services, names that change their kind, strangers that answer.
+//! Under pressure: little memory, slow and stalling services, names that change their kind, strangers that answer, and
+//! disks that rot.
 
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use holdfast_sim::{FaultKind, KIB, MIB, Mutation, World, WorldConfig, get, version};
+use holdfast::error::Errno;
+use holdfast_sim::disk::{Rot, SilentFault};
+use holdfast_sim::{FaultKind, File, KIB, Kind, MIB, Mutation, World, WorldConfig, get, version};
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -146,4 +154,125 @@ fn a_listing_that_meets_a_stray_not_found_fails_and_does_not_end_early() {
         w.wait(seconds(2));
         assert_eq!(w.app().readdir("/d").map(|names| names.len()), Ok(1500));
     }
+}
+
+// Disks that give back other bytes than they were given.
+
+/// A film that was replaced after its first MiB was read, and drained into the lifeboat by a disk that harms it.
+fn drained_film(what: Rot, nth: u64) -> (World, File) {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 24 * MIB);
+    let film = w.app().open("/film");
+    w.app().read(film, 0..MIB);
+    w.disk().rot(SilentFault { what, nth: Some(nth) });
+    w.s3().replace("film", version(2), 24 * MIB);
+    w.wait(seconds(2));
+    w.app().stat("/film").unwrap();
+    w.wait(seconds(5));
+    assert_eq!(w.app().hold(film), "whole");
+    assert!(w.fs().census().lifeboat_bytes > 16 * MIB);
+    w.drop_caches();
+    (w, film)
+}
+
+/// Every MiB of the film is the old version or out of reach, each time it is asked for the same. Those that are.
+fn mebibytes_lost(w: &mut World, film: File) -> Vec<u64> {
+    let mut lost = Vec::new();
+    for n in 0..24 {
+        let read = w.app().pread(film, n * MIB..(n + 1) * MIB);
+        assert!([Ok(version(1)), Err(Errno::ESTALE)].contains(&read), "{read:?} of MiB {n}");
+        w.drop_caches();
+        assert_eq!(w.app().pread(film, n * MIB..(n + 1) * MIB), read, "MiB {n} again");
+        if read.is_err() {
+            lost.push(n);
+        }
+    }
+    lost
+}
+
+/// Rule R11.
+#[test]
+fn what_rots_in_a_lifeboat_is_lost_and_all_else_still_reads() {
+    // Reads that are the first of their MiB.
+    for nth in [1, 5, 13] {
+        let (mut w, film) = drained_film(Rot::Rots, nth);
+        let lost = mebibytes_lost(&mut w, film);
+        assert_eq!(lost.len(), 1, "read {nth}: {lost:?}");
+        assert_eq!(w.app().hold(film), "cached ranges only");
+        assert_eq!(w.app().pread(film, 0..MIB), Ok(version(1)), "this is in memory");
+        // Only a block of it is lost.
+        let at = lost[0] * MIB;
+        let blocks = (0..16).filter(|n| w.app().pread(film, at + n * 64 * KIB..at + (n + 1) * 64 * KIB).is_err());
+        assert_eq!(blocks.count(), 1);
+        assert_eq!(w.app().cat("/film"), Ok(version(2)));
+    }
+}
+
+/// Rule R11.
+#[test]
+fn a_write_that_was_torn_or_misplaced_is_never_given_out() {
+    for what in [Rot::TornWrite, Rot::MisplacedWrite] {
+        for nth in [1, 4, 9] {
+            let (mut w, film) = drained_film(what, nth);
+            let lost = mebibytes_lost(&mut w, film);
+            assert!((1..=4).contains(&lost.len()), "{what:?} {nth}: {lost:?}");
+            assert_eq!(w.app().fstat(film).size, 24 * MIB);
+        }
+    }
+}
+
+/// Rule R7.
+#[test]
+fn one_warning_names_the_disk_that_rots() {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        let (mut w, film) = drained_film(Rot::TornWrite, 4);
+        assert_eq!(mebibytes_lost(&mut w, film).len(), 1);
+    });
+    let lines = lines.0.lock().unwrap();
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("the local disk gave back other bytes")).collect();
+    assert!(told.len() == 1 && told[0].contains("film"), "{told:?}");
+}
+
+/// The warnings of the core.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let lines = self.0.clone();
+        event.record(&mut move |field: &Field, value: &dyn Debug| {
+            if field.name() == "message" {
+                lines.lock().unwrap().push(format!("{value:?}"));
+            }
+        });
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn what_rots_while_the_bucket_still_has_it_is_fetched_again() {
+    let mut w = World::new(little_memory());
+    w.s3().put("note", version(1), 4 * MIB);
+    w.s3().put("film", version(1), 160 * MIB);
+    let note = w.app().open("/note");
+    w.wait(seconds(1));
+    assert_eq!(w.app().cat("/film"), Ok(version(1)));
+    assert!(w.fs().census().lifeboat_bytes > 0, "the note has moved");
+    w.disk().rot(SilentFault { what: Rot::Rots, nth: None });
+    let gets = w.s3().requests().of(Kind::Get);
+    assert_eq!(w.app().read_to_end(note), Ok(version(1)));
+    assert!(w.s3().requests().of(Kind::Get) > gets);
 }

@@ -12,7 +12,7 @@ use holdfast::env::store::ErrorKind;
 use holdfast::error::Errno;
 use holdfast::op::{Attr, Caller, Entry, Ino, Kind as FileKind, Op, OpenMode, Reply};
 use holdfast::zoo::{Bug, release};
-use holdfast_sim::disk::{DiskFault, DiskOp};
+use holdfast_sim::disk::{DiskFault, DiskOp, Rot, SilentFault};
 use holdfast_sim::{FaultKind, KIB, MIB, Matcher, Mutation, World, WorldConfig, get, head, list, version};
 
 const STORIES: &[(Bug, fn())] = &[
@@ -22,6 +22,7 @@ const STORIES: &[(Bug, fn())] = &[
     (Bug::JitterFromOutside, a_seed_is_a_run),
     (Bug::SweptInOrderOfAddresses, a_seed_is_a_run_with_little_memory),
     (Bug::SavedBeforeWritten, a_range_that_could_not_be_saved_is_read),
+    (Bug::SpoolBelieved, a_torn_lifeboat_is_not_believed),
     (Bug::DiskShareIgnored, a_lifeboat_leaves_some_of_the_disk_free),
     (Bug::SpillDropsBeforeSaved, a_note_is_read_while_it_is_spilled),
     (Bug::WaitsForAPassedStream, a_seek_back_does_not_wait),
@@ -564,6 +565,20 @@ fn a_film_is_begun_again_with_hold_full() {
     w.kernel().drop_pages();
     w.s3().replace("film", version(2), 24 * MIB);
     assert_eq!(w.app().pread(film, 0..MIB), Ok(version(1)));
+}
+
+fn a_torn_lifeboat_is_not_believed() {
+    let mut w = World::calm();
+    w.s3().put("film", version(1), 24 * MIB);
+    let film = w.app().open("/film");
+    w.app().read(film, 0..MIB);
+    w.disk().rot(SilentFault { what: Rot::TornWrite, nth: Some(3) });
+    w.s3().replace("film", version(2), 24 * MIB);
+    w.wait(seconds(2));
+    w.app().stat("/film").expect("there");
+    w.wait(seconds(5));
+    let lost = (0..24).filter(|n| w.app().pread(film, n * MIB..(n + 1) * MIB) == Err(Errno::ESTALE)).count();
+    assert!(lost > 0);
 }
 
 fn two_anchors_bring_the_same_bytes() {

@@ -19,7 +19,7 @@ use event_listener::{Event, EventListener};
 use crate::config::{ATTR_TTL, Hold, RANDOM_READS_MAX, Sizes};
 use crate::data::context::Context;
 use crate::data::holdings::{Gathered, Inner, Piece};
-use crate::data::lifeboat::Lifeboat;
+use crate::data::lifeboat::{Lifeboat, Unreadable};
 use crate::data::patience::or_timeout;
 use crate::data::ranges::Ranges;
 use crate::data::runs::Runs;
@@ -241,7 +241,11 @@ impl<E: Env> Content<E> {
             self.hop_if_outrun(end);
             match step {
                 Step::Serve(data) => return Ok(data),
-                Step::Load(pieces) => return self.load(pieces, (end - offset) as usize).await,
+                Step::Load(pieces) => match self.load(pieces, (end - offset) as usize).await? {
+                    Some(data) => return Ok(data),
+                    // What did not come back is held no longer: each time round, less is on the disk.
+                    None => continue,
+                },
                 Step::Start(id) => self.start_stream(id, None),
                 Step::Lost if zoo::has(Bug::ZerosWhereLost) => return Ok(vec![0; (end - offset) as usize].into()),
                 Step::Lost if zoo::has(Bug::EndOfFileWhereLost) => return Ok(Bytes::new()),
@@ -492,7 +496,8 @@ impl<E: Env> Content<E> {
         (missing..(missing + wanted).max(end).min(size), false)
     }
 
-    async fn load(&self, pieces: Vec<Piece>, bytes: usize) -> Result<Bytes, FsError> {
+    /// Joins the pieces; `None` when part of what was on the disk is not there any more, and is to be looked for anew.
+    async fn load(&self, pieces: Vec<Piece>, bytes: usize) -> Result<Option<Bytes>, FsError> {
         let boat = self.inner.lock().boat.clone();
         let mut joined = BytesMut::with_capacity(bytes);
         for piece in pieces {
@@ -503,9 +508,17 @@ impl<E: Env> Content<E> {
                 }
                 (Piece::Memory(slice), _) => joined.extend_from_slice(&slice),
                 (Piece::Boat(range), Some(boat)) => {
-                    let read = boat.read(range).await.map_err(FsError::Disk)?;
+                    let read = match boat.read(range).await {
+                        Ok(read) => read,
+                        Err(Unreadable::Disk(error)) => return Err(FsError::Disk(error)),
+                        Err(Unreadable::Missing) => return Ok(None),
+                        Err(Unreadable::Rotten(ranges)) => {
+                            self.report_rot(&ranges);
+                            return Ok(None);
+                        }
+                    };
                     if joined.is_empty() && read.len() == bytes {
-                        return Ok(read);
+                        return Ok(Some(read));
                     }
                     joined.extend_from_slice(&read);
                 }
@@ -515,7 +528,17 @@ impl<E: Env> Content<E> {
                 }
             }
         }
-        Ok(joined.freeze())
+        Ok(Some(joined.freeze()))
+    }
+
+    fn report_rot(&self, ranges: &[Range<u64>]) {
+        tracing::warn!(
+            "{:?}: the local disk gave back other bytes than were saved there of ETag {}, at {ranges:?}: they are given to \
+             nobody, and reads of them fail with ESTALE unless they can be had elsewhere; check the disk of the cache \
+             directory",
+            self.version.key,
+            self.version.etag,
+        );
     }
 
     pub(super) fn start_stream(self: &Arc<Self>, id: StreamId, body: Option<BodyOf<E>>) {

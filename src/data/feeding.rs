@@ -1,10 +1,11 @@
 //! What streams and the memory budget ask of a content: where bytes go, and what may be given up.
 
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use crate::config::Hold;
+use crate::config::{Hold, LANES};
 use crate::data::content::{BoatOf, Content};
 use crate::data::extent::{Extent, ExtentSlice, ExtentWriter};
 use crate::data::holdings::{FAILED_KEPT, Inner};
@@ -149,7 +150,8 @@ impl<E: Env> Content<E> {
         if let Some(boat) = &self.inner.lock().boat {
             return Some(boat.clone());
         }
-        let launched = Lifeboat::launch(self.context.env.disk(), self.context.lifeboats.clone()).await;
+        let (disk, fleet) = (self.context.env.disk(), self.context.lifeboats.clone());
+        let launched = Lifeboat::launch(disk, fleet, self.sizes().lifeboat_block_bytes).await;
         match launched {
             Ok(boat) => {
                 // Another stream may have launched one while this one waited for the disk: one serves both.
@@ -178,6 +180,18 @@ impl<E: Env> Content<E> {
         let small = self.is_small();
         let fickle = self.version().version_id.is_none() && self.context.config.hold != Hold::Off;
         inner.is_open() && !zoo::has(Bug::PreciousSwept) && (!self.is_refetchable(inner) || (small && fickle))
+    }
+
+    /// Whether these bytes, none of them precious by itself, were fetched ahead of a sequential reader who has not come to
+    /// them: the GET that brought them is over, and no later one need bring them again.
+    fn is_awaited(&self, inner: &Inner<BoatOf<E>>, range: Range<u64>) -> bool {
+        let fickle = self.version().version_id.is_none() && self.context.config.hold != Hold::Off;
+        let reach_bytes = 2 * (LANES + 1) * self.sizes().extent_bytes;
+        inner.is_open()
+            && fickle
+            && !zoo::has(Bug::PreciousSwept)
+            && !inner.served.contains(range.clone())
+            && inner.runs.lead_to(range, self.sizes().sequential_bytes_min, reach_bytes)
     }
 
     /// Has the extents moved into the lifeboat, so that their memory becomes free.
@@ -218,10 +232,11 @@ impl<E: Env> Content<E> {
     /// An extent that is no longer being filled.
     fn next_to_spill(&self) -> Option<(u64, ExtentSlice)> {
         let inner = self.inner.lock();
-        if !self.is_precious(&inner) {
-            return None;
-        }
+        let precious = self.is_precious(&inner);
         inner.extents.iter().find_map(|(start, extent)| {
+            if !precious && !self.is_awaited(&inner, *start..extent.end_filled()) {
+                return None;
+            }
             let filling = inner.streams.iter().any(|s| *start <= s.pos && s.pos < extent.end_room());
             let slice = extent.slice(*start..extent.end_filled()).filter(|slice| !slice.is_empty() && !filling);
             slice.map(|slice| (*start, slice))
@@ -239,7 +254,8 @@ impl<E: Env> Sweep for Content<E> {
         let filling = inner.streams.iter().any(|stream| start <= stream.pos && stream.pos < room);
         let served = inner.served.contains(start..filled);
         let unread = open && !served && inner.streams.iter().any(|stream| stream.origin <= start);
-        if self.is_precious(&inner) && !filling {
+        let awaited = !unread && self.is_awaited(&inner, start..filled);
+        if (self.is_precious(&inner) || awaited) && !filling {
             if !inner.boat_refused {
                 self.start_spilling(&mut inner);
                 return Swept::Kept;

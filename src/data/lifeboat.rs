@@ -3,6 +3,9 @@
 //! Once an object has been replaced, only GETs that had begun still deliver the version that readers hold. What they
 //! deliver is saved here, at its own offset, so that a pause, a seek or a dying connection no longer loses it. All
 //! lifeboats together stay within `--hold-max`, and leave a share of the disk free.
+//!
+//! The disk is not believed: what it gives back is compared with what it was given (see [`crate::data::manifest`]), and
+//! what does not fit is given to nobody.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::config::DISK_FREE_PERCENT_MIN;
+use crate::data::manifest::{Manifest, seal};
 use crate::data::ranges::Ranges;
 use crate::env::{Disk, DiskError, Spool};
 use crate::lock::Lock;
@@ -52,22 +56,42 @@ pub enum Refused {
     Disk(#[from] DiskError),
 }
 
+/// Why saved bytes could not be had back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// These are not the bytes that were saved, and are saved no longer. Told once, to whoever found it.
+    #[error("what the disk gave back is not what was saved")]
+    Rotten(Vec<Range<u64>>),
+    /// Not saved, or not any more: others found it rotten meanwhile.
+    #[error("it is not saved")]
+    Missing,
+}
+
 /// One Version's saved bytes; its disk space is freed when it is dropped.
 pub struct Lifeboat<S> {
     spool: S,
     fleet: Arc<Lifeboats>,
-    saved: Lock<Ranges>,
+    /// Bytes under one checksum, at most.
+    block_bytes: u64,
+    manifest: Lock<Manifest>,
     /// What disk space was reserved for: saved, being saved, or failed to be.
     reserved: Lock<Ranges>,
 }
 
 impl<S: Spool> Lifeboat<S> {
-    pub async fn launch<D: Disk<Spool = S>>(disk: &D, fleet: Arc<Lifeboats>) -> Result<Self, Refused> {
+    pub async fn launch<D: Disk<Spool = S>>(
+        disk: &D,
+        fleet: Arc<Lifeboats>,
+        block_bytes: u64,
+    ) -> Result<Self, Refused> {
         let spool = disk.create_spool().await?;
-        Ok(Self { spool, fleet, saved: Lock::default(), reserved: Lock::default() })
+        Ok(Self { spool, fleet, block_bytes, manifest: Lock::default(), reserved: Lock::default() })
     }
 
-    /// Saves the object's bytes at `offset`. After `Ok` they are held until the lifeboat is dropped.
+    /// Saves the object's bytes at `offset`. After `Ok` they are held until the lifeboat is dropped, or
+    /// until the disk is found to have lost them.
     pub async fn save<D: Disk<Spool = S>>(&self, disk: &D, offset: u64, bytes: Bytes) -> Result<(), Refused> {
         let len = bytes.len() as u64;
         {
@@ -92,35 +116,53 @@ impl<S: Spool> Lifeboat<S> {
                 return Err(Refused::DiskShare);
             }
         }
+        let seals = seal(offset, &bytes, self.block_bytes);
         if zoo::has(Bug::SavedBeforeWritten) {
-            self.saved.lock().insert(offset..offset + len);
+            self.manifest.lock().add(offset, &bytes, &seals);
         }
-        let written = self.spool.write_at(offset, bytes).await;
+        let written = self.spool.write_at(offset, bytes.clone()).await;
         if !zoo::has(Bug::WriteErrorIgnored) {
             written?;
         }
         sometimes!(IntoLifeboat);
-        self.saved.lock().insert(offset..offset + len);
+        self.manifest.lock().add(offset, &bytes, &seals);
         Ok(())
     }
 
     /// The end of the saved bytes from `offset` on, if there are any.
     pub fn end_of(&self, offset: u64) -> Option<u64> {
-        self.saved.lock().end_of(offset)
+        self.manifest.lock().saved().end_of(offset)
     }
 
     pub fn bytes_saved(&self) -> u64 {
-        self.saved.lock().bytes()
+        self.manifest.lock().saved().bytes()
     }
 
     /// Saved ranges, ascending.
     pub fn saved(&self) -> Vec<Range<u64>> {
-        self.saved.lock().iter().collect()
+        self.manifest.lock().saved().iter().collect()
     }
 
-    /// Saved bytes; the range must have been saved whole.
-    pub async fn read(&self, range: Range<u64>) -> Result<Bytes, DiskError> {
-        self.spool.read_at(range.start, (range.end - range.start) as usize).await
+    /// Saved bytes. Whole fragments are read and compared, so rot beside the range, in its first or last block, counts.
+    pub async fn read(&self, range: Range<u64>) -> Result<Bytes, Unreadable> {
+        let seals = self.manifest.lock().covering(range.clone()).ok_or(Unreadable::Missing)?;
+        let (Some(first), Some(last)) = (seals.first(), seals.last()) else { return Err(Unreadable::Missing) };
+        let wide = first.range().start..last.range().end;
+        let within = |part: &Range<u64>| (part.start - wide.start) as usize..(part.end - wide.start) as usize;
+        let read = self.spool.read_at(wide.start, (wide.end - wide.start) as usize).await?;
+        let mut broken = seals.iter().filter(|seal| !seal.fits(&read[within(&seal.range())])).peekable();
+        if broken.peek().is_none() || zoo::has(Bug::SpoolBelieved) {
+            return Ok(read.slice(within(&range)));
+        }
+        // While the disk was busy, another reader may have found the same.
+        let mut rotten = Ranges::new();
+        for seal in broken {
+            if self.manifest.lock().remove(seal) {
+                rotten.insert(seal.range());
+            }
+        }
+        sometimes!(RottenLifeboat);
+        if rotten.pieces() == 0 { Err(Unreadable::Missing) } else { Err(Unreadable::Rotten(rotten.iter().collect())) }
     }
 }
 

@@ -33,6 +33,42 @@ impl Ranges {
         range.end - range.start - held
     }
 
+    /// The parts of `range` that are not in the set, ascending.
+    pub fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let mut gaps = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            if let Some(end) = self.end_of(at) {
+                at = end;
+                continue;
+            }
+            let next = self.0.range(at..range.end).next().map_or(range.end, |(&start, _)| start);
+            gaps.push(at..next);
+            at = next;
+        }
+        gaps
+    }
+
+    pub fn remove(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        if let Some((&before, &until)) = self.0.range(..range.start).next_back()
+            && until > range.start
+        {
+            self.0.insert(before, range.start);
+            if until > range.end {
+                self.0.insert(range.end, until);
+            }
+        }
+        while let Some((&next, &until)) = self.0.range(range.clone()).next() {
+            self.0.remove(&next);
+            if until > range.end {
+                self.0.insert(range.end, until);
+            }
+        }
+    }
+
     pub fn insert(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
@@ -76,12 +112,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_of_ranges_is_a_set_of_offsets(inserts in prop::collection::vec((0u64..60, 0u64..12), 0..20)) {
+        fn a_set_of_ranges_is_a_set_of_offsets(changes in prop::collection::vec((0u64..60, 0u64..12, 0u8..4), 0..20)) {
             let mut ranges = Ranges::new();
             let mut naive = [false; 80];
-            for (start, len) in inserts {
-                ranges.insert(start..start + len);
-                naive[start as usize..(start + len) as usize].fill(true);
+            for (start, len, kind) in changes {
+                let removed = kind == 0;
+                if removed {
+                    ranges.remove(start..start + len);
+                } else {
+                    ranges.insert(start..start + len);
+                }
+                naive[start as usize..(start + len) as usize].fill(!removed);
             }
             for offset in 0..79u64 {
                 let run = naive[offset as usize..].iter().take_while(|held| **held).count() as u64;
@@ -89,7 +130,13 @@ mod tests {
             }
             for range in [0..79, 5..6, 10..40, 30..30, 59..79] {
                 let held = naive[range.start as usize..range.end as usize].iter().filter(|held| !**held).count();
-                assert_eq!(ranges.missing_bytes(range), held as u64);
+                assert_eq!(ranges.missing_bytes(range.clone()), held as u64);
+                let mut missing = vec![];
+                for gap in ranges.missing(range.clone()) {
+                    assert!(!gap.is_empty() && missing.last().is_none_or(|last| last + 1 < gap.start));
+                    missing.extend(gap);
+                }
+                assert_eq!(missing, range.filter(|at| !naive[*at as usize]).collect::<Vec<u64>>());
             }
             assert_eq!(ranges.bytes(), naive.iter().filter(|held| **held).count() as u64);
         }

@@ -3,6 +3,8 @@
 //! Kept per inode, not per handle: the kernel's readahead uses the handle that triggered it, whoever reads. A run
 //! tolerates reads that arrive a little out of order, as readahead sends them.
 
+use std::ops::Range;
+
 use crate::config::RUNS_MAX;
 
 #[derive(Clone, Debug)]
@@ -47,6 +49,12 @@ impl Runs {
         self.runs.push(Run { next: offset + len, bytes: len });
         self.strays += 1;
         0
+    }
+
+    /// Whether a run of at least `long_bytes` will come to a byte of `range` within its next `reach_bytes`.
+    pub fn lead_to(&self, range: Range<u64>, long_bytes: u64, reach_bytes: u64) -> bool {
+        let leads = |run: &Run| run.bytes >= long_bytes && run.next < range.end && range.start < run.next + reach_bytes;
+        self.runs.iter().any(leads)
     }
 
     /// Reads in a row that continued no run, this one included.

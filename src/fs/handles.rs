@@ -16,7 +16,7 @@ pub(super) enum Handle<E: Env> {
         kept: Kept,
     },
     Directory(Arc<DirectoryHandle>),
-    /// An internal error happened on it. What it was still has to be let go at release.
+    /// An internal error happened on it. What it was, which is never fenced itself, still has to be let go at release.
     Fenced(Box<Handle<E>>),
 }
 
@@ -52,18 +52,31 @@ impl<E: Env> Handles<E> {
         }
     }
 
-    pub(super) fn directory(&self, fh: Fh) -> Result<Arc<DirectoryHandle>, FsError> {
+    /// The same, of a handle that must be one of `ino`. Linux names them together; whoever does not is refused.
+    pub(super) fn content_of(&self, ino: Ino, fh: Fh) -> Result<(Arc<Content<E>>, Kept), FsError> {
         match self.open.get(&fh) {
-            Some(Handle::Directory(directory)) => Ok(directory.clone()),
-            Some(Handle::Fenced(_)) => Err(FsError::Fenced(fh.0)),
-            Some(Handle::File { .. }) | None => Err(FsError::BadHandle(fh.0)),
+            Some(Handle::File { ino: own, .. }) if *own != ino => Err(FsError::BadHandle(fh.0)),
+            Some(_) | None => self.content(fh),
         }
     }
 
-    pub(super) fn fence(&mut self, fh: Fh) {
-        if let Some(handle) = self.open.remove(&fh) {
-            self.open.insert(fh, Handle::Fenced(Box::new(handle)));
+    /// An open directory, which must be that of `ino`.
+    pub(super) fn directory_of(&self, ino: Ino, fh: Fh) -> Result<Arc<DirectoryHandle>, FsError> {
+        match self.open.get(&fh) {
+            Some(Handle::Directory(directory)) if directory.ino() == ino => Ok(directory.clone()),
+            Some(Handle::Fenced(_)) => Err(FsError::Fenced(fh.0)),
+            Some(Handle::Directory(_) | Handle::File { .. }) | None => Err(FsError::BadHandle(fh.0)),
         }
+    }
+
+    /// Fencing twice is fencing once: several requests on one handle may fail.
+    pub(super) fn fence(&mut self, fh: Fh) {
+        let fenced = match self.open.remove(&fh) {
+            None => return,
+            Some(Handle::Fenced(inner)) => inner,
+            Some(handle) => Box::new(handle),
+        };
+        self.open.insert(fh, Handle::Fenced(fenced));
     }
 
     pub(super) fn remove(&mut self, fh: Fh) -> Option<Handle<E>> {

@@ -71,8 +71,7 @@ impl<E: Env> Fs<E> {
         max_bytes: usize,
         plus: bool,
     ) -> Result<Reply, FsError> {
-        let handle = self.handles.lock().directory(fh)?;
-        debug_assert_eq!(handle.ino, ino);
+        let handle = self.handles.lock().directory_of(ino, fh)?;
         let mut listing = handle.listing.lock().await;
         if offset == 0 && !zoo::has(Bug::RewindKeepsTheListing) {
             // rewinddir(3): from the start, and afresh.
@@ -95,7 +94,9 @@ impl<E: Env> Fs<E> {
             while position < DOTS + listing.names().len() as u64 {
                 let name = name_at(listing, position);
                 let Some(left) = room.checked_sub(DirEntry::wire_bytes(name, plus)) else {
-                    return Ok(Reply::Directory(entries));
+                    // As getdents(2): no entry at all would be the directory's end.
+                    let too_small = entries.is_empty();
+                    return if too_small { Err(FsError::InvalidArgument) } else { Ok(Reply::Directory(entries)) };
                 };
                 room = left;
                 entries.push(self.entry_at(ino, listing, position, plus)?);

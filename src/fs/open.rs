@@ -19,7 +19,7 @@ use crate::fs::handles::Handle;
 use crate::fs::lookup::supersede;
 use crate::marks::sometimes;
 use crate::op::{Caller, Fh, Ino, OpenMode, Reply};
-use crate::state::tree::{Stamp, Target};
+use crate::state::tree::{ObserveError, Stamp, Target};
 use crate::state::version::{Successor, Version};
 use crate::zoo::{self, Bug};
 
@@ -289,8 +289,16 @@ impl<E: Env> Fs<E> {
         let fresh = Content::new(self.context.clone(), version.clone());
         let mut tree = self.tree.lock();
         let Ok((parent, name)) = tree.place(opening.ino) else { return superseded };
-        // Where others know better by now, the pin is for this caller all the same: it saw this Version while it ran.
-        let obsolete = tree.observe(parent, &name, stamp, Target::File(version.clone())).ok().flatten();
+        // Where others may know better by now, the pin is for this caller all the same: it saw this Version while it ran.
+        // Which of the two is the newer one nobody can tell, so the next who comes asks, and finds no older one.
+        let obsolete = match tree.observe(parent, &name, stamp, Target::File(version.clone())) {
+            Ok(obsolete) => obsolete,
+            Err(ObserveError::Contradiction) => {
+                tree.doubt(parent, &name);
+                None
+            }
+            Err(ObserveError::Fs(_)) => None,
+        };
         let pinned = tree.pin(opening.caller, (parent, &name), &version, fresh, Arc::new(reply.meta));
         if let Ok((_, content)) = &pinned {
             // Under the tree's lock, so that no open takes the pin before.

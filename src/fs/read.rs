@@ -9,7 +9,7 @@ use crate::op::{Fh, Ino, Reply, Whence};
 
 impl<E: Env> Fs<E> {
     pub(super) async fn read(self: &Arc<Self>, ino: Ino, fh: Fh, offset: u64, len: u32) -> Result<Reply, FsError> {
-        let (content, kept) = self.handles.lock().content(fh)?;
+        let (content, kept) = self.handles.lock().content_of(ino, fh)?;
         // The kernel's page cache belongs to the inode and may use any of its handles: all hold the same Version.
         debug_assert!(self.tree.lock().file(ino).is_ok_and(|file| file.version.etag == content.version().etag));
         content.read(offset, len.into(), kept).await.map(Reply::Data)

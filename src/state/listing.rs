@@ -5,7 +5,12 @@
 //! (`a-1`, `a.txt`: `-` and `.` sort before `/`). So a file is held back until the listing has passed its `/`. Held-back
 //! names are prefixes of one another, so there are never more of them than bytes in a key. What is held back was seen by
 //! its own page's request, not by the one that lets it go, and carries that one's stamp.
+//!
+//! A listing ends: a continuation token comes once, and of pages that bring nothing new only so many come in a row.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::BARREN_PAGES_MAX;
 use crate::env::store::ListPage;
 use crate::marks::sometimes;
 use crate::op::{Kind, Name};
@@ -22,9 +27,13 @@ pub struct Listing {
     names: Vec<(Name, Kind)>,
     held_back: Vec<(Name, Target, Stamp)>,
     /// Of an unordered store: everything, until it is complete and can be sorted.
-    pile: Vec<Item>,
+    pile: BTreeMap<String, (Target, Stamp)>,
     last_key: Option<String>,
     next: Next,
+    /// Every continuation token so far.
+    tokens: BTreeSet<String>,
+    /// Pages in a row, up to the last one, that brought nothing new.
+    barren_pages: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +62,11 @@ impl Listing {
             ordered,
             names: Vec::new(),
             held_back: Vec::new(),
-            pile: Vec::new(),
+            pile: BTreeMap::new(),
             last_key: None,
             next: Next::Page(None),
+            tokens: BTreeSet::new(),
+            barren_pages: 0,
         }
     }
 
@@ -84,25 +95,35 @@ impl Listing {
         let prefixes = page.prefixes.iter().map(|prefix| (prefix, Target::Directory));
         let mut items: Vec<Item> =
             objects.chain(prefixes).map(|(key, target)| (key.as_str().to_string(), target, stamp)).collect();
-        if let Next::Page(Some(token)) = &self.next
-            && next.as_ref() == Some(token)
+        if let Some(token) = &next
+            && self.tokens.contains(token)
             && !zoo::has(Bug::RepeatedPageBelieved)
         {
-            return Err("it gave the same continuation token again".to_string());
+            return Err("it gave a continuation token again that it had given before".to_string());
         }
         items.iter().try_for_each(|(key, target, _)| self.check_place(key, target))?;
-        if !self.ordered {
-            self.pile.append(&mut items);
+        let brings_something = items.iter().any(|(key, ..)| self.ordered || !self.pile.contains_key(key));
+        let barren_pages = if brings_something { 0 } else { self.barren_pages + 1 };
+        if next.is_some() && barren_pages > BARREN_PAGES_MAX {
+            return Err(format!("it is one of more than {BARREN_PAGES_MAX} in a row that bring nothing new"));
+        }
+        if self.ordered {
+            items.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        } else {
+            // Of the same key twice, the earlier stays.
+            for (key, target, stamp) in items.drain(..) {
+                self.pile.entry(key).or_insert((target, stamp));
+            }
             if next.is_none() {
-                items = std::mem::take(&mut self.pile);
+                items = std::mem::take(&mut self.pile)
+                    .into_iter()
+                    .map(|(key, (target, stamp))| (key, target, stamp))
+                    .collect();
             }
         }
-        // Stable: of the same key twice, the earlier stays.
-        items.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        if !self.ordered {
-            items.dedup_by(|(a, ..), (b, ..)| a == b);
-        }
         self.check_order(&items)?;
+        self.barren_pages = barren_pages;
+        self.tokens.extend(next.clone());
         let mut found = Found::default();
         for item in items {
             self.take(item, &mut found);
@@ -196,6 +217,7 @@ mod tests {
     use proptest::prelude::{prop, proptest};
 
     use super::Listing;
+    use crate::config::BARREN_PAGES_MAX;
     use crate::env::store::{Key, ListPage, ListedObject};
     use crate::op::{Kind, Name};
     use crate::state::tree::Stamp;
@@ -244,6 +266,8 @@ mod tests {
         assert!(listing.add(page(&["b", "c"], &[], None), Stamp::nth(1)).is_err());
         assert!(listing.add(page(&["c"], &[], Some("t")), Stamp::nth(1)).is_err());
         assert!(listing.add(page(&["c/d"], &[], None), Stamp::nth(1)).is_err());
+        listing.add(page(&[], &[], Some("u")), Stamp::nth(1)).expect("fits");
+        assert!(listing.add(page(&["c"], &[], Some("t")), Stamp::nth(1)).is_err());
         listing.add(page(&["c"], &[], None), Stamp::nth(1)).expect("fits");
         assert_eq!(shown(&listing).len(), 3);
     }
@@ -255,6 +279,27 @@ mod tests {
         assert!(shown(&listing).is_empty());
         listing.add(page(&["m"], &["a/"], None), Stamp::nth(1)).expect("fits");
         assert_eq!(shown(&listing).len(), 3);
+    }
+
+    #[test]
+    fn empty_pages_are_waited_out_but_not_for_ever() {
+        for ordered in [true, false] {
+            let mut listing = Listing::new(String::new(), ordered);
+            let token = |n: u64| Some(format!("{n}"));
+            let mut add = |n: u64, keys: &[&str]| listing.add(page(keys, &[], token(n).as_deref()), Stamp::nth(1));
+            for n in 0..BARREN_PAGES_MAX {
+                add(n, &[]).expect("fits");
+            }
+            add(1 << 32, &["a"]).expect("fits");
+            for n in BARREN_PAGES_MAX..2 * BARREN_PAGES_MAX {
+                add(n, &[]).expect("fits");
+            }
+            assert!(add(1 << 33, &[]).is_err());
+            // The same page once more, with something in it after all.
+            add(1 << 33, &["b"]).expect("fits");
+            listing.add(page(&["c"], &[], None), Stamp::nth(1)).expect("fits");
+            assert_eq!(shown(&listing).len(), 3);
+        }
     }
 
     proptest! {

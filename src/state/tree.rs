@@ -74,6 +74,8 @@ struct NameEntry {
     /// The number the name has, or is going to have: handed out by listings before an inode exists.
     ino: Option<Ino>,
     seen: Seen,
+    /// Up to then an answer was under way that disagreed with what stands: only what was asked for later is fresh.
+    doubted: u64,
     /// What a HEAD or GET told of a file beyond its Version.
     meta: Option<Arc<ObjectMeta>>,
 }
@@ -275,7 +277,7 @@ impl<C: Holds> Tree<C> {
         let superseded = self.is_superseded(parent, name)?;
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
-            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, meta: None });
+            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, doubted: 0, meta: None });
             self.prune(parent, stamp.at);
             return Ok(None);
         };
@@ -317,13 +319,13 @@ impl<C: Holds> Tree<C> {
             && let (Some(ino), Target::File(version)) = (old, &target)
         {
             let version = version.clone();
-            *entry = NameEntry { target, ino: old, seen, meta: None };
+            *entry = NameEntry { target, ino: old, seen, doubted: entry.doubted, meta: None };
             if let Ok(file) = self.file_mut(ino) {
                 (file.version, file.content, file.meta) = (version, None, None);
             }
             return Ok(None);
         }
-        *entry = NameEntry { target, ino: None, seen, meta: None };
+        *entry = NameEntry { target, ino: None, seen, doubted: entry.doubted, meta: None };
         match old {
             // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
             Some(number) if !self.inodes.contains_key(&number) => {
@@ -528,6 +530,14 @@ impl<C: Holds> Tree<C> {
         }
     }
 
+    /// What stands of this name is taken for granted no longer, though it is not known to be wrong.
+    pub fn doubt(&mut self, parent: Ino, name: &Name) {
+        let now = self.next_order();
+        if let Ok(entry) = self.entry_mut(parent, name) {
+            entry.doubted = now;
+        }
+    }
+
     /// The bucket must be asked for this name again.
     pub fn distrust(&mut self, parent: Ino, name: &Name) {
         if let Ok(directory) = self.directory_mut(parent) {
@@ -635,7 +645,7 @@ impl<C: Holds> Tree<C> {
             Target::Absent => self.negative_metadata_ttl,
             Target::Directory | Target::File(_) => self.metadata_ttl,
         };
-        entry.seen.at.plus(ttl)
+        if entry.seen.began < entry.doubted { Time::ZERO } else { entry.seen.at.plus(ttl) }
     }
 
     /// Drops names that are out of date and that the kernel does not know, once there are many; but none that a listing

@@ -1,5 +1,7 @@
 //! `replay`: one scenario once more.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use holdfast_sim::run;
 
@@ -10,6 +12,9 @@ use super::{Misuse, Verdict};
 pub struct Options {
     #[command(flatten)]
     input: Input,
+    /// Also write down what happened, a line for each event
+    #[arg(long)]
+    trace: Option<PathBuf>,
 }
 
 pub fn execute(options: &Options) -> Result<Verdict, Misuse> {
@@ -29,6 +34,11 @@ pub fn execute(options: &Options) -> Result<Verdict, Misuse> {
         figures.simulated,
         outcome.hash
     );
+    if let Some(path) = &options.trace {
+        let (_, recording) = run::record(&file.scenario);
+        std::fs::write(path, recording.print_trace())
+            .map_err(|error| Misuse(format!("{}: {error}", path.display())))?;
+    }
     for finding in &outcome.findings {
         println!("{finding}");
     }

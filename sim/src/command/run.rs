@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use holdfast::marks::Mark;
 use holdfast_sim::Finding;
+use holdfast_sim::executor::ExplorerBounds;
 use holdfast_sim::run::{self, Figures, Outcome};
+use holdfast_sim::scenario::Scenario;
 use holdfast_sim::scenario::strategy::Profile;
 
 use super::input::{of_seed, profile};
@@ -33,12 +35,15 @@ pub struct Options {
     /// Threads; each runs scenarios of its own
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// What sort of scenarios: mixed, swarm, fair, storm, pauses, listing, tiny, viewers
+    /// What sort of scenarios: mixed, swarm, fair, storm, pauses, listing, viewers, trials, tiny
     #[arg(long, default_value = "mixed", value_parser = profile)]
     profile: Profile,
     /// Run one of so many seeds twice, and compare
     #[arg(long, default_value_t = 100)]
     twice_every: u64,
+    /// Run each scenario under up to so many schedules, all of them if they are fewer: for the profile tiny
+    #[arg(long)]
+    exhaustive: Option<u64>,
     /// Go on after a finding, and list all
     #[arg(long)]
     keep_going: bool,
@@ -90,7 +95,11 @@ fn work(options: &Options, next: &AtomicU64, stop: &AtomicBool, until: Option<In
         }
         let scenario = of_seed(seed, options.profile).scenario;
         let twice = options.twice_every > 0 && seed.is_multiple_of(options.twice_every);
-        let outcome = if twice { run::run_twice(&scenario) } else { run::run(&scenario) };
+        let outcome = match options.exhaustive {
+            Some(schedules) => explored(&scenario, schedules),
+            None if twice => run::run_twice(&scenario),
+            None => run::run(&scenario),
+        };
         let failed = !outcome.findings.is_empty();
         add(&mut total.lock().expect("no thread panics while it adds up"), seed, outcome);
         if failed && !options.keep_going {
@@ -98,6 +107,15 @@ fn work(options: &Options, next: &AtomicU64, stop: &AtomicBool, until: Option<In
         }
     }
     stop.store(true, Ordering::Relaxed);
+}
+
+/// The outcome under the first schedule that finds something, or under the first come, first served.
+fn explored(scenario: &Scenario, schedules: u64) -> Outcome {
+    let bounds = ExplorerBounds { schedules_max: Some(schedules), ..ExplorerBounds::default() };
+    match run::explore(scenario, bounds) {
+        (_, Some((_, outcome))) => outcome,
+        (_, None) => run::run(scenario),
+    }
 }
 
 fn add(total: &mut Total, seed: u64, outcome: Outcome) {
@@ -160,6 +178,14 @@ fn report(options: &Options, mut findings: Vec<(u64, Finding)>) -> Result<(), Mi
         let (seed, finding) = findings.iter().find(|(_, finding)| finding.oracle == oracle).expect("it was counted");
         println!("\nseed {seed} ({times} seeds of this oracle): {finding}");
         let mut file = of_seed(*seed, options.profile);
+        println!("{}", plan(&file.scenario));
+        if let Some(schedules) = options.exhaustive {
+            let bounds = ExplorerBounds { schedules_max: Some(schedules), ..ExplorerBounds::default() };
+            if let (explored, Some((failing, _))) = run::explore(&file.scenario, bounds) {
+                println!("under schedule {explored} of those explored");
+                file.scenario = failing;
+            }
+        }
         if let Some((_, small)) = shrunk(&file.scenario, Duration::from_secs(20)) {
             file.scenario = small;
         }
@@ -179,6 +205,26 @@ fn report(options: &Options, mut findings: Vec<(u64, Finding)>) -> Result<(), Mi
         );
     }
     Ok(())
+}
+
+/// What the scenario is about, in a line.
+fn plan(scenario: &Scenario) -> String {
+    let config = &scenario.config;
+    format!(
+        "plan: {} operations of {} applications on {} mounts, {} objects, {} faults, {} mutations; schedule {:?}; hold {:?}, \
+         TTL {} ms, {}versions, sizes / {}",
+        scenario.ops.len(),
+        config.machines.apps,
+        config.machines.mounts,
+        config.objects.len(),
+        scenario.faults.len(),
+        scenario.mutations.len(),
+        config.schedule,
+        config.mount.hold,
+        config.mount.metadata_ttl_ms,
+        if config.bucket.versioned { "" } else { "no " },
+        config.mount.sizes_divided_by
+    )
 }
 
 fn now() -> Instant {

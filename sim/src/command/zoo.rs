@@ -25,6 +25,9 @@ pub struct Options {
     /// Threads; each is at a bug of its own
     #[arg(long, default_value_t = 1)]
     jobs: usize,
+    /// Shrink the first scenario that finds each, and say what is left of it
+    #[arg(long)]
+    shrink: bool,
     /// Put the table between the marks of this document
     #[arg(long)]
     write: Option<std::path::PathBuf>,
@@ -53,6 +56,7 @@ mod released {
     use std::fmt::Write as _;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use holdfast_sim::oracles::HASHES;
     use holdfast_sim::run::{self, Outcome};
@@ -61,11 +65,13 @@ mod released {
     use holdfast_sim::zoo::{Animal, Origin, ZOO};
 
     use super::super::input::of_seed;
+    use super::super::shrink::shrunk;
     use super::{Misuse, Options, Verdict};
 
     /// What came of one bug and one base.
     #[derive(Clone, Debug)]
     struct Hunt {
+        found: Option<Scenario>,
         oracle: Option<&'static str>,
         seeds: u64,
         cpu_seconds: f64,
@@ -94,7 +100,8 @@ mod released {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(animal) = animals.get(at) else { break };
                         let hunts: Vec<Hunt> = (0..options.bases).map(|base| hunt(animal, base, options)).collect();
-                        println!("{}", line(animal, &hunts));
+                        let left = if options.shrink { left_of(animal, &hunts) } else { String::new() };
+                        println!("{}{left}", line(animal, &hunts));
                         results.lock().expect("no thread panics while it adds up")[at] = hunts;
                     }
                 });
@@ -128,13 +135,29 @@ mod released {
             let outcome = with(animal, || if twice { run::run_twice(&scenario) } else { run::run(&scenario) });
             let cpu_seconds = cpu_seconds() - began;
             if let Some(oracle) = told(&outcome).filter(|oracle| !found_without(oracle, &scenario)) {
-                return Hunt { oracle: Some(oracle), seeds: n + 1, cpu_seconds };
+                return Hunt { found: Some(scenario), oracle: Some(oracle), seeds: n + 1, cpu_seconds };
             }
             if cpu_seconds > options.seconds as f64 {
-                return Hunt { oracle: None, seeds: n + 1, cpu_seconds };
+                return Hunt { found: None, oracle: None, seeds: n + 1, cpu_seconds };
             }
         }
-        Hunt { oracle: None, seeds: options.seeds, cpu_seconds: cpu_seconds() - began }
+        Hunt { found: None, oracle: None, seeds: options.seeds, cpu_seconds: cpu_seconds() - began }
+    }
+
+    /// What shrinking leaves of the first scenario that found it.
+    fn left_of(animal: &Animal, hunts: &[Hunt]) -> String {
+        let Some(scenario) = hunts.iter().find_map(|hunt| hunt.found.as_ref()) else { return String::new() };
+        let began = cpu_seconds();
+        let Some((_, small)) = with(animal, || shrunk(scenario, Duration::from_secs(30))) else {
+            return "; not found again".to_owned();
+        };
+        format!(
+            "; shrunk to {} operations, {} faults, {} mutations in {:.1} s",
+            small.ops.len(),
+            small.faults.len(),
+            small.mutations.len(),
+            cpu_seconds() - began
+        )
     }
 
     fn with<T>(animal: &Animal, run: impl FnOnce() -> T) -> T {

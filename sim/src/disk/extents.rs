@@ -1,6 +1,7 @@
 //! A sparse file in memory: the written ranges, without a copy of what was written.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
@@ -48,6 +49,23 @@ impl Extents {
         let end = offset + len;
         let held = |(start, bytes): (u64, &Bytes)| (start + bytes.len() as u64).min(end) - start.max(offset);
         len - self.touching(offset, end).map(held).sum::<u64>()
+    }
+
+    /// Where in this range nobody has written.
+    pub(super) fn holes(&self, offset: u64, len: u64) -> Vec<Range<u64>> {
+        let end = offset + len;
+        let mut holes = Vec::new();
+        let mut at = offset;
+        for (start, bytes) in self.touching(offset, end) {
+            if start > at {
+                holes.push(at..start);
+            }
+            at = start + bytes.len() as u64;
+        }
+        if at < end {
+            holes.push(at..end);
+        }
+        holes
     }
 
     /// Bytes held.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use holdfast::env::{Disk as _, DiskError, DiskSpace, Spool as _};
 
-use super::{DiskConfig, DiskFault, DiskOp, SimDisk};
+use super::{DiskConfig, DiskFault, DiskOp, Rot, SilentFault, SimDisk};
 use crate::executor::Executor;
 use crate::rng::SimRng;
 
@@ -96,4 +96,38 @@ fn the_chosen_operation_fails_and_no_other() {
         assert_eq!(spool.write_at(2, byte()).await, Ok(()));
     })
     .unwrap();
+}
+
+/// What 300 bytes of 1s and 300 of 2s are read as, twice, from a disk whose second write or read goes wrong.
+fn rotten(what: Rot) -> (Bytes, Bytes) {
+    let (mut exec, disk) = disk(10_000);
+    disk.rot(SilentFault { what, nth: Some(2) });
+    exec.block_on(async move {
+        let spool = disk.create_spool().await.unwrap();
+        spool.write_at(0, Bytes::from(vec![1; 300])).await.unwrap();
+        spool.write_at(300, Bytes::from(vec![2; 300])).await.unwrap();
+        let read = (spool.read_at(0, 600).await.unwrap(), spool.read_at(0, 600).await.unwrap());
+        assert_eq!(disk.unwritten_reads(), 0, "nothing tells of it");
+        read
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_disk_that_rots_says_that_all_is_well_and_rots_the_same_with_the_same_seed() {
+    let mut good = vec![1; 300];
+    good.resize(600, 2);
+    let (first, second) = rotten(Rot::Rots);
+    assert!(first == good && second != good, "the second read only");
+
+    let (torn, later) = rotten(Rot::TornWrite);
+    let arrived = torn.iter().filter(|byte| **byte == 2).count();
+    assert!(torn[..300 + arrived] == good[..300 + arrived] && torn[300 + arrived..].iter().all(|byte| *byte == 0));
+    assert!(arrived < 300 && torn == later);
+
+    let (misplaced, later) = rotten(Rot::MisplacedWrite);
+    assert!(misplaced != good && misplaced == later);
+    for what in [Rot::Rots, Rot::TornWrite, Rot::MisplacedWrite] {
+        assert_eq!(rotten(what), rotten(what), "{what:?}");
+    }
 }

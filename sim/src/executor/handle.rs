@@ -11,6 +11,7 @@ use holdfast::env::Time;
 
 use super::locked;
 use super::state::Shared;
+use super::tasks::Group;
 use super::timers::TimerId;
 use super::waiting::{WaitingFor, labelled};
 
@@ -18,16 +19,28 @@ use super::waiting::{WaitingFor, labelled};
 #[derive(Clone)]
 pub struct SimHandle {
     shared: Arc<Shared>,
+    group: Group,
 }
 
 impl SimHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, group: Group::default() }
+    }
+
+    /// A handle whose tasks are of this group.
+    pub fn of_group(&self, group: Group) -> Self {
+        Self { shared: self.shared.clone(), group }
+    }
+
+    /// Ends the tasks of a group, as the death of a process does: they are dropped where they wait. Not for a task of
+    /// that group to call.
+    pub fn end_group(&self, group: Group) {
+        drop(self.shared.end_group(group));
     }
 
     /// Starts `task`. A panic in it ends that task only and is recorded.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.shared.add(name, Some(Box::pin(task)));
+        self.shared.add(name, self.group, Some(Box::pin(task)));
     }
 
     pub fn now(&self) -> Time {

@@ -17,7 +17,7 @@ use holdfast::env::Time;
 use super::locked;
 use super::schedule::{Choice, Policy, ReadyQueue};
 use super::stuck::PendingTask;
-use super::tasks::{SlotIndex, Status, Task, Tasks, Turn};
+use super::tasks::{Group, SlotIndex, Status, Task, Tasks, Turn};
 use super::timers::{TimerId, Timers};
 use super::trace::{Event, Trace, What};
 
@@ -132,7 +132,12 @@ impl Shared {
     // Tasks, in the order of their life.
 
     /// `future`: `None` for the one that `block_on` awaits.
-    pub(super) fn add(self: &Arc<Self>, name: &'static str, future: Option<TaskFuture>) -> (SlotIndex, TaskId) {
+    pub(super) fn add(
+        self: &Arc<Self>,
+        name: &'static str,
+        group: Group,
+        future: Option<TaskFuture>,
+    ) -> (SlotIndex, TaskId) {
         let mut state = locked(&self.state);
         state.task_count += 1;
         let id = TaskId(state.task_count);
@@ -144,7 +149,7 @@ impl Shared {
         state.record(What::Spawned(id, name));
         let slot = state.tasks.next_slot();
         let waker = Waker::from(Arc::new(TaskWaker { shared: Arc::downgrade(self), slot, id }));
-        let task = Task { id, name, status: Status::Ready, waker: Some(waker), future, labels: Vec::new() };
+        let task = Task { id, name, group, status: Status::Ready, waker: Some(waker), future, labels: Vec::new() };
         state.tasks.insert(task);
         state.ready.spawned(slot, name);
         state.ready.push(slot);
@@ -168,6 +173,21 @@ impl Shared {
         state.poll_count += 1;
         state.record(What::Polled);
         Some(turn)
+    }
+
+    /// Ends every task of the group that does not run just now; their futures are dropped by the caller.
+    pub(super) fn end_group(&self, group: Group) -> Vec<Task> {
+        let mut guard = locked(&self.state);
+        let state = &mut *guard;
+        let mut ended = Vec::new();
+        for (slot, task) in state.tasks.take_group(group) {
+            if task.status == Status::Ready {
+                state.ready.remove(slot);
+            }
+            ended.push(task);
+        }
+        state.record(What::Noted("a group of tasks ended", ended.len() as u64));
+        ended
     }
 
     pub(super) fn put_back(&self, turn: Turn) {

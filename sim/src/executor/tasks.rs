@@ -31,9 +31,14 @@ pub(super) enum Status {
     RunningAndWoken,
 }
 
+/// Tasks that end together, as those of one process do. What a handle spawns is of the handle's group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group(pub u32);
+
 pub(super) struct Task {
     pub(super) id: TaskId,
     pub(super) name: &'static str,
+    pub(super) group: Group,
     pub(super) status: Status,
     /// `None` while it runs.
     pub(super) waker: Option<Waker>,
@@ -90,6 +95,14 @@ impl Tasks {
             (0..).zip(&self.slots).filter_map(|(slot, task)| Some((slot, task.as_ref()?))).collect();
         tasks.sort_unstable_by_key(|(_, task)| task.id);
         tasks
+    }
+
+    /// Takes those of a group out that do not run just now; with their slots, by id.
+    pub(super) fn take_group(&mut self, group: Group) -> Vec<(SlotIndex, Task)> {
+        let mut members: Vec<_> = self.by_id().into_iter().map(|(slot, task)| (slot, task.id, task)).collect();
+        members.retain(|(_, _, task)| task.group == group && task.future.is_some());
+        let places: Vec<_> = members.into_iter().map(|(slot, id, _)| (slot, id)).collect();
+        places.into_iter().filter_map(|(slot, id)| Some((slot, self.remove(slot, id)?))).collect()
     }
 
     /// Empties the table; the tasks by id.

@@ -68,6 +68,17 @@ impl Kernel {
         self.at_path(path, true, |thread, held, name| async move { thread.getxattr(held.ino(), name).await }, name)
     }
 
+    /// An attribute of what is at a path, beside what stat(2) shows of the same inode: as of a descriptor opened with
+    /// O_PATH.
+    pub fn getxattr_beside(&self, path: &str, name: &str) -> SystemCall<Result<(Attr, Vec<u8>), Errno>> {
+        let name = name.as_bytes().to_vec();
+        let ask = |thread: Thread, held: Held, name| async move {
+            let attr = thread.kernel.known_attributes(held.ino());
+            Ok((attr, thread.getxattr(held.ino(), name).await?))
+        };
+        self.at_path(path, true, ask, name)
+    }
+
     /// Names, each ended by NUL.
     pub fn listxattr(&self, path: &str) -> SystemCall<Result<Vec<u8>, Errno>> {
         let ask = |thread: Thread, held: Held, ()| async move {

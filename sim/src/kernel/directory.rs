@@ -8,6 +8,7 @@ use holdfast::op::{DirEntry, Fh, Ino, Kind, Op, Reply};
 use super::Kernel;
 use super::names::{Held, Seen};
 use super::system_call::{SystemCall, Thread};
+use super::witness::How as Told;
 use crate::executor::locked;
 
 /// What the kernel offers for one request.
@@ -137,14 +138,22 @@ impl Thread {
         let plus = self.kernel.shared.config.plus && (advised || offset == 0);
         let read = Op::Readdir { ino, fh: directory.fh, offset, max_bytes: BUFFER_BYTES, plus };
         let evictions = self.kernel.with(|state| state.names.evictions());
+        let asked = self.kernel.now();
         let Reply::Directory(entries) = self.request(read).await? else {
             self.kernel.violated("READDIR was answered with something else".to_string())
         };
         // Linux counts the TTLs of a listing's names from when it links each, which is later if it must wait for a
         // look-up of the same name. By then the answer may be older than it says; see the limits in docs/semantics.md.
         let seen = Seen { now: self.kernel.now(), evictions };
+        let dentry = directory.held.as_ref().expect("it is not released while it is used").dentry;
+        for listed in &entries {
+            if let Some(entry) = &listed.entry {
+                self.kernel.witness(dentry, listed.name.as_bytes(), entry, asked, Told::Listed);
+            }
+        }
+        let mut late = false;
         for entry in &entries {
-            self.link_listed(directory, entry, seen).await;
+            self.link_listed(directory, entry, seen, &mut late).await;
         }
         let listed = |entry: DirEntry| {
             let name = entry.name.to_string();
@@ -153,7 +162,7 @@ impl Thread {
         Ok(entries.into_iter().map(listed).collect())
     }
 
-    async fn link_listed(&self, directory: &OpenDirectory, listed: &DirEntry, seen: Seen) {
+    async fn link_listed(&self, directory: &OpenDirectory, listed: &DirEntry, seen: Seen, late: &mut bool) {
         let Some(entry) = &listed.entry else { return };
         let Some(attr) = &entry.attr else { return };
         if attr.ino != listed.ino {
@@ -162,7 +171,10 @@ impl Thread {
         let parent = directory.held.as_ref().expect("it is not released while it is used").dentry;
         let name = listed.name.as_bytes();
         // Whoever looks the name up right now is waited for, and its answer is then what the cache has.
-        self.wait_for_look_up(parent, name).await;
+        *late |= self.wait_for_look_up(parent, name).await;
+        if *late {
+            self.kernel.witness(parent, name, entry, seen.now, Told::ListedLate);
+        }
         self.kernel.with(|state| state.names.link_listed(parent, name, attr, entry, seen));
     }
 }

@@ -154,6 +154,10 @@ impl Names {
         self.dentry(id).parent
     }
 
+    pub(super) fn name(&self, id: DentryId) -> &[u8] {
+        &self.dentry(id).name
+    }
+
     pub(super) fn ino(&self, id: DentryId) -> Ino {
         self.dentry(id).ino.expect("only names that exist are walked to")
     }

@@ -1,15 +1,15 @@
 //! How requests reach the core: those that a thread waits for, those that nobody waits for, and those that have no answer.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use holdfast::error::Errno;
+use holdfast::error::{Errno, FsError};
 use holdfast::op::{Caller, Op, Reply};
 
 use super::names::Held;
 use super::system_call::{SystemCall, Thread};
-use super::{EINTR, Kernel};
+use super::{EINTR, ENOTCONN, Kernel};
 
 /// Forgets that the core is handed in one go at most (fuse_dev_do_read takes 8 after each request, 16 at first).
 const FORGET_BATCH_MAX: u64 = 8;
@@ -60,7 +60,9 @@ impl Kernel {
             Op::Open { ino, .. } => Some(ino),
             _ => None,
         };
-        let outcome = self.shared.fs.handle_for(caller, op).await;
+        let Some(outcome) = self.while_it_lives(self.shared.fs.handle_for(caller, op)).await else {
+            return Err(ENOTCONN);
+        };
         if let Some(ino) = opens.filter(|_| outcome.is_err()) {
             self.with(|state| state.reads.let_go(ino));
         }
@@ -69,9 +71,36 @@ impl Kernel {
         }
         self.linger().await;
         outcome.map_err(|error| {
+            if let FsError::UnknownInode(ino) = error {
+                // Every inode that the kernel asks about is one that it was given and has not forgotten.
+                crate::court::broken(
+                    "inode-hygiene",
+                    format!("inode {ino} is unknown to the core, and the kernel knows it"),
+                );
+            }
             self.with(|state| state.last_error = Some(error.to_string()));
             error.errno()
         })
+    }
+
+    /// `None`: the file system's process died before. What it was at is dropped where it was.
+    async fn while_it_lives<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
+        let mut answer = pin!(answer);
+        poll_fn(|context| {
+            if self.with_state(|state| state.dead) {
+                return Poll::Ready(None);
+            }
+            let polled = answer.as_mut().poll(context).map(Some);
+            if polled.is_pending() {
+                self.with_state(|state| {
+                    if !state.bereaved.iter().any(|waker| waker.will_wake(context.waker())) {
+                        state.bereaved.push(context.waker().clone());
+                    }
+                });
+            }
+            polled
+        })
+        .await
     }
 
     /// Runs a request that nobody waits for: at once as far as it goes without waiting, as the threads that read from the
@@ -95,6 +124,9 @@ impl Kernel {
         let kernel = self.clone();
         self.shared.handle.spawn("kernel", async move {
             kernel.linger().await;
+            if kernel.with_state(|state| state.dead) {
+                return drop(held);
+            }
             kernel.with_state(|state| state.reads.asked(&op));
             let released = kernel.shared.fs.handle(op).await;
             assert!(released.is_ok(), "a handle could not be given back: {released:?}");
@@ -136,6 +168,9 @@ impl Kernel {
 
     /// Sends a request that the core answers without waiting and that no application waits for.
     fn tell(&self, op: Op) {
+        if self.with_state(|state| state.dead) {
+            return;
+        }
         self.with_state(|state| state.reads.asked(&op));
         let answered = pin!(self.shared.fs.handle(op)).poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answered, Poll::Ready(Ok(_))), "told the core something, was answered {answered:?}");

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use holdfast::env::Time;
 use holdfast::op::Caller;
 
 use super::Kernel;
@@ -19,6 +20,8 @@ use super::Kernel;
 pub(super) struct Thread {
     pub(super) kernel: Kernel,
     pub(super) caller: Caller,
+    /// When the call began.
+    pub(super) began: Time,
     killed: Arc<AtomicBool>,
 }
 
@@ -71,7 +74,7 @@ impl Kernel {
             state.threads += 1;
             Caller(state.threads)
         });
-        let thread = Thread { kernel: self.clone(), caller, killed: Arc::default() };
+        let thread = Thread { kernel: self.clone(), caller, began: self.now(), killed: Arc::default() };
         SystemCall(Call::UnderWay { body: Box::pin(body(thread.clone())), thread, begun: false })
     }
 }

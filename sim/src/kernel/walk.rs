@@ -11,6 +11,7 @@ use holdfast::op::{Entry, Ino, Kind, Op, Reply};
 use super::ELOOP;
 use super::names::{DentryId, Held, Known, Seen};
 use super::system_call::Thread;
+use super::witness::How as Told;
 
 /// MAXSYMLINKS
 const LINKS_MAX: usize = 40;
@@ -137,7 +138,8 @@ impl Thread {
     /// Whether the name still stands for the inode: any answer but that one drops the name and is itself forgotten
     /// (fuse_dentry_revalidate). Those who ask about one name at a time do not wait for each other.
     async fn revalidate(&self, parent: Ino, held: &Held, target: Ino, name: &[u8]) -> Result<bool, Errno> {
-        let answer = match self.look_up(parent, name).await {
+        let above = self.kernel.with(|state| state.names.parent(held.dentry));
+        let answer = match self.look_up(above, parent, name).await {
             Err(super::EINTR) => return Err(super::EINTR),
             answer => answer,
         };
@@ -170,7 +172,7 @@ impl Thread {
         }
         let ending = LookUp { thread: self, parent, name };
         let evictions = self.kernel.with(|state| state.names.evictions());
-        let entry = self.look_up(at.ino(), name).await?;
+        let entry = self.look_up(parent, at.ino(), name).await?;
         let seen = Seen { now: self.kernel.now(), evictions };
         let found = self.kernel.with(|state| match &entry.attr {
             Some(attr) => {
@@ -200,9 +202,12 @@ impl Thread {
         waited
     }
 
-    async fn look_up(&self, parent: Ino, name: &[u8]) -> Result<Entry, Errno> {
+    async fn look_up(&self, above: DentryId, parent: Ino, name: &[u8]) -> Result<Entry, Errno> {
         match self.request(Op::Lookup { parent, name: name.to_vec() }).await? {
-            Reply::Entry(entry) => Ok(entry),
+            Reply::Entry(entry) => {
+                self.kernel.witness(above, name, &entry, self.began, Told::LookedUp);
+                Ok(entry)
+            }
             other => self.kernel.violated(format!("LOOKUP was answered with {other:?}")),
         }
     }

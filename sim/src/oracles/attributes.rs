@@ -3,8 +3,9 @@
 use holdfast::op::{Attr, Kind};
 
 use super::{Oracle, OracleId};
-use crate::court::{Sight, Truth, What};
+use crate::court::{Described, Sight, Truth, What};
 use crate::history::Published;
+use crate::mutation::{self, LINK};
 
 pub struct Attributes;
 
@@ -14,7 +15,8 @@ impl Oracle for Attributes {
     }
 
     fn sentence(&self) -> &'static str {
-        "The size, the time and the ETag of a handle are those of the version it holds, as long as it is open."
+        "The size, the time and the ETag of a handle are those of the version it holds, as long as it is open; extended \
+         attributes are of the same version as the size and the time beside them."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
@@ -29,6 +31,7 @@ impl Oracle for Attributes {
                 (file, attr)
             }
             What::Fstat { file, attr } => (file, attr),
+            What::Attribute { of, name, value } => return judge_xattr(truth, *of, name, value, verdict),
             _ => return,
         };
         if truth.was_lied_to(sight.began, sight.ended) {
@@ -41,6 +44,41 @@ impl Oracle for Attributes {
         if attr.ino != held.ino {
             verdict(format!("a handle of {} changed its inode from {:?} to {:?}", held.key, held.ino, attr.ino));
         }
+    }
+}
+
+fn judge_xattr(truth: &Truth, of: Described<'_>, name: &str, value: &str, verdict: &mut dyn FnMut(String)) {
+    // What an answer claimed is kept for as long as its inode.
+    if truth.lies {
+        return;
+    }
+    let key = match of {
+        Described::File(file) => match truth.published(file) {
+            Some((held, _)) if !held.linked => held.key.clone(),
+            _ => return,
+        },
+        Described::Path { key, .. } if truth.is_linked(key) => return,
+        Described::Path { key, .. } => key.to_owned(),
+    };
+    let is_meant = |content: &Published| match of {
+        Described::File(file) => truth.published(file).is_some_and(|(_, held)| held.etag == content.etag),
+        Described::Path { attr, .. } => {
+            let on_time = content.last_modified == attr.mtime || truth.config.posix_metadata;
+            content.size == attr.size && on_time
+        }
+    };
+    let has = |content: &Published| match name {
+        "user.s3.etag" => content.etag.as_str() == value,
+        "user.s3.version-id" => content.version_id.as_ref().is_some_and(|id| id.as_str() == value),
+        "user.s3.content-type" => content.version == LINK || mutation::content_type(content.version) == value,
+        "user.s3.meta.version" => content.version == LINK || content.version.0.to_string() == value,
+        _ => true,
+    };
+    let fits = truth.history.look(&key, |changes| {
+        changes.iter().filter_map(|change| change.now.as_ref()).any(|content| is_meant(content) && has(content))
+    });
+    if !fits {
+        verdict(format!("{name} of {key} is {value:?}, which is not of the version that its other attributes are of"));
     }
 }
 

@@ -57,12 +57,16 @@ impl Oracle for Budget {
             What::Stat { .. } | What::Done { .. } | What::Failed { .. } | What::Link { .. } => self.calls += 1,
             What::Rest(_) => {
                 self.sum_up(truth, sight, verdict);
-                if truth.machines.len() == 1 {
+                if truth.machines.len() == 1 && !truth.crashes {
                     self.judge_requests(truth, verdict);
                 }
                 return;
             }
             _ => {}
+        }
+        // What the kernel was told is seen while it takes it in.
+        if matches!(sight.what, What::Named { .. } | What::Crashed) {
+            return;
         }
         if truth.apps == 1 {
             self.ends.push(sight.ended);
@@ -79,7 +83,8 @@ impl Oracle for Budget {
 /// What the machine uses at this moment.
 fn look_at(machine: &Machine, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
     let Sizes { extent_bytes, lifeboat_write_bytes, .. } = truth.config.sizes;
-    let census = machine.kernel.fs().census();
+    let Some(kernel) = machine.kernel() else { return };
+    let census = kernel.fs().census();
     let files = truth.files.values().filter(|held| held.seat.mount == sight.seat.mount).count() as u64;
     let hold_max = truth.config.hold_max;
     if census.lifeboat_bytes > hold_max {
@@ -126,10 +131,11 @@ impl Budget {
         let Some((held, published)) = truth.published(file) else { return };
         let Sizes { window_bytes_min, window_bytes_max, outrun_bytes, trickle_bytes, .. } = truth.config.sizes;
         let large = published.size > outrun_bytes;
-        if !large || truth.machines.len() != 1 || truth.config.hold != Hold::Auto {
+        if !large || truth.machines.len() != 1 || truth.crashes || truth.config.hold != Hold::Auto {
             return;
         }
-        let manner = truth.machines[0].kernel.manner_of(held.ino);
+        let Some(kernel) = truth.machines[0].kernel() else { return };
+        let manner = kernel.manner_of(held.ino);
         // Beyond half of what shows a reader to be outrun, several GETs may run ahead.
         let alone = self.opens_of.get(&held.key) == Some(&1) && manner.runs <= 1 && manner.from_start_bytes == manner.end;
         if !alone || manner.end > outrun_bytes / 2 {
@@ -137,7 +143,7 @@ impl Budget {
         }
         let window = manner.end.clamp(window_bytes_min, window_bytes_max);
         let fetched_max = manner.end + window + window_bytes_max + trickle_bytes + 2 * truth.chunk_bytes;
-        let fetched = truth.store.delivered_of(&held.key);
+        let fetched = truth.store.delivered_of(&held.key, &published.etag);
         if fetched <= fetched_max || truth.was_hit(&held.key, &|_| true) || truth.store.was_down(Time::ZERO, Time(Duration::MAX)) {
             return;
         }

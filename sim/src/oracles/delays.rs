@@ -39,7 +39,7 @@ impl Delays {
         let mut sum = Self { passing: Duration::ZERO, lasting: down, unbounded: down };
         let mut hits = 0;
         truth.each_hit(since, ended, &mut |hit| {
-            hits += 1;
+            hits += u32::from(!is_denial(&hit.what));
             sum.add(&hit.what, truth);
         });
         sum.unbounded |= hits > RETRIES_SAVED;
@@ -85,7 +85,8 @@ impl Delays {
             FaultKind::PageRepeats
             | FaultKind::PageGoesBack
             | FaultKind::PageTokenDropped
-            | FaultKind::PageTokenLoops => {
+            | FaultKind::PageTokenLoops
+            | FaultKind::PageTokenCircles => {
                 self.unbounded = true;
                 self.lasting = true;
                 again
@@ -106,5 +107,13 @@ impl Delays {
     pub(super) fn explain_failure(&self, truth: &Truth) -> bool {
         // A stall is worth as much as it lasts.
         self.lasting || self.unbounded && self.passing > Duration::ZERO || self.passing >= truth.config.deadline
+    }
+}
+
+/// Whether it is an answer that will not change, and is not asked again.
+fn is_denial(what: &FaultKind) -> bool {
+    match what {
+        FaultKind::Refused(error) => matches!(error.kind, ErrorKind::AccessDenied | ErrorKind::Archived),
+        _ => false,
     }
 }

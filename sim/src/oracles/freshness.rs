@@ -1,14 +1,31 @@
 //! What an open or a stat finds was true a moment ago.
 
+mod named;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use holdfast::env::Time;
-use holdfast::op::Kind;
+use holdfast::op::{Ino, Kind};
 
 use super::{Oracle, OracleId};
-use crate::court::{Sight, Truth, What};
+use crate::court::{FileId, Sight, Truth, What};
+use crate::history::Published;
+use crate::kernel::Listed;
 
-pub struct Freshness;
+/// For each mount and key, the latest number that a listing showed.
+#[derive(Default)]
+pub struct Freshness(BTreeMap<(u8, String), Shown>);
+
+struct Shown {
+    ino: Ino,
+    since: Time,
+    at: Time,
+}
+
+/// What libfuse shows for a name whose number is not known.
+pub(super) const UNKNOWN_INO: Ino = Ino(0xffff_ffff);
 
 impl Oracle for Freshness {
     fn id(&self) -> OracleId {
@@ -16,10 +33,19 @@ impl Oracle for Freshness {
     }
 
     fn sentence(&self) -> &'static str {
-        "What an open or a stat shows was current at some instant between the call, less the metadata TTL, and its return."
+        "What an open, a stat or a look-up shows was current at some instant between the call, less the metadata TTL, and \
+         its return; what an open shows of a file that is not wholly at hand, or known to be replaced, during the call."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        match &sight.what {
+            What::Listed { key, entries, since, .. } => return self.remember(sight, key, entries, *since),
+            What::Named { late: true, .. } => return,
+            What::Named { key, entry, listed, .. } => {
+                return named::judge(truth, sight, (key, entry, *listed), verdict);
+            }
+            _ => {}
+        }
         if truth.was_lied_to(sight.began, sight.ended) {
             return;
         }
@@ -27,10 +53,25 @@ impl Oracle for Freshness {
         match &sight.what {
             What::Opened { file, .. } => {
                 let Some((held, published)) = truth.published(*file) else { return };
-                let current = truth.history.was(&held.key, before(sight.began, ttl), sight.ended, |now| {
-                    now.is_some_and(|now| now.etag == published.etag)
-                });
-                if !current {
+                if held.linked {
+                    // Which of the keys that ever had these bytes the link led to is a guess.
+                    return;
+                }
+                let was_current = |from| {
+                    truth
+                        .history
+                        .was(&held.key, from, sight.ended, |now| now.is_some_and(|now| now.etag == published.etag))
+                };
+                if let Some(because) = self.must_have_asked(truth, sight, *file)
+                    && !was_current(sight.began)
+                {
+                    verdict(format!(
+                        "version {} of {} was opened, which was not current while it was: {because}",
+                        published.version.0, held.key
+                    ));
+                    return;
+                }
+                if !was_current(before(sight.began, ttl)) {
                     let (key, version) = (&held.key, published.version.0);
                     let changes = truth.history.of(key);
                     let last = changes.iter().rfind(|change| {
@@ -68,6 +109,40 @@ impl Oracle for Freshness {
             }
             _ => {}
         }
+    }
+}
+
+impl Freshness {
+    fn remember(&mut self, sight: &Sight<'_>, directory: &str, entries: &[Listed], since: Time) {
+        for entry in entries.iter().filter(|entry| entry.kind != Kind::Directory && entry.ino != UNKNOWN_INO) {
+            let slash = if directory.is_empty() || directory.ends_with('/') { "" } else { "/" };
+            let key = format!("{directory}{slash}{}", entry.name);
+            let shown = Shown { ino: entry.ino, since, at: sight.ended };
+            match self.0.entry((sight.seat.mount, key)) {
+                Entry::Vacant(place) => drop(place.insert(shown)),
+                Entry::Occupied(mut place) if place.get().ino < entry.ino => drop(place.insert(shown)),
+                Entry::Occupied(_) => {}
+            }
+        }
+    }
+
+    /// Why the open cannot have taken its version for granted.
+    fn must_have_asked(&self, truth: &Truth, sight: &Sight<'_>, file: FileId) -> Option<&'static str> {
+        let (held, published) = truth.published(file)?;
+        let key = (sight.seat.mount, held.key.clone());
+        // The same bytes put again are another version, but take nothing from the one that is open.
+        let replaced = |shown: &Shown| {
+            let from = before(shown.since, truth.under_way_max());
+            let same = |now: Option<&Published>| now.is_some_and(|now| now.etag == published.etag);
+            !truth.history.was(&held.key, from, sight.began, same)
+        };
+        if self.0.get(&key).is_some_and(|shown| shown.ino > held.ino && shown.at <= sight.began && replaced(shown)) {
+            return Some("a listing had shown the number of a newer one");
+        }
+        // What is on its way counts as being at hand only of an object that is fetched whole.
+        let at_hand = truth.store.delivered_of(&held.key, &published.etag);
+        let large = published.size > truth.config.sizes.whole_fetch_bytes;
+        (large && at_hand < published.size).then_some("not all of it was at hand")
     }
 }
 

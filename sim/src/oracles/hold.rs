@@ -9,18 +9,28 @@ use std::time::Duration;
 use holdfast::config::{Hold as Holding, PIN_KEPT};
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::Kind;
+use holdfast::op::{Ino, Kind};
 
 use super::freshness::before;
 use super::{Oracle, OracleId};
-use crate::court::{FileId, Held, On, Sight, Truth, What, is_of_body, is_untrue};
+use crate::court::{Described, FileId, Held, Machine, On, Sight, Truth, What, is_of_body, is_untrue};
 use crate::history::Published;
 use crate::store::FaultKind;
 
-/// What look-ups have shown, by mount and key.
 #[derive(Default)]
 pub struct Hold {
+    /// What look-ups have shown, by mount and key.
     seen: BTreeMap<(u8, String), Vec<Seen>>,
+    /// How each inode of each mount was read so far.
+    watched: BTreeMap<(u8, Ino), Watched>,
+}
+
+#[derive(Default)]
+struct Watched {
+    /// Everything before was read, from the first byte on and in order.
+    next: u64,
+    /// Somebody read elsewhere, too.
+    strayed: bool,
 }
 
 struct Seen {
@@ -47,18 +57,27 @@ impl Oracle for Hold {
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         match &sight.what {
+            What::Crashed => {
+                self.seen.retain(|(mount, _), _| *mount != sight.seat.mount);
+                self.watched.retain(|(mount, _), _| *mount != sight.seat.mount);
+            }
+            What::Bytes { file, offset, bytes, .. } => {
+                if let Some(held) = truth.files.get(file) {
+                    self.read(held, *offset, bytes.len() as u64);
+                }
+            }
             What::Stat { key, attr } if attr.kind == Kind::File && !truth.is_linked(key) => {
                 let seen = Seen { began: sight.began, ended: sight.ended, size: attr.size, mtime: attr.mtime };
                 self.seen.entry((sight.seat.mount, (*key).to_owned())).or_default().push(seen);
             }
-            What::Attribute { file, name: "user.holdfast.hold", value } => {
+            What::Attribute { of: Described::File(file), name: "user.holdfast.hold", value } => {
                 let Some((held, published)) = truth.published(*file).filter(|(held, _)| !held.linked) else { return };
                 if let Err(because) = self.judge_attribute(truth, sight, held, published, value) {
                     verdict(format!("{} is said to be held by {value:?}, {because}", held.key));
                 }
             }
-            What::Failed { call, on: On::File { file, offset, .. }, errno: Errno::ESTALE } => {
-                if let Err(because) = self.judge_loss(truth, sight, *file) {
+            What::Failed { call, on: On::File { file, offset, len: 1.. }, errno: Errno::ESTALE } => {
+                if let Err(because) = self.judge_loss(truth, sight, *file, *offset) {
                     let key = truth.files.get(file).map_or("", |held| held.key.as_str());
                     verdict(format!("{call} of {key} at {offset}: ESTALE, {because}"));
                 }
@@ -69,6 +88,23 @@ impl Oracle for Hold {
 }
 
 impl Hold {
+    fn read(&mut self, held: &Held, offset: u64, len: u64) {
+        let watched = self.watched.entry((held.seat.mount, held.ino)).or_default();
+        if offset == watched.next {
+            watched.next += len;
+        } else if offset + len > watched.next {
+            watched.strayed = true;
+        }
+    }
+
+    /// Whether an inode was only ever read from the first byte on and in order, and now at `offset`.
+    fn is_read_in_order(&self, held: &Held, offset: u64) -> bool {
+        match self.watched.get(&(held.seat.mount, held.ino)) {
+            Some(watched) => !watched.strayed && offset == watched.next,
+            None => offset == 0,
+        }
+    }
+
     fn judge_attribute(
         &self,
         truth: &Truth,
@@ -90,7 +126,13 @@ impl Hold {
         }
     }
 
-    fn judge_loss(&self, truth: &Truth, sight: &Sight<'_>, file: FileId) -> Result<(), &'static str> {
+    fn judge_loss(
+        &self,
+        truth: &Truth,
+        sight: &Sight<'_>,
+        file: FileId,
+        offset: u64,
+    ) -> Result<(), &'static str> {
         let Some((held, published)) = truth.published(file) else { return Ok(()) };
         let (key, config) = (held.key.as_str(), &truth.config);
         if truth.was_hit(key, &is_untrue) {
@@ -107,6 +149,8 @@ impl Hold {
         }
         let torn = truth.was_hit(key, &tears);
         let somewhere = truth.memory_plenty || truth.disk_plenty;
+        // What a faulty disk was given may be lost there.
+        let torn = torn || (truth.disk_faulty && !(truth.memory_plenty && published.size <= config.sizes.whole_fetch_bytes));
         if published.size <= config.sizes.whole_fetch_bytes {
             return if torn || !somewhere { Ok(()) } else { Err("but so small an object is held whole") };
         }
@@ -117,6 +161,9 @@ impl Hold {
         if torn || idle {
             return Ok(());
         }
+        if self.is_read_in_order(held, offset) && truth.disk_plenty && truth.pages_are_kept && !truth.crashes {
+            return Err("but all its bytes so far were read in order (R7)");
+        }
         if config.hold == Holding::Full {
             // Where memory is short, what an open had in hand may have been let go before the anchor began.
             let lately = before(held.opened_at, config.deadline);
@@ -124,8 +171,9 @@ impl Hold {
             let in_time = truth.memory_plenty || !truth.history.was(key, lately, held.opened_at, other);
             return if somewhere && in_time { Err("but all of it is held (R10)") } else { Ok(()) };
         }
-        let Some(machine) = truth.machines.get(usize::from(held.seat.mount)) else { return Ok(()) };
-        let manner = machine.kernel.manner_of(held.ino);
+        let machine = truth.machines.get(usize::from(held.seat.mount));
+        let Some(kernel) = machine.and_then(Machine::kernel) else { return Ok(()) };
+        let manner = kernel.manner_of(held.ino);
         let viewed = manner.from_start_bytes >= 2 * config.sizes.sequential_bytes_min;
         if !truth.memory_plenty || (manner.random && (!viewed || truth.was_hit(key, &|_| true))) {
             return Ok(());

@@ -2,14 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use holdfast::op::Ino;
+use holdfast::op::{Attr, Ino, Kind};
 
+use super::freshness::UNKNOWN_INO;
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth, What};
 
-/// What each inode of each mount was opened as.
+/// What each inode of each mount is.
 #[derive(Default)]
-pub struct Inodes(BTreeMap<(u8, Ino), (String, String)>);
+pub struct Inodes(BTreeMap<(u8, Ino), Identity>);
+
+/// As far as it was told yet. A number that only a listing has shown may still come to stand for a newer version.
+struct Identity {
+    key: String,
+    /// Kind, size and time.
+    shown: Option<(Kind, u64, i64)>,
+    /// It was opened.
+    etag: Option<String>,
+}
 
 impl Oracle for Inodes {
     fn id(&self) -> OracleId {
@@ -17,28 +27,68 @@ impl Oracle for Inodes {
     }
 
     fn sentence(&self) -> &'static str {
-        "An inode that was opened stands for one version of one key for the whole life of the mount."
+        "An inode that the kernel was given stands for one version of one key for the whole life of the mount, and is known \
+         for as long as the kernel knows it."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        if truth.crashes {
+            return;
+        }
         match &sight.what {
-            What::Opened { file, etag, .. } => {
+            What::Opened { file, attr, etag } => {
                 let Some(held) = truth.files.get(file).filter(|held| !held.linked) else { return };
-                let is = (held.key.clone(), (*etag).to_owned());
-                let was = self.0.entry((sight.seat.mount, held.ino)).or_insert_with(|| is.clone());
-                if *was != is {
-                    verdict(format!("{:?} was {was:?} and is {is:?}", held.ino));
+                let mut told = |text| verdict(text);
+                let Some(identity) = self.of(sight, held.ino, &held.key, &mut told) else { return };
+                let was = identity.etag.get_or_insert_with(|| (*etag).to_owned());
+                if was != etag {
+                    verdict(format!("{:?} of {} was opened with ETag {was} and with {etag}", held.ino, held.key));
+                    return;
+                }
+                self.show(truth, sight, &held.key, attr, verdict);
+            }
+            What::Stat { key, attr } if !truth.is_linked(key) => self.show(truth, sight, key, attr, verdict),
+            What::Named { key, entry, late: false, .. } => {
+                if let Some(attr) = &entry.attr {
+                    self.show(truth, sight, key, attr, verdict);
                 }
             }
-            What::Stat { key, attr } => {
-                if let Some((of, _)) = self.0.get(&(sight.seat.mount, attr.ino))
-                    && of != key
-                    && !truth.is_linked(key)
-                {
-                    verdict(format!("{:?} was opened as {of} and is shown as {key}", attr.ino));
+            // Numbers are of one mount, and it is another.
+            What::Crashed => self.0.retain(|(mount, _), _| *mount != sight.seat.mount),
+            What::Listed { key, entries, .. } if !truth.is_linked(key) => {
+                let directory =
+                    if key.is_empty() || key.ends_with('/') { (*key).to_owned() } else { format!("{key}/") };
+                for entry in entries.iter().filter(|entry| entry.ino != UNKNOWN_INO) {
+                    self.of(sight, entry.ino, &format!("{directory}{}", entry.name), verdict);
                 }
             }
             _ => {}
+        }
+    }
+}
+
+impl Inodes {
+    /// `None`: the number is another key's, which was said.
+    fn of(&mut self, sight: &Sight<'_>, ino: Ino, key: &str, verdict: &mut dyn FnMut(String)) -> Option<&mut Identity> {
+        let new = || Identity { key: key.to_owned(), shown: None, etag: None };
+        let identity = self.0.entry((sight.seat.mount, ino)).or_insert_with(new);
+        if identity.key != key {
+            verdict(format!("{ino:?} was {} and is {key}", identity.key));
+            return None;
+        }
+        Some(identity)
+    }
+
+    fn show(&mut self, truth: &Truth, sight: &Sight<'_>, key: &str, attr: &Attr, verdict: &mut dyn FnMut(String)) {
+        let Some(identity) = self.of(sight, attr.ino, key, verdict) else { return };
+        // What metadata says may become known later.
+        if truth.lies || truth.config.posix_metadata {
+            return;
+        }
+        let is = (attr.kind, attr.size, attr.mtime);
+        let was = *identity.shown.get_or_insert(is);
+        if was != is {
+            verdict(format!("{:?} of {key} was {was:?} and is {is:?}", attr.ino));
         }
     }
 }

@@ -17,14 +17,12 @@ impl Oracle for Listing {
     }
 
     fn sentence(&self) -> &'static str {
-        "A name that is there throughout a listing is listed exactly once, one that is absent throughout never."
+        "A name that is there throughout a listing is listed exactly once, one that is absent throughout never; whatever \
+         the pages say, no name twice."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
-        let What::Listed { key, entries } = &sight.what else { return };
-        if truth.was_lied_to(sight.began, sight.ended) {
-            return;
-        }
+        let What::Listed { key, entries, since, whole } = &sight.what else { return };
         let mut listed: BTreeMap<&str, (u32, Kind)> = BTreeMap::new();
         for entry in *entries {
             listed.entry(&entry.name).or_insert((0, entry.kind)).0 += 1;
@@ -34,7 +32,12 @@ impl Oracle for Listing {
                 verdict(format!("{name} was listed {times} times in {key:?}"));
             }
         }
+        if truth.was_lied_to(*since, sight.ended) || truth.is_linked(key) {
+            return;
+        }
         let directory = if key.is_empty() || key.ends_with('/') { (*key).to_owned() } else { format!("{key}/") };
+        // An answer that was asked for before the listing, and came while it was under way, contradicts it for a TTL.
+        let for_granted = truth.config.metadata_ttl + truth.under_way_max();
         // What could have been a file, and what could have been a directory, of each name.
         let mut children: BTreeMap<String, Child> = BTreeMap::new();
         truth.history.any_under(&directory, |key, changes| {
@@ -43,19 +46,20 @@ impl Oracle for Listing {
             if Name::new(name).is_none() {
                 return false;
             }
-            let since = |from, present| history::was(changes, from, sight.ended, |now| now.is_some() == present);
-            let ever = |present| since(sight.began, present);
+            let was = |from, present| history::was(changes, from, sight.ended, |now| now.is_some() == present);
+            let ever = |present| was(*since, present);
             let child = children.entry(name.to_owned()).or_default();
             let of = if rest.len() == name.len() { &mut child.file } else { &mut child.directory };
             of.ever |= ever(true);
             of.throughout |= !ever(false);
-            of.for_long |= !since(before(sight.began, truth.config.metadata_ttl), false);
+            // Answers that overlap contradict each other, and nobody can tell which is newer: what was known stays.
+            of.for_long |= !was(before(*since, for_granted + 4 * truth.step_max), false);
             // Keys beneath that no path spells show no directory.
             false
         });
         for (name, child) in &children {
             let shown = listed.get(name.as_str()).map(|(_, kind)| *kind);
-            if shown.is_none() && (child.file.throughout || child.directory.throughout) {
+            if *whole && shown.is_none() && (child.file.throughout || child.directory.throughout) {
                 verdict(format!("{name} was not listed in {key:?}, but was there throughout"));
             }
             if shown == Some(Kind::Directory) && !child.directory.ever {

@@ -37,7 +37,7 @@ impl Oracle for Liveness {
         let bound = if truth.faulty {
             let delays = Delays::within(truth, sight.began, sight.ended);
             // Look-up, open and read may each spend a deadline on each of several requests.
-            let most = truth.config.deadline * 8 + truth.step_max * 50;
+            let most = truth.config.deadline * 16 + truth.step_max * 50;
             // A connection that died of being idle is found out when it is read from again.
             let idle = if truth.body_idle_max.is_some() { Duration::from_secs(10) } else { Duration::ZERO };
             if delays.unbounded { most } else { most.min(fair + delays.passing + idle) }

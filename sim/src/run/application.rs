@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::select;
 
-use crate::app::{File, Mapping, Process};
+use crate::app::{File, Mapping, Process, Stream};
 use crate::executor::SimHandle;
 use crate::run::causes::Causes;
 use crate::scenario::{AppOp, Call, SLOTS, Slot};
@@ -23,6 +23,7 @@ pub(super) struct Application {
 enum Entry {
     File(File),
     Mapping(Mapping),
+    Stream(Stream),
 }
 
 /// What `cat` reads at a time.
@@ -42,7 +43,7 @@ impl Application {
             if op.pause_ms > 0 {
                 self.handle.sleep(Duration::from_millis(op.pause_ms)).await;
             }
-            self.causes.op_begins(op.id);
+            self.causes.op_begins(&op, self.process.seat());
             match op.killed_after_ms {
                 None => self.make(&op).await,
                 Some(ms) => {
@@ -51,6 +52,7 @@ impl Application {
                     drop(select(pin!(self.make(&op)), killed).await);
                 }
             }
+            self.causes.op_ended(op.id);
         }
     }
 
@@ -132,6 +134,29 @@ impl Application {
             Call::Access { path } => drop(process.access(path).await),
             Call::Readlink { path } => drop(process.readlink(path).await),
             Call::Readdir { path } => drop(process.readdir(path).await),
+            Call::Opendir { dir, path } => {
+                self.vacate(&process, *dir).await;
+                let opened = process.opendir(path).await;
+                self.table[usize::from(*dir)] = opened.ok().map(Entry::Stream);
+            }
+            Call::Getdents { dir } => {
+                if let Some(stream) = self.stream(*dir) {
+                    let _ = process.getdents(stream).await;
+                }
+            }
+            Call::Rewinddir { dir } => {
+                if let Some(stream) = self.stream(*dir) {
+                    process.rewinddir(stream);
+                }
+            }
+            Call::Seekdir { dir, nth } => {
+                if let Some(stream) = self.stream(*dir) {
+                    process.seekdir(stream, *nth);
+                }
+            }
+            Call::ListLong { path } => process.list_long(path).await,
+            Call::Lstat { path } => drop(process.lstat(path).await),
+            Call::XattrAt { path, name } => drop(process.xattr_at(path, name).await),
             Call::Cat { path } => {
                 if let Ok(file) = process.open(path).await {
                     read_to_end(&process, file).await;
@@ -149,7 +174,14 @@ impl Application {
     fn file(&self, slot: Slot) -> Option<File> {
         match self.table[usize::from(slot)] {
             Some(Entry::File(file)) => Some(file),
-            Some(Entry::Mapping(_)) | None => None,
+            Some(Entry::Mapping(_) | Entry::Stream(_)) | None => None,
+        }
+    }
+
+    fn stream(&self, slot: Slot) -> Option<Stream> {
+        match self.table[usize::from(slot)] {
+            Some(Entry::Stream(stream)) => Some(stream),
+            Some(Entry::Mapping(_) | Entry::File(_)) | None => None,
         }
     }
 
@@ -158,6 +190,7 @@ impl Application {
         match self.table[usize::from(slot)].take() {
             Some(Entry::File(file)) => drop(process.close(file).await),
             Some(Entry::Mapping(mapping)) => process.unmap(mapping),
+            Some(Entry::Stream(stream)) => process.closedir(stream),
             None => {}
         }
     }

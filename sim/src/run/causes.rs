@@ -9,14 +9,17 @@ use holdfast::env::Time;
 use holdfast::env::store::{ErrorKind, Key, StoreError};
 
 use crate::content::Version;
+use crate::court::Seat;
 use crate::executor::{SimHandle, locked};
 use crate::history::History;
 use crate::mutation::Mutation;
+use crate::recording::Recorder;
+use crate::run::BEFORE;
 use crate::scenario::{
-    Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, OpId, Point, RequestCause, RequestKind, Scenario,
+    AppOp, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, OpId, Point, RequestCause, RequestKind, Scenario,
 };
 use crate::store::{Event, Fault, FaultKind, Kind, Matcher, SimStore};
-use crate::world::World;
+use crate::world::{Machines, World};
 
 /// Clones are the same.
 #[derive(Clone)]
@@ -28,11 +31,20 @@ struct Inner {
     store: SimStore,
     history: History,
     handle: SimHandle,
+    machines: Machines,
     /// What counts from an operation that has not begun.
-    waiting: Mutex<(Vec<FaultAt>, Vec<MutationAt>)>,
+    waiting: Mutex<Waiting>,
+    recorder: Option<Recorder>,
     mutations: AtomicU64,
     mutations_in_flight: AtomicU64,
     over: AtomicBool,
+}
+
+/// Mutations with their place in the scenario.
+#[derive(Default)]
+struct Waiting {
+    faults: Vec<FaultAt>,
+    mutations: Vec<(usize, MutationAt)>,
 }
 
 impl Causes {
@@ -41,7 +53,9 @@ impl Causes {
             store: world.store().clone(),
             history: world.history().clone(),
             handle: world.handle(),
+            machines: world.machines().clone(),
             waiting: Mutex::default(),
+            recorder: world.court().recorder(),
             mutations: AtomicU64::new(0),
             mutations_in_flight: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -51,19 +65,29 @@ impl Causes {
 
     /// The run begins: arms what counts from its beginning.
     pub(super) fn begin(&self, scenario: &Scenario) {
-        *locked(&self.inner.waiting) = (scenario.faults.clone(), scenario.mutations.clone());
+        let mutations = scenario.mutations.iter().cloned().enumerate().collect();
+        *locked(&self.inner.waiting) = Waiting { faults: scenario.faults.clone(), mutations };
         self.arm(None);
     }
 
     /// An operation begins: arms what counts from it.
-    pub(super) fn op_begins(&self, id: OpId) {
-        self.arm(Some(id));
+    pub(super) fn op_begins(&self, op: &AppOp, seat: Seat) {
+        if let Some(recorder) = &self.inner.recorder {
+            recorder.op_began(seat, op, self.inner.handle.now());
+        }
+        self.arm(Some(op.id));
+    }
+
+    pub(super) fn op_ended(&self, id: OpId) {
+        if let Some(recorder) = &self.inner.recorder {
+            recorder.op_ended(id, self.inner.handle.now());
+        }
     }
 
     /// Nothing more happens.
     pub(super) fn end(&self) {
         self.inner.over.store(true, Ordering::Relaxed);
-        *locked(&self.inner.waiting) = (Vec::new(), Vec::new());
+        *locked(&self.inner.waiting) = Waiting::default();
         self.inner.store.clear_hooks();
     }
 
@@ -82,8 +106,8 @@ impl Causes {
         };
         let (faults, mutations): (Vec<_>, Vec<_>) = {
             let mut waiting = locked(&self.inner.waiting);
-            let faults = waiting.0.extract_if(.., |fault| due(&fault.when)).collect();
-            (faults, waiting.1.extract_if(.., |mutation| due(&mutation.when)).collect())
+            let faults = waiting.faults.extract_if(.., |fault| due(&fault.when)).collect();
+            (faults, waiting.mutations.extract_if(.., |(_, mutation)| due(&mutation.when)).collect())
         };
         for FaultAt { when, what } in faults {
             match when {
@@ -95,18 +119,22 @@ impl Causes {
                 }
             }
         }
-        for MutationAt { when, change } in mutations {
+        for (number, MutationAt { when, change }) in mutations {
             let this = self.clone();
             match when {
                 Cause::AtMs(ms) => self.inner.handle.spawn("another client", async move {
-                    this.inner.handle.sleep_until(Time(Duration::from_millis(ms))).await;
+                    this.inner.handle.sleep_until(Time(BEFORE + Duration::from_millis(ms))).await;
                     if !this.inner.over.load(Ordering::Relaxed) {
                         let now = this.inner.handle.now();
-                        this.apply(change, &mut this.inner.store.bucket(), now);
+                        // Not under the bucket's lock: what a dying mount drops may look at it.
+                        match change {
+                            Change::Crash { mount } => this.inner.machines.crash(mount),
+                            change => this.apply(number, change, &mut this.inner.store.bucket(), now),
+                        }
                     }
                 }),
                 Cause::Request(cause) => {
-                    self.inner.store.on(event(&cause), move |bucket, now| this.apply(change, bucket, now));
+                    self.inner.store.on(event(&cause), move |bucket, now| this.apply(number, change, bucket, now));
                 }
             }
         }
@@ -114,11 +142,11 @@ impl Causes {
 
     fn outage(&self, at_ms: u64, what: &FaultSpec) {
         let FaultSpec::Outage { ms } = what else { return };
-        let from = Time(Duration::from_millis(at_ms));
+        let from = Time(BEFORE + Duration::from_millis(at_ms));
         self.inner.store.down_within(from..from.plus(Duration::from_millis(*ms)));
     }
 
-    fn apply(&self, change: Change, bucket: &mut Bucket, now: Time) {
+    fn apply(&self, number: usize, change: Change, bucket: &mut Bucket, now: Time) {
         let in_flight = self.inner.store.keys_in_flight();
         let mutation = match change {
             Change::Put { key, version, size } => Mutation::put(key, Version(version), size),
@@ -136,17 +164,21 @@ impl Causes {
             },
             Change::Delete { key } => Mutation::delete(key),
             Change::Purge { key } => Mutation::purge(key),
+            // Happens at a time only.
             Change::Crash { .. } => return,
         };
         self.inner.mutations.fetch_add(1, Ordering::Relaxed);
         if in_flight.contains(mutation.key()) {
             self.inner.mutations_in_flight.fetch_add(1, Ordering::Relaxed);
         }
+        if let Some(recorder) = &self.inner.recorder {
+            recorder.mutates(number);
+        }
         mutation.apply(bucket, &self.inner.history, now);
     }
 }
 
-fn matcher(cause: &RequestCause) -> Matcher {
+pub(crate) fn matcher(cause: &RequestCause) -> Matcher {
     let kind = cause.kind.map(|kind| match kind {
         RequestKind::Get => Kind::Get,
         RequestKind::Head => Kind::Head,
@@ -166,7 +198,8 @@ fn event(cause: &RequestCause) -> Event {
     }
 }
 
-fn fault_kind(what: &FaultSpec) -> Option<FaultKind> {
+/// `None`: no fault of a request.
+pub(crate) fn fault_kind(what: &FaultSpec) -> Option<FaultKind> {
     let millis = |ms: &u64| Duration::from_millis(*ms);
     Some(match what {
         FaultSpec::Refused { error, retry_after_ms } => {

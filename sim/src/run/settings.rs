@@ -10,12 +10,12 @@ use holdfast::env::store::{Key, NewObject};
 
 use crate::content::Version;
 use crate::court::{Manner, Truth};
-use crate::disk::{DiskConfig, DiskFault, DiskOp};
+use crate::disk::{DiskConfig, DiskFault, DiskOp, Rot, SilentFault};
 use crate::executor::Policy;
 use crate::kernel::KernelConfig;
 use crate::mutation::Mutation;
 use crate::scenario::config::{DiskFaultName, DiskOpName, HoldName};
-use crate::scenario::{Change, ErrorName, FaultSpec, MountOptions, Scenario, ScenarioConfig, Schedule};
+use crate::scenario::{Call, Change, ErrorName, FaultSpec, MountOptions, Scenario, ScenarioConfig, Schedule};
 use crate::store::StoreConfig;
 use crate::world::{World, WorldConfig};
 
@@ -68,7 +68,8 @@ pub(super) fn world_config(config: &ScenarioConfig) -> WorldConfig {
         mount: mount_config(&config.mount).expect("a scenario is checked before it runs"),
         kernel: KernelConfig {
             readahead: config.kernel.readahead,
-            readahead_bytes: (32 * config.kernel.read_bytes_max).min(128 << 10),
+            // As the mount sets it, in proportion.
+            readahead_bytes: config.kernel.read_bytes_max.max(8 << 10),
             read_bytes_max: config.kernel.read_bytes_max,
             page_eviction_one_in: config.kernel.page_eviction_one_in,
             name_eviction_one_in: config.kernel.name_eviction_one_in,
@@ -90,10 +91,13 @@ fn micros((from, to): (u64, u64)) -> RangeInclusive<Duration> {
     Duration::from_micros(from)..=Duration::from_micros(to)
 }
 
+/// Connections that live this long while nobody reads are what every service has; the core sees to them.
+const IDLE_FAIR_MS: u64 = 60_000;
+
 /// Tells the court what sort of world this is.
 pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
     let config = &scenario.config;
-    truth.faulty = !scenario.faults.is_empty() || config.weather.body_idle_max_ms.is_some();
+    truth.faulty = !scenario.faults.is_empty() || config.weather.body_idle_max_ms.is_some_and(|ms| ms < IDLE_FAIR_MS);
     truth.lies = scenario.faults.iter().any(|fault| {
         use ErrorName::{AccessDenied, InvalidRange, NotFound, PreconditionFailed};
         matches!(
@@ -115,10 +119,13 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
     // A lifeboat that is refused leaves the rest of a version to its GET.
     let sizes = Sizes::production_divided_by(config.mount.sizes_divided_by);
     let held_max = 64 * sizes.window_bytes_max;
-    truth.poor_disk = !config.disk.faults.is_empty()
-        || config.disk.total_bytes < 1 << 32
-        || config.mount.hold_max < held_max
-        || config.mount.memory_max < held_max;
+    truth.pages_are_kept = config.kernel.page_eviction_one_in == 0
+        && !scenario.ops.iter().any(|op| {
+            op.killed_after_ms.is_some()
+                || matches!(op.call, Call::DropPages | Call::DropCaches | Call::Open { direct: true, .. })
+        });
+    truth.poor_disk =
+        !config.disk.faults.is_empty() || config.disk.total_bytes < 1 << 32 || config.mount.hold_max < held_max;
     // Room for every version twice over: each may have several inodes, and its streams run ahead.
     let sizes_put = scenario.mutations.iter().map(|mutation| match mutation.change {
         Change::Put { size, .. } | Change::PutInFlight { size, .. } => size,
@@ -158,12 +165,18 @@ pub(super) fn furnish(world: &mut World, scenario: &Scenario) {
             DiskOpName::Read => DiskOp::Read,
             DiskOpName::Space => DiskOp::Space,
         };
-        let error = match fault.what {
-            DiskFaultName::Failed => DiskError::Failed("as the scenario says".into()),
-            DiskFaultName::Full => DiskError::Full,
+        let what = match fault.what {
+            DiskFaultName::Failed => Err(DiskError::Failed("as the scenario says".into())),
+            DiskFaultName::Full => Err(DiskError::Full),
+            DiskFaultName::Rots => Ok(Rot::Rots),
+            DiskFaultName::Torn => Ok(Rot::TornWrite),
+            DiskFaultName::Misplaced => Ok(Rot::MisplacedWrite),
         };
         for mount in 0..scenario.config.machines.mounts {
-            world.disk_of(mount).fault(DiskFault { op, nth: fault.nth, error: error.clone() });
+            match what.clone() {
+                Ok(what) => world.disk_of(mount).rot(SilentFault { what, nth: fault.nth }),
+                Err(error) => world.disk_of(mount).fault(DiskFault { op, nth: fault.nth, error }),
+            }
         }
     }
 }

@@ -109,6 +109,9 @@ fn check_config(scenario: &Scenario, versions: &mut Versions) -> Result<(), Stri
             return Err(format!("{name} goes from {from} to {to}"));
         }
     }
+    if let Some(fault) = config.disk.faults.iter().find(|fault| fault.what.befalls().is_some_and(|op| op != fault.op)) {
+        return Err(format!("{:?} does not befall a {:?}", fault.what, fault.op));
+    }
     if config.weather.chunk_bytes == 0 || config.weather.chunk_bytes > 1 << 30 {
         return Err("chunk_bytes is from 1 to a GiB".into());
     }
@@ -155,11 +158,17 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::Xattr { file, .. }
         | Call::Close { file } => &[*file],
         Call::Dup { file, to } | Call::Map { file, to } => &[*file, *to],
+        Call::Opendir { dir, .. } | Call::Getdents { dir } | Call::Rewinddir { dir } | Call::Seekdir { dir, .. } => {
+            &[*dir]
+        }
         Call::Touch { map, .. } | Call::Unmap { map } => &[*map],
         Call::Stat { path }
         | Call::Access { path }
         | Call::Readlink { path }
         | Call::Readdir { path }
+        | Call::ListLong { path }
+        | Call::Lstat { path }
+        | Call::XattrAt { path, .. }
         | Call::Cat { path }
         | Call::Write { path } => {
             check_path(path)?;
@@ -167,7 +176,7 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         }
         Call::Statfs | Call::DropPages | Call::DropCaches | Call::Sleep => &[],
     };
-    if let Call::Open { path, .. } = &op.call {
+    if let Call::Open { path, .. } | Call::Opendir { path, .. } = &op.call {
         check_path(path)?;
     }
     match slots.iter().find(|slot| **slot >= SLOTS) {

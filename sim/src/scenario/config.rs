@@ -98,7 +98,7 @@ impl Default for Kernel {
 pub struct Disk {
     pub latency_us: (u64, u64),
     pub total_bytes: u64,
-    /// The n-th of these operations fails, from 1.
+    /// The n-th of these operations fails, from 1, or goes wrong without a word.
     pub faults: Vec<DiskFaultSpec>,
 }
 
@@ -134,6 +134,23 @@ pub enum DiskFaultName {
     #[default]
     Failed,
     Full,
+    /// A read succeeds, and some of its bytes are others.
+    Rots,
+    /// A write succeeds, of which only a prefix arrived.
+    Torn,
+    /// A write succeeds, and landed elsewhere.
+    Misplaced,
+}
+
+impl DiskFaultName {
+    /// The operation that alone it can befall; `None`: any.
+    pub fn befalls(self) -> Option<DiskOpName> {
+        match self {
+            Self::Failed | Self::Full => None,
+            Self::Rots => Some(DiskOpName::Read),
+            Self::Torn | Self::Misplaced => Some(DiskOpName::Write),
+        }
+    }
 }
 
 /// The mount's options, in the words of its command line.

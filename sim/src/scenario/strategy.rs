@@ -10,6 +10,7 @@ mod faults;
 mod mutations;
 mod ops;
 mod setting;
+mod trials;
 mod viewers;
 
 use proptest::strategy::{NewTree, Strategy};
@@ -36,15 +37,17 @@ pub enum Profile {
     Pauses,
     /// Directories.
     Listing,
+    /// Large objects, read from the first byte on and in order.
+    Viewers,
+    /// One mechanism of the hold, or of the budgets, at a time.
+    Trials,
     /// At most three operations of at most two applications.
     Tiny,
-    /// One mechanism of the hold, or of the budgets, at a time.
-    Viewers,
 }
 
 impl Profile {
     pub const ALL: &[Profile] =
-        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Tiny, Self::Viewers];
+        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Viewers, Self::Trials, Self::Tiny];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -54,8 +57,9 @@ impl Profile {
             Self::Storm => "storm",
             Self::Pauses => "pauses",
             Self::Listing => "listing",
-            Self::Tiny => "tiny",
             Self::Viewers => "viewers",
+            Self::Trials => "trials",
+            Self::Tiny => "tiny",
         }
     }
 
@@ -105,16 +109,22 @@ fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
             (1, Profile::Storm),
             (1, Profile::Pauses),
             (1, Profile::Listing),
+            (2, Profile::Viewers),
+            (5, Profile::Trials),
             (1, Profile::Tiny),
-            (5, Profile::Viewers),
         ]),
         one => one,
     };
     let config = setting::config(profile, draw);
-    if profile == Profile::Viewers {
-        return viewers::scenario(config, draw);
+    if profile == Profile::Trials {
+        return trials::scenario(config, draw);
     }
     let mut scenario = Scenario { config, ..Scenario::default() };
+    if profile == Profile::Viewers {
+        scenario.ops = viewers::ops(&mut scenario.config, draw);
+        scenario.mutations = viewers::mutations(&scenario.config, &scenario.ops, draw);
+        return scenario;
+    }
     scenario.ops = ops::ops(profile, &scenario.config, draw);
     scenario.faults = faults::faults(profile, &mut scenario.config, &scenario.ops, draw);
     scenario.mutations = mutations::mutations(profile, &scenario.config, &scenario.ops, draw);

@@ -8,18 +8,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::bucket::BucketBody;
 use holdfast::env::Time;
-use holdfast::env::store::{Body, ErrorKind, Key, StoreError};
+use holdfast::env::store::{Body, ETag, ErrorKind, Key, StoreError};
 
 use super::fault::{FaultKind, Suffering};
 use super::hook::{Point, RequestHooks};
-use super::server::Server;
+use super::server::{Applying, Recorded, Server};
 
 pub struct SimBody {
     server: Arc<Server>,
     key: Key,
+    /// Of the bytes, whatever the answer claims.
+    etag: ETag,
     source: BucketBody,
     script: Script,
     hooks: RequestHooks,
+    recorded: Option<Recorded>,
     opened_at: Time,
     /// When the next chunk arrives.
     due: Time,
@@ -73,13 +76,9 @@ impl Script {
 }
 
 impl SimBody {
-    pub(super) fn new(
-        server: Arc<Server>,
-        key: Key,
-        source: BucketBody,
-        suffering: &Suffering,
-        hooks: RequestHooks,
-    ) -> Self {
+    pub(super) fn new((key, etag): (Key, ETag), source: BucketBody, with: Applying<'_>) -> Self {
+        let Applying { suffering, hooks, recorded, .. } = with;
+        let server = with.server.clone();
         let now = server.now();
         let script = Script::new(suffering, server.config().body_idle_max);
         let source = source.with_chunk_bytes(server.config().chunk_bytes);
@@ -87,9 +86,11 @@ impl SimBody {
         let mut body = Self {
             server,
             key,
+            etag,
             source,
             script,
             hooks,
+            recorded,
             opened_at: now,
             due: now,
             attended_at: now,
@@ -155,10 +156,13 @@ impl Body for SimBody {
         self.due = self.attended_at.plus(self.chunk_delay());
         self.delivered += bytes.len() as u64;
         self.chunks += 1;
-        self.server.delivered(&self.key, bytes.len() as u64);
+        self.server.delivered(&self.key, &self.etag, bytes.len() as u64);
+        if let Some((recorder, id)) = &self.recorded {
+            recorder.delivered(*id, self.attended_at, bytes.len() as u64);
+        }
         let point = Point::Chunk(self.chunks);
         if self.hooks.has(point) {
-            self.server.run_hooks(&mut self.hooks, point);
+            self.server.run_hooks(&mut self.hooks, point, self.recorded.as_ref());
         }
         Some(Ok(bytes))
     }
@@ -167,5 +171,8 @@ impl Body for SimBody {
 impl Drop for SimBody {
     fn drop(&mut self) {
         self.server.body_closed(&self.key);
+        if let Some((recorder, id)) = &self.recorded {
+            recorder.body_closed(*id, self.server.now());
+        }
     }
 }

@@ -70,6 +70,9 @@ pub enum FaultKind {
     PageTokenDropped,
     /// The token is the one that asked for this page.
     PageTokenLoops,
+    /// From the second page on: the page is empty, and its token the one that asked for the page before. On every page,
+    /// two tokens take turns for ever.
+    PageTokenCircles,
 }
 
 impl FaultKind {

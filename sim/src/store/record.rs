@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast::env::Time;
-use holdfast::env::store::{ErrorKind, Key, StoreError};
+use holdfast::env::store::{ETag, ErrorKind, Key, StoreError};
 
 use super::fault::FaultKind;
 use super::request::{Asked, Kind};
@@ -78,11 +78,11 @@ pub(super) struct Record {
     log: Vec<LogEntry>,
     /// In the order of time.
     hits: Vec<Hit>,
-    /// Bytes of bodies that somebody took, by key.
-    delivered: BTreeMap<Key, u64>,
     /// Bodies that are being read, by key.
     pub(super) in_flight: BTreeMap<Key, u64>,
     pub(super) bodies_open: u64,
+    /// Bytes of each content that clients were given.
+    delivered: BTreeMap<Key, Vec<(ETag, u64)>>,
 }
 
 /// An entry's place in the log.
@@ -124,16 +124,21 @@ impl Record {
         }
     }
 
-    pub(super) fn delivered(&mut self, key: &Key, bytes: u64) {
+    pub(super) fn delivered(&mut self, key: &Key, etag: &ETag, bytes: u64) {
         self.requests.bytes_delivered += bytes;
-        match self.delivered.get_mut(key) {
-            Some(sum) => *sum += bytes,
-            None => drop(self.delivered.insert(key.clone(), bytes)),
+        if !self.delivered.contains_key(key) {
+            self.delivered.insert(key.clone(), Vec::new());
+        }
+        let Some(contents) = self.delivered.get_mut(key) else { return };
+        match contents.iter_mut().rev().find(|(of, _)| of == etag) {
+            Some((_, sum)) => *sum += bytes,
+            None => contents.push((etag.clone(), bytes)),
         }
     }
 
-    pub(super) fn delivered_of(&self, key: &Key) -> u64 {
-        self.delivered.get(key).copied().unwrap_or_default()
+    pub(super) fn delivered_of(&self, key: &str, etag: &ETag) -> u64 {
+        let contents = self.delivered.get(&Key::from(key)).into_iter().flatten();
+        contents.filter(|(of, _)| of == etag).map(|(_, bytes)| bytes).sum()
     }
 
     pub(super) fn requests(&self) -> Requests {

@@ -106,7 +106,8 @@ impl Matcher {
         Self { nth: Some(nth), ..self }
     }
 
-    fn fits(&self, asked: &Asked) -> bool {
+    /// But for its number.
+    pub(crate) fn fits(&self, asked: &Asked) -> bool {
         self.kind.is_none_or(|kind| kind == asked.kind) && self.key.as_ref().is_none_or(|key| asked.keys.contains(key))
     }
 }

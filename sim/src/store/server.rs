@@ -1,21 +1,23 @@
 //! The simulated server: one bucket, its weather, and what is recorded of it. Every client of the bucket shares it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use holdfast::bucket::Bucket;
 use holdfast::env::Time;
-use holdfast::env::store::{ErrorKind, Key, ListPage, StoreError};
+use holdfast::env::store::{ETag, ErrorKind, Key, StoreError};
 
 use super::StoreConfig;
 use super::fault::{FaultKind, FaultRules, Suffering};
 use super::hook::{Hooks, Point, RequestHooks};
+use super::listing::Served;
 use super::outage::Outages;
 use super::record::{LogIndex, Record};
 use super::request::Asked;
 use crate::env::unix_seconds_at;
 use crate::executor::{SimHandle, Sleep, Slot, locked};
+use crate::recording::{Recorder, RequestId};
 use crate::rng::SimRng;
 
 pub(super) struct Server {
@@ -28,14 +30,19 @@ pub(super) struct Server {
     pub(super) outages: Mutex<Outages>,
     pub(super) record: Mutex<Record>,
     /// The last page answered for each (prefix, delimiter).
-    pub(super) pages: Mutex<BTreeMap<(String, Option<String>), ListPage>>,
+    pub(super) pages: Mutex<BTreeMap<(String, Option<String>), Served>>,
+    recorder: OnceLock<Recorder>,
 }
+
+/// Where a request is written down, and as which; nothing unless the run is recorded.
+pub(super) type Recorded = (Recorder, RequestId);
 
 /// What is decided about a request when it is sent.
 struct Admitted {
     suffering: Suffering,
     hooks: RequestHooks,
     log: LogIndex,
+    recorded: Option<Recorded>,
     sent_at: Time,
     before: Duration,
     after: Duration,
@@ -49,6 +56,21 @@ pub(super) struct Applying<'a> {
     /// Those of the body's chunks.
     pub(super) hooks: RequestHooks,
     pub(super) server: &'a Arc<Server>,
+    pub(super) recorded: Option<Recorded>,
+}
+
+/// Writes down that who sent a request no longer waits for its answer, unless it came.
+struct Waiter<'a> {
+    server: &'a Server,
+    recorded: Option<Recorded>,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if let Some((recorder, id)) = self.recorded.take() {
+            recorder.given_up(id, self.server.now());
+        }
+    }
 }
 
 impl Server {
@@ -63,7 +85,17 @@ impl Server {
             outages: Mutex::default(),
             record: Mutex::default(),
             pages: Mutex::default(),
+            recorder: OnceLock::new(),
         }
+    }
+
+    pub(super) fn record_to(&self, recorder: Recorder) {
+        // A second recorder would miss what the first was told: the first stays.
+        let _ = self.recorder.set(recorder);
+    }
+
+    pub(super) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.get()
     }
 
     pub(super) fn config(&self) -> &StoreConfig {
@@ -83,30 +115,40 @@ impl Server {
     /// Carries the request out in a task of its own: who gives up waiting does not take the request back.
     pub(super) async fn serve<T: Send + 'static>(
         self: &Arc<Self>,
+        mount: Option<u8>,
         asked: Asked,
         apply: impl FnOnce(Applying<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let name = asked.kind.name();
-        let admitted = self.admit(asked);
+        let admitted = self.admit(mount, asked);
+        let mut waiter = Waiter { server: self, recorded: admitted.recorded.clone() };
         let answer = Slot::empty();
         let (server, slot, log) = (self.clone(), answer.clone(), admitted.log);
         self.handle.spawn(name, async move { server.carry_out(name, admitted, apply, slot).await });
         let answer: Result<T, StoreError> = answer.take().await;
+        let outcome = answer.as_ref().map(drop).map_err(|error| error.kind);
+        if let Some((recorder, id)) = waiter.recorded.take() {
+            recorder.answered(id, self.now(), outcome);
+        }
         locked(&self.record).answered(log, self.now(), answer.as_ref().map(drop));
         answer
     }
 
-    fn admit(&self, asked: Asked) -> Admitted {
+    fn admit(&self, mount: Option<u8>, asked: Asked) -> Admitted {
         let suffering = locked(&self.faults).meet(&asked);
         let hooks = locked(&self.hooks).take(&asked);
         let before = self.rng.within(&self.config.before).saturating_add(suffering.delay());
         let after = self.rng.within(&self.config.after).saturating_add(suffering.answer_delay());
         let sent_at = self.now();
+        let recorded = self.recorder.get().map(|recorder| {
+            let id = recorder.sent(mount, &asked, suffering.iter().cloned().collect(), sent_at);
+            (recorder.clone(), id)
+        });
         let mut record = locked(&self.record);
         record.suffered(sent_at, &asked, suffering.iter());
         let log = record.sent(asked, sent_at);
         drop(record);
-        Admitted { suffering, hooks, log, sent_at, before, after }
+        Admitted { suffering, hooks, log, recorded, sent_at, before, after }
     }
 
     async fn carry_out<T>(
@@ -116,7 +158,7 @@ impl Server {
         apply: impl FnOnce(Applying<'_>) -> Result<T, StoreError>,
         slot: Slot<Result<T, StoreError>>,
     ) {
-        let Admitted { suffering, hooks, sent_at, before, after, .. } = admitted;
+        let Admitted { suffering, hooks, recorded, sent_at, before, after, .. } = admitted;
         let refused = locked(&self.outages).is_down(sent_at);
         self.handle.sleep(before).await;
         if refused {
@@ -138,7 +180,7 @@ impl Server {
             self.handle.sleep(delay).await;
         }
 
-        let result = self.apply(&suffering, hooks, apply);
+        let result = self.apply(&suffering, hooks, recorded, apply);
         self.handle.note(name, result.as_ref().map_or_else(|error| 1 + error.kind as u64, |_| 0));
 
         if late.is_some() {
@@ -160,10 +202,16 @@ impl Server {
         self: &Arc<Self>,
         suffering: &Suffering,
         mut hooks: RequestHooks,
+        recorded: Option<Recorded>,
         apply: impl FnOnce(Applying<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let now = self.now();
         let mut bucket = self.bucket();
+        let request = recorded.clone();
+        if let Some((recorder, id)) = &request {
+            recorder.applied(*id, now);
+            recorder.acts_for(Some(*id));
+        }
         hooks.run(Point::Before, &mut bucket, now);
         let mut hooks_after = hooks.split_off(Point::After);
         let strict = !bucket.options().preconditions_ignored;
@@ -171,17 +219,26 @@ impl Server {
             bucket.set_preconditions_ignored(true);
         }
         let unix_seconds = unix_seconds_at(now);
-        let result = apply(Applying { bucket: &mut bucket, unix_seconds, suffering, hooks, server: self });
+        let result = apply(Applying { bucket: &mut bucket, unix_seconds, suffering, hooks, server: self, recorded });
         if strict {
             bucket.set_preconditions_ignored(false);
         }
         hooks_after.run(Point::After, &mut bucket, now);
+        if let Some((recorder, _)) = &request {
+            recorder.acts_for(None);
+        }
         result
     }
 
-    pub(super) fn run_hooks(&self, hooks: &mut RequestHooks, point: Point) {
+    pub(super) fn run_hooks(&self, hooks: &mut RequestHooks, point: Point, recorded: Option<&Recorded>) {
         let now = self.now();
+        if let Some((recorder, id)) = recorded {
+            recorder.acts_for(Some(*id));
+        }
         hooks.run(point, &mut self.bucket(), now);
+        if let Some((recorder, _)) = recorded {
+            recorder.acts_for(None);
+        }
     }
 
     pub(super) fn has_been_down(&self, since: Time) -> bool {
@@ -215,8 +272,8 @@ impl Server {
         }
     }
 
-    pub(super) fn delivered(&self, key: &Key, bytes: u64) {
-        locked(&self.record).delivered(key, bytes);
+    pub(super) fn delivered(&self, key: &Key, etag: &ETag, bytes: u64) {
+        locked(&self.record).delivered(key, etag, bytes);
         self.handle.note("s3 body", bytes);
     }
 }

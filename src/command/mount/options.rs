@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::command::logging::LogLevel;
 use crate::command::mount::running::{Failure, Plan};
-use crate::config::{Config, Hold};
+use crate::config::{Config, Hold, Sizes};
 use crate::fuse::Access;
 use crate::real::S3Options;
 use crate::units::{parse_bytes, parse_duration};
@@ -166,6 +166,7 @@ impl MountArgs {
             posix_metadata: self.posix_metadata,
             file_mode: self.file_mode,
             dir_mode: self.dir_mode,
+            sizes: Sizes::PRODUCTION,
         }
         .validated()?;
         let access = match (self.allow_other, self.allow_root) {

@@ -54,11 +54,11 @@ pub(super) fn faults(
     draw: &mut Draw<'_>,
 ) -> Vec<FaultAt> {
     let count = match profile {
-        Profile::Fair => 0,
+        Profile::Fair | Profile::Viewers | Profile::Trials => 0,
         Profile::Storm => draw.within(5, 40),
         Profile::Tiny => draw.below(2),
-        Profile::Mixed | Profile::Swarm | Profile::Pauses | Profile::Listing | Profile::Viewers if draw.chance(2, 5) => 0,
-        Profile::Mixed | Profile::Swarm | Profile::Pauses | Profile::Listing | Profile::Viewers => draw.within(1, 15),
+        Profile::Mixed | Profile::Swarm | Profile::Pauses | Profile::Listing if draw.chance(2, 5) => 0,
+        Profile::Mixed | Profile::Swarm | Profile::Pauses | Profile::Listing => draw.within(1, 15),
     };
     let sorts = draw.some(SORTS, 1, 4);
     let mut faults: Vec<FaultAt> = Vec::new();
@@ -156,9 +156,13 @@ fn request(what: &FaultSpec, config: &ScenarioConfig, ops: &[AppOp], draw: &mut 
     let object = draw.pick(&config.objects).key;
     let keyed = matches!(kind, Some(RequestKind::Get | RequestKind::Head)) && draw.chance(1, 2);
     let since = draw.chance(3, 4).then(|| draw.pick(ops).id);
-    // Now and then for as long as it may last.
-    let lasting = matches!(what, FaultSpec::Refused { .. }) && draw.chance(1, 10);
     let most = draw.pick(&[4, 4, 12]);
-    let nth = (!lasting).then(|| 1 + draw.below(most));
+    // Now and then for good.
+    let nth = (!lasting(what) || !draw.chance(1, 5)).then(|| 1 + draw.below(most));
     RequestCause { kind, key: keyed.then_some(object), nth, since, point: None }
+}
+
+/// Whether it makes sense that it hits every request.
+fn lasting(what: &FaultSpec) -> bool {
+    matches!(what, FaultSpec::Refused { .. })
 }

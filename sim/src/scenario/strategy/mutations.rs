@@ -70,6 +70,12 @@ pub(super) fn mutations(
         };
         mutations.push(MutationAt { when, change });
     }
+    if profile != Profile::Fair && profile != Profile::Tiny && draw.chance(1, 10) {
+        for _ in 0..draw.within(1, 3) {
+            let mount = draw.below(config.machines.mounts.into()) as u8;
+            mutations.push(MutationAt { when: Cause::AtMs(draw.below(end_ms)), change: Change::Crash { mount } });
+        }
+    }
     mutations
 }
 

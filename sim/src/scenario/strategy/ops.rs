@@ -21,6 +21,11 @@ enum Sort {
     Stat,
     Missing,
     Readdir,
+    Stream,
+    ListLong,
+    Lstat,
+    XattrAt,
+    Again,
     Cat,
     Odd,
     Drop,
@@ -40,6 +45,11 @@ const SORTS: &[(u64, Sort)] = &[
     (4, Sort::Stat),
     (2, Sort::Missing),
     (3, Sort::Readdir),
+    (4, Sort::Stream),
+    (1, Sort::ListLong),
+    (1, Sort::Lstat),
+    (2, Sort::XattrAt),
+    (2, Sort::Again),
     (2, Sort::Cat),
     (1, Sort::Odd),
     (1, Sort::Drop),
@@ -47,13 +57,15 @@ const SORTS: &[(u64, Sort)] = &[
 
 /// Descriptors that an application uses; few, so that they are used much.
 const SLOTS_USED: u64 = 4;
+/// Those of directory streams come after.
+const STREAMS_USED: u64 = 2;
 
 pub(super) fn ops(profile: Profile, config: &ScenarioConfig, draw: &mut Draw<'_>) -> Vec<AppOp> {
     let sorts: Vec<(u64, Sort)> = SORTS
         .iter()
         .copied()
         .map(|(weight, sort)| match (profile, sort) {
-            (Profile::Listing, Sort::Readdir | Sort::Stat) => (weight * 6, sort),
+            (Profile::Listing, Sort::Readdir | Sort::Stream | Sort::ListLong | Sort::Stat) => (weight * 6, sort),
             _ => (weight, sort),
         })
         .filter(|(_, sort)| matches!(sort, Sort::Open | Sort::Close) || draw.chance(2, 3))
@@ -65,10 +77,20 @@ pub(super) fn ops(profile: Profile, config: &ScenarioConfig, draw: &mut Draw<'_>
     let hurried = draw.chance(1, 3);
     let kills = draw.chance(1, 5);
     let mut ops = Vec::new();
+    let mut again: Vec<Call> = Vec::new();
     for id in 1..=count {
         let app = draw.below(config.machines.apps.into()) as u8;
         let pause_ms = pause(profile, hurried, draw);
-        let call = call(draw.weigh(&sorts), profile, config, draw);
+        let call = match again.pop() {
+            Some(call) => call,
+            None => match draw.weigh(&sorts) {
+                Sort::Again => {
+                    again = sight_and_use(config, draw);
+                    again.pop().unwrap_or(Call::Sleep)
+                }
+                sort => call(sort, profile, config, draw),
+            },
+        };
         let killed_after_ms = (kills && draw.chance(1, 15)).then(|| draw.below(60));
         ops.push(AppOp { id: id as u32, app, pause_ms, call, killed_after_ms });
     }
@@ -118,6 +140,44 @@ fn place(config: &ScenarioConfig, draw: &mut Draw<'_>) -> u64 {
     draw.below(end + 1)
 }
 
+/// A file is used, its directory is listed, and it is used again: what was learnt between the two must tell, in whatever
+/// way the first and the second use it. Last first.
+fn sight_and_use(config: &ScenarioConfig, draw: &mut Draw<'_>) -> Vec<Call> {
+    let path = path(config, draw);
+    let above = match path.rfind('/') {
+        Some(0) | None => "/".to_owned(),
+        Some(end) => path[..end].to_owned(),
+    };
+    let slot = draw.below(SLOTS_USED) as Slot;
+    let using = |draw: &mut Draw<'_>| match draw.below(5) {
+        0 => Call::Stat { path: path.clone() },
+        1 => Call::Open { file: slot, path: path.clone(), direct: false },
+        2 => Call::XattrAt { path: path.clone(), name: xattr(draw).to_owned() },
+        _ => Call::Cat { path: path.clone() },
+    };
+    let mut calls = vec![using(draw)];
+    if draw.chance(1, 3) {
+        calls.push(Call::DropCaches);
+    }
+    calls.push(match draw.below(4) {
+        0 => Call::ListLong { path: above.clone() },
+        _ => Call::Readdir { path: above.clone() },
+    });
+    calls.push(using(draw));
+    calls
+}
+
+fn xattr(draw: &mut Draw<'_>) -> &'static str {
+    draw.pick(&[
+        "user.s3.etag",
+        "user.s3.version-id",
+        "user.s3.content-type",
+        "user.s3.meta.version",
+        "user.holdfast.hold",
+        "security.capability",
+    ])
+}
+
 fn call(sort: Sort, profile: Profile, config: &ScenarioConfig, draw: &mut Draw<'_>) -> Call {
     let slot = |draw: &mut Draw<'_>| draw.below(SLOTS_USED) as Slot;
     let (file, to) = (slot(draw), slot(draw));
@@ -140,10 +200,23 @@ fn call(sort: Sort, profile: Profile, config: &ScenarioConfig, draw: &mut Draw<'
             _ => Call::Seek { file, to: place(config, draw) },
         },
         Sort::Xattr => {
-            let name =
-                draw.pick(&["user.s3.etag", "user.holdfast.hold", "user.s3.content-type", "security.capability"]);
+            let name = xattr(draw);
             Call::Xattr { file, name: name.to_owned() }
         }
+        Sort::XattrAt => Call::XattrAt { path: path(config, draw), name: xattr(draw).to_owned() },
+        Sort::Lstat => Call::Lstat { path: path(config, draw) },
+        Sort::ListLong => Call::ListLong { path: directory(config, draw) },
+        Sort::Stream => {
+            let dir = (SLOTS_USED + draw.below(STREAMS_USED)) as Slot;
+            match draw.below(10) {
+                0..2 => Call::Opendir { dir, path: directory(config, draw) },
+                2 => Call::Rewinddir { dir },
+                3 => Call::Seekdir { dir, nth: draw.below(12) },
+                4 if draw.chance(1, 2) => Call::Close { file: dir },
+                _ => Call::Getdents { dir },
+            }
+        }
+        Sort::Again => Call::Sleep,
         Sort::Dup => Call::Dup { file, to },
         Sort::Close => Call::Close { file },
         Sort::Map => match draw.below(4) {

@@ -94,7 +94,12 @@ fn disk(profile: Profile, draw: &mut Draw<'_>) -> Disk {
     }
     for _ in 0..draw.below(3) {
         let op = draw.pick(&[DiskOpName::Create, DiskOpName::Write, DiskOpName::Read, DiskOpName::Space]);
-        let what = draw.pick(&[DiskFaultName::Failed, DiskFaultName::Full]);
+        let rot: &[DiskFaultName] = match op {
+            DiskOpName::Write => &[DiskFaultName::Torn, DiskFaultName::Misplaced],
+            DiskOpName::Read => &[DiskFaultName::Rots],
+            DiskOpName::Create | DiskOpName::Space => &[],
+        };
+        let what = draw.pick(&[&[DiskFaultName::Failed, DiskFaultName::Full], rot].concat());
         disk.faults.push(DiskFaultSpec { op, nth: draw.chance(4, 5).then(|| 1 + draw.below(4)), what });
     }
     disk

@@ -1,0 +1,49 @@
+//! `report`: one run as a picture.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use holdfast_sim::{report, run};
+
+use super::input::Input;
+use super::{Misuse, Verdict};
+
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    input: Input,
+    /// Where to write the page
+    #[arg(short, long)]
+    out: PathBuf,
+    /// Release this bug of the zoo first, to see what it looks like
+    #[arg(long)]
+    bug: Option<String>,
+}
+
+pub fn execute(options: &Options) -> Result<Verdict, Misuse> {
+    let file = options.input.read()?;
+    release(options.bug.as_deref())?;
+    let (outcome, recording) = run::record(&file.scenario);
+    std::fs::write(&options.out, report::html(&file, &outcome, &recording))
+        .map_err(|error| Misuse(format!("{}: {error}", options.out.display())))?;
+    for finding in &outcome.findings {
+        println!("{finding}");
+    }
+    Ok(if outcome.findings.is_empty() { Verdict::Clean } else { Verdict::Finding })
+}
+
+#[cfg(feature = "zoo")]
+fn release(bug: Option<&str>) -> Result<(), Misuse> {
+    let Some(id) = bug else { return Ok(()) };
+    let animal = holdfast_sim::zoo::animal(id).ok_or_else(|| Misuse(format!("there is no {id:?} in the zoo")))?;
+    holdfast::zoo::release(Some(animal.bug));
+    Ok(())
+}
+
+#[cfg(not(feature = "zoo"))]
+fn release(bug: Option<&str>) -> Result<(), Misuse> {
+    match bug {
+        None => Ok(()),
+        Some(_) => Err(Misuse("this simulator was built without the zoo: add --features zoo".into())),
+    }
+}

@@ -1,0 +1,62 @@
+//! Whoever watches what the core tells the kernel of names: what it is held to is more than applications come to see.
+
+use holdfast::env::Time;
+use holdfast::op::{Attr, Entry};
+
+use super::Kernel;
+use super::names::{DentryId, Names};
+use crate::executor::locked;
+
+/// An answer to a look-up, or an entry of a directory that was read with attributes.
+pub struct Naming<'a> {
+    /// From the root of the mount, symbolic links resolved.
+    pub path: String,
+    pub entry: &'a Entry,
+    /// When whoever asked began to: its system call, or the request for a piece of a directory.
+    pub began: Time,
+    pub listed: bool,
+    /// It was told before, and taken in only when a look-up of its name, or of one before it, had ended: what others have
+    /// learnt meanwhile is overridden.
+    pub late: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    LookedUp,
+    Listed,
+    ListedLate,
+}
+
+pub type Witness = Box<dyn Fn(&Naming<'_>) + Send + Sync>;
+
+impl Kernel {
+    /// Once.
+    pub fn watch(&self, witness: Witness) {
+        let set = self.shared.witness.set(witness);
+        assert!(set.is_ok(), "one witness is enough");
+    }
+
+    pub(super) fn witness(&self, parent: DentryId, name: &[u8], entry: &Entry, began: Time, how: How) {
+        let Some(witness) = self.shared.witness.get() else { return };
+        let Ok(name) = std::str::from_utf8(name) else { return };
+        let mut path = path_of(&locked(&self.shared.state).names, parent);
+        path.push('/');
+        path.push_str(name);
+        witness(&Naming { path, entry, began, listed: how != How::LookedUp, late: how == How::ListedLate });
+    }
+
+    /// The attributes that the kernel has of an inode in use.
+    pub(super) fn known_attributes(&self, ino: holdfast::op::Ino) -> Attr {
+        locked(&self.shared.state).names.inode(ino).attr.clone()
+    }
+}
+
+fn path_of(names: &Names, id: DentryId) -> String {
+    if id == DentryId::ROOT {
+        return String::new();
+    }
+    let mut path = path_of(names, names.parent(id));
+    path.push('/');
+    path.push_str(&String::from_utf8_lossy(names.name(id)));
+    path
+}
