@@ -19,6 +19,8 @@ pub struct Manner {
     pub runs: u64,
     /// Where the furthest read ended.
     pub end: u64,
+    /// It was closed by everybody, and then opened again perhaps.
+    pub closed_once: bool,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +33,6 @@ struct Inode {
     manner: Manner,
     /// Handles, and opens under way.
     opens: u32,
-    closed_once: bool,
     /// First byte and next byte of each, the most recently used last.
     runs: Vec<(u64, u64)>,
 }
@@ -59,7 +60,7 @@ impl Reads {
         inode.opens = inode.opens.saturating_sub(1);
         if inode.opens == 0 {
             // The next open begins anew.
-            inode.closed_once = true;
+            inode.manner.closed_once = true;
             inode.manner.from_start_bytes = 0;
         }
     }
@@ -79,7 +80,7 @@ impl Inode {
         };
         let (first, _) = self.runs.remove(at);
         self.runs.push((first, to));
-        if first == 0 && !self.manner.random && !self.closed_once {
+        if first == 0 && !self.manner.random && !self.manner.closed_once {
             self.manner.from_start_bytes = self.manner.from_start_bytes.max(to);
         }
     }

@@ -148,7 +148,12 @@ impl Hold {
             return Ok(());
         }
         let torn = truth.was_hit(key, &tears);
-        let somewhere = truth.memory_plenty || truth.disk_plenty;
+        let machine = truth.machines.get(usize::from(held.seat.mount));
+        let Some(kernel) = machine.and_then(Machine::kernel) else { return Ok(()) };
+        let manner = kernel.manner_of(held.ino);
+        // Who opens a file again may have to do with what the kernel was given before, and with what is fetched from there
+        // on: that is all of it unless memory was short.
+        let somewhere = truth.memory_plenty || (truth.disk_plenty && !manner.closed_once);
         // What a faulty disk was given may be lost there.
         let torn = torn || (truth.disk_faulty && !(truth.memory_plenty && published.size <= config.sizes.whole_fetch_bytes));
         if published.size <= config.sizes.whole_fetch_bytes {
@@ -166,14 +171,11 @@ impl Hold {
         }
         if config.hold == Holding::Full {
             // Where memory is short, what an open had in hand may have been let go before the anchor began.
-            let lately = before(held.opened_at, config.deadline);
+            let lately = before(held.opened_at, config.deadline + config.metadata_ttl);
             let other = |now: Option<&Published>| now.is_none_or(|now| now.etag != published.etag);
             let in_time = truth.memory_plenty || !truth.history.was(key, lately, held.opened_at, other);
             return if somewhere && in_time { Err("but all of it is held (R10)") } else { Ok(()) };
         }
-        let machine = truth.machines.get(usize::from(held.seat.mount));
-        let Some(kernel) = machine.and_then(Machine::kernel) else { return Ok(()) };
-        let manner = kernel.manner_of(held.ino);
         let viewed = manner.from_start_bytes >= 2 * config.sizes.sequential_bytes_min;
         if !truth.memory_plenty || (manner.random && (!viewed || truth.was_hit(key, &|_| true))) {
             return Ok(());

@@ -202,8 +202,8 @@ impl Tale {
         self.scenario.config.kernel.readahead = false;
         self.scenario.config.machines.apps = 2;
         self.open(0, 0, FILM);
-        // Enough to count as sequential.
-        let run = draw.within(4, 8) * self.mib;
+        // Mostly enough to count as sequential.
+        let run = draw.below(9) * self.mib;
         self.op(0, 0, Call::Read { file: 0, len: run });
         self.op(1, 500, Call::Open { file: 0, path: format!("/{FILM}"), direct: draw.chance(1, 4) });
         for _ in 0..draw.within(4, 12) {
