@@ -5,7 +5,7 @@
 //! asks the core. In a story the first finding fails the test where it happens; in a scenario it is kept.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use holdfast::config::Config;
@@ -15,14 +15,15 @@ use holdfast::fs::Census;
 use holdfast::op::{Attr, Entry, Ino};
 
 use crate::content::Mismatch;
+use crate::disk::SimDisk;
 use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
 use crate::history::{Change, History, Published};
-use crate::kernel::{Listed, Naming};
+use crate::kernel::{Kernel, Listed, Naming};
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
 use crate::recording::Recorder;
 use crate::scenario::OpId;
-use crate::store::{FaultKind, SimStore, Suffered};
+use crate::store::{FaultKind, Hit, SimStore, Suffered};
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,6 +191,19 @@ pub struct Rest {
     pub unwritten_reads: u64,
 }
 
+/// A machine of the world, whose use of resources anybody may look at.
+pub struct Machine {
+    /// Of the present mount. The kernel knows the court, and must not be kept by it.
+    pub(crate) kernel: Weak<Mutex<Kernel>>,
+    pub(crate) disk: SimDisk,
+}
+
+impl Machine {
+    pub fn kernel(&self) -> Option<Kernel> {
+        self.kernel.upgrade().map(|kernel| locked(&kernel).clone())
+    }
+}
+
 /// What is known independently of the core.
 pub struct Truth {
     pub history: History,
@@ -197,6 +211,20 @@ pub struct Truth {
     pub config: Config,
     /// The disk of the mount is small or fails.
     pub poor_disk: bool,
+    /// Operations on the disk of the mount fail, or go wrong without a word.
+    pub disk_faulty: bool,
+    /// The disk and `--hold-max` have room for every version that there will be.
+    pub disk_plenty: bool,
+    /// The memory has.
+    pub memory_plenty: bool,
+    /// Connections that nobody reads from for longer die.
+    pub body_idle_max: Option<Duration>,
+    /// The most bytes that one chunk of a body has.
+    pub chunk_bytes: u64,
+    /// Callers may be killed: then calls go on that nobody sees.
+    pub kills: bool,
+    pub apps: u8,
+    pub machines: Vec<Machine>,
     /// Things go wrong in this world.
     pub faulty: bool,
     /// They did, and are over.
@@ -236,6 +264,30 @@ impl Truth {
         // What a name or an inode was told is kept for a TTL, and by its content as long as it is open.
         let since = Time(since.0.saturating_sub(self.config.deadline + self.config.metadata_ttl));
         self.lies && self.store.has_suffered(since, until, &is_lie)
+    }
+
+    /// Whether a fault that `fits` ever hit a request on which `key` depends: what is open remembers.
+    pub fn was_hit(&self, key: &str, fits: &dyn Fn(&FaultKind) -> bool) -> bool {
+        let mut found = false;
+        self.store.each_hit(|hit| found |= fits(&hit.what) && hit.concerns(key));
+        found
+    }
+
+    /// Looks at every fault that may still have an effect within `since..=until`: a body's trouble comes when it comes.
+    pub fn each_hit(&self, since: Time, until: Time, look: &mut dyn FnMut(&Hit)) {
+        let since = self.calm_since.map_or(since, |calm| since.max(calm));
+        self.store.each_hit(|hit| {
+            let latent = is_of_body(&hit.what) && self.calm_since.is_none();
+            if hit.at <= until && (hit.at >= since || latent) {
+                look(hit);
+            }
+        });
+    }
+
+    /// Whether the server was down within `since..=until`.
+    pub fn was_down(&self, since: Time, until: Time) -> bool {
+        let since = self.calm_since.map_or(since, |calm| since.max(calm));
+        self.store.was_down(since, until)
     }
 
     /// Whether something that `fits` went wrong within `since..=until`.
@@ -297,13 +349,35 @@ impl Truth {
 }
 
 fn is_lie(suffered: &Suffered) -> bool {
-    use holdfast::env::store::ErrorKind::{AccessDenied, InvalidRange, NotFound, PreconditionFailed};
     match suffered {
-        Suffered::Fault(FaultKind::Refused(error)) => {
+        Suffered::Fault(what) => is_untrue(what),
+        Suffered::Outage => false,
+    }
+}
+
+/// Whether it comes with a body, at any time after its request.
+pub fn is_of_body(what: &FaultKind) -> bool {
+    use FaultKind::{BodyBreaks, BodyDiesPaused, BodyEnds, BodyOverflows, BodySlow, BodyStalls};
+    matches!(
+        what,
+        BodyBreaks { .. }
+            | BodyEnds { .. }
+            | BodyOverflows { .. }
+            | BodyStalls { .. }
+            | BodyDiesPaused { .. }
+            | BodySlow { .. }
+    )
+}
+
+/// Whether it has the service say something untrue of an object.
+pub fn is_untrue(what: &FaultKind) -> bool {
+    use holdfast::env::store::ErrorKind::{AccessDenied, InvalidRange, NotFound, PreconditionFailed};
+    match what {
+        FaultKind::Refused(error) => {
             // Where listing is denied, a look-up makes do with what a HEAD says.
             matches!(error.kind, AccessDenied | NotFound | PreconditionFailed | InvalidRange)
         }
-        Suffered::Fault(what) => matches!(
+        what => matches!(
             what,
             FaultKind::EtagWrong
                 | FaultKind::SizeWrong(_)
@@ -314,7 +388,6 @@ fn is_lie(suffered: &Suffered) -> bool {
                 | FaultKind::PageTokenLoops
                 | FaultKind::PageTokenCircles
         ),
-        Suffered::Outage => false,
     }
 }
 
@@ -351,6 +424,14 @@ impl Court {
             store,
             config,
             poor_disk: true,
+            disk_faulty: true,
+            disk_plenty: false,
+            memory_plenty: false,
+            body_idle_max: None,
+            chunk_bytes: u64::MAX,
+            kills: true,
+            apps: 0,
+            machines: Vec::new(),
             faulty: true,
             weathered: false,
             lies: true,

@@ -128,6 +128,11 @@ impl SimDisk {
         state.silent.clear();
     }
 
+    /// Bytes that all spools together may hold.
+    pub fn capacity(&self) -> u64 {
+        locked(&self.inner.state).capacity
+    }
+
     /// Bytes in spools now.
     pub fn used_bytes(&self) -> u64 {
         locked(&self.inner.state).used

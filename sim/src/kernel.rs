@@ -23,6 +23,7 @@ mod names;
 mod pages;
 mod readahead;
 mod reading;
+mod reads;
 pub mod recording;
 mod requests;
 pub mod script;
@@ -44,11 +45,13 @@ use crate::executor::{SimHandle, locked};
 use crate::rng::SimRng;
 use crate::{KIB, MIB};
 use names::Names;
+use reads::Reads;
 
 pub use directory::{Directory, Listed};
 pub use files::{OpenFile, SeekFrom};
 pub use mapping::{Mapping, SIGBUS};
 pub use reading::Pieces;
+pub use reads::Manner;
 pub use system_call::SystemCall;
 pub use trace::Trace;
 pub use witness::{Naming, Witness};
@@ -135,6 +138,7 @@ struct State {
     /// What the core did that no file system may: every call fails the test with it from then on.
     violation: Option<String>,
     trace: Option<Trace>,
+    reads: Reads,
     /// The file system's process is gone: nothing is answered any more.
     dead: bool,
     /// Of those who wait for its answers.
@@ -165,6 +169,11 @@ impl Kernel {
     pub fn stale_open_began(&self, since: Time) -> Option<Time> {
         let state = locked(&self.shared.state);
         state.stale_opens.iter().filter(|(_, told)| *told >= since).map(|(began, _)| *began).min()
+    }
+
+    /// How the open files of an inode have been read so far, as the core was asked.
+    pub fn manner_of(&self, ino: Ino) -> Manner {
+        locked(&self.shared.state).reads.of(ino)
     }
 
     /// What the core said about the failure it reported last.

@@ -7,6 +7,7 @@ mod budget;
 mod byte_exact;
 mod conditions;
 mod deadlock;
+mod delays;
 mod errno;
 mod freshness;
 mod hold;

@@ -27,7 +27,7 @@ use holdfast::env::store::{
 pub use body::SimBody;
 pub use fault::{Fault, FaultKind};
 pub use hook::Event;
-pub use record::{LogEntry, Requests, Suffered};
+pub use record::{Hit, LogEntry, Requests, Suffered};
 pub use request::{Asked, Kind, Matcher, get, head, list};
 
 use crate::executor::{SimHandle, locked};
@@ -160,6 +160,16 @@ impl SimStore {
     pub fn has_suffered(&self, since: Time, until: Time, fits: &dyn Fn(&Suffered) -> bool) -> bool {
         let outage = locked(&self.server.outages).has_hit(since, until) && fits(&Suffered::Outage);
         outage || locked(&self.server.record).has_suffered(since, until, fits)
+    }
+
+    /// Looks at every fault that hit a request, in the order of sending.
+    pub fn each_hit(&self, look: impl FnMut(&Hit)) {
+        locked(&self.server.record).each_hit(look);
+    }
+
+    /// Whether the server was down at some moment of `since..=until`.
+    pub fn was_down(&self, since: Time, until: Time) -> bool {
+        locked(&self.server.outages).has_hit(since, until)
     }
 
     /// Keys of GETs whose bodies somebody still reads, each once, in order.

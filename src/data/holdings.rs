@@ -68,9 +68,10 @@ impl<S: Spool> Inner<Lifeboat<S>> {
         let mut pieces = Vec::new();
         let mut at = range.start;
         while at < range.end {
-            let extent = self.extents.range(..=at).next_back().map(|(_, extent)| extent);
-            let slice = extent.and_then(|extent| extent.slice(at..range.end.min(extent.end_filled()).max(at)));
-            if let Some(slice) = slice.filter(|slice| !slice.is_empty()) {
+            let slice = self.extents_around(at).find_map(|extent| {
+                extent.slice(at..range.end.min(extent.end_filled()).max(at)).filter(|slice| !slice.is_empty())
+            });
+            if let Some(slice) = slice {
                 at += slice.len() as u64;
                 if pieces.is_empty() && at == range.end {
                     return Ok(Gathered::One(slice));
@@ -88,13 +89,20 @@ impl<S: Spool> Inner<Lifeboat<S>> {
         Ok(Gathered::Many(pieces))
     }
 
+    /// Extents that may reach over `offset`, the last to begin first. It need not be the one that does: where a stream goes
+    /// on through what another has fetched meanwhile, a short extent lies upon a long one.
+    fn extents_around(&self, offset: u64) -> impl Iterator<Item = &Arc<Extent>> {
+        let first = (offset + 1).saturating_sub(self.sizes.extent_bytes);
+        self.extents.range(first..=offset).rev().map(|(_, extent)| extent)
+    }
+
     /// The end of what is held without a gap from `offset` on in one place.
     pub(super) fn held_until(&self, offset: u64) -> Option<u64> {
         let claimed = zoo::has(Bug::ClaimedLengthBelieved);
         let end = |extent: &Extent| if claimed { extent.end_room() } else { extent.end_filled() };
-        let extent = self.extents.range(..=offset).next_back().map(|(_, extent)| end(extent));
+        let extent = self.extents_around(offset).map(|extent| end(extent)).find(|end| *end > offset);
         let boat = self.boat.as_ref().and_then(|boat| boat.end_of(offset));
-        extent.filter(|end| *end > offset).max(boat)
+        extent.max(boat)
     }
 
     /// The first byte that an open would have to fetch: neither held, nor given to the kernel, nor on its way to be

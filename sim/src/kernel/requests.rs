@@ -53,11 +53,19 @@ impl Kernel {
     pub(super) async fn carry(&self, caller: Caller, op: Op) -> Result<Reply, Errno> {
         let traced = self.with(|state| {
             state.requests += 1;
+            state.reads.asked(&op);
             state.trace.as_mut().map(|trace| trace.asked(&op))
         });
+        let opens = match op {
+            Op::Open { ino, .. } => Some(ino),
+            _ => None,
+        };
         let Some(outcome) = self.while_it_lives(self.shared.fs.handle_for(caller, op)).await else {
             return Err(ENOTCONN);
         };
+        if let Some(ino) = opens.filter(|_| outcome.is_err()) {
+            self.with(|state| state.reads.let_go(ino));
+        }
         if let Some(at) = traced {
             self.with(|state| state.trace.as_mut().map(|trace| trace.answered(at, &outcome)));
         }
@@ -119,6 +127,7 @@ impl Kernel {
             if kernel.with_state(|state| state.dead) {
                 return drop(held);
             }
+            kernel.with_state(|state| state.reads.asked(&op));
             let released = kernel.shared.fs.handle(op).await;
             assert!(released.is_ok(), "a handle could not be given back: {released:?}");
             drop(held);
@@ -162,6 +171,7 @@ impl Kernel {
         if self.with_state(|state| state.dead) {
             return;
         }
+        self.with_state(|state| state.reads.asked(&op));
         let answered = pin!(self.shared.fs.handle(op)).poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answered, Poll::Ready(Ok(_))), "told the core something, was answered {answered:?}");
     }

@@ -1,19 +1,18 @@
 //! Every failure is explained by something that happened. EIO without a fault is a bug.
 
-use std::time::Duration;
-
+use holdfast::env::Time;
 use holdfast::error::Errno;
 
+use super::delays::Delays;
 use super::freshness::before;
 use super::{Oracle, OracleId};
 use crate::court::{On, Sight, Truth, What};
+use crate::history::Published;
 use crate::store::{FaultKind, Suffered};
 
 const EINTR: Errno = Errno(4);
 const ELOOP: Errno = Errno(40);
 const ENOTCONN: Errno = Errno(107);
-/// Half of the shortest time that an attempt is given here.
-const ATTEMPT_SHARE: Duration = Duration::from_millis(500);
 
 pub struct ErrnoIsExplained;
 
@@ -72,23 +71,22 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
             On::Key(key) => {
                 let from = before(sight.began, config.metadata_ttl + holdfast::config::PIN_KEPT);
                 let races = truth.history.changes_within(key, from, sight.ended) >= 2;
-                if races || hit(&|_| true) { Ok(()) } else { Err("and the path did not change twice meanwhile") }
+                if hit(&|_| true) {
+                    Ok(())
+                } else if !races {
+                    Err("and the path did not change twice meanwhile")
+                } else if call == "open" && was_always_a_file(truth, key, from, sight.ended) {
+                    Err("and a file that is replaced without pause can be opened all the same (R16)")
+                } else {
+                    Ok(())
+                }
             }
             On::Nothing => Err("and it names nothing"),
         },
         Errno::EIO => {
-            let disk = truth.poor_disk && of_file.is_some();
-            if disk {
-                return Ok(());
-            }
-            if !hit(&explains_eio) {
-                return Err("and no fault explains it");
-            }
-            // What may pass is tried again until the deadline.
-            let tried_since = before(sight.ended, config.deadline);
-            let for_good = hit(&|suffered| !is_transient(suffered));
-            let for_long = truth.has_suffered(since, tried_since, &|_| true);
-            if for_good || for_long { Ok(()) } else { Err("before the deadline, though what failed may pass") }
+            let disk = truth.disk_faulty && of_file.is_some();
+            let delays = Delays::within(truth, sight.began, sight.ended);
+            if disk || delays.explain_failure(truth) { Ok(()) } else { Err("and no fault explains it") }
         }
         Errno::ENOSPC if truth.poor_disk => Ok(()),
         Errno::EACCES if truth.archives || hit(&explains_eacces) => Ok(()),
@@ -122,30 +120,14 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
     }
 }
 
-/// Whether an operation may fail for good because of it.
-fn explains_eio(suffered: &Suffered) -> bool {
-    match suffered {
-        Suffered::Outage => true,
-        Suffered::Fault(FaultKind::ModifiedSkewed(_)) => false,
-        // What comes in time is no fault.
-        Suffered::Fault(FaultKind::Delayed(by) | FaultKind::AnswerSlow(by)) => *by > ATTEMPT_SHARE,
-        Suffered::Fault(_) => true,
-    }
-}
-
-/// Whether trying again may help, so that it must be tried until the deadline.
-fn is_transient(suffered: &Suffered) -> bool {
-    use holdfast::env::store::ErrorKind::{Conflict, NoAnswer, Throttled, Unavailable, Unreachable};
-    match suffered {
-        Suffered::Outage => true,
-        Suffered::Fault(FaultKind::Refused(error)) => {
-            matches!(error.kind, Conflict | NoAnswer | Throttled | Unavailable | Unreachable)
-        }
-        Suffered::Fault(
-            FaultKind::Delayed(_) | FaultKind::AnswerSlow(_) | FaultKind::AnswerLost | FaultKind::BodyBreaks { .. },
-        ) => true,
-        Suffered::Fault(_) => false,
-    }
+/// Whether the key was a file with something in it at every moment, and never a directory's name, nor its parents a file's.
+fn was_always_a_file(truth: &Truth, key: &str, from: Time, until: Time) -> bool {
+    let other = |now: Option<&Published>| now.is_none_or(|now| now.size == 0);
+    let beneath = format!("{key}/");
+    let mut parents = key.match_indices('/').map(|(at, _)| &key[..at]);
+    !truth.history.was(key, from, until, other)
+        && !truth.history.any_under(&beneath, |_, changes| !changes.is_empty())
+        && parents.all(|parent| truth.history.look(parent, <[_]>::is_empty))
 }
 
 fn explains_eacces(suffered: &Suffered) -> bool {

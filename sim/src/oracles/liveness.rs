@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use holdfast::config::STALL_MAX;
-use holdfast::env::Time;
-use holdfast::env::store::ErrorKind;
-use holdfast::error::Errno;
 
+use super::delays::Delays;
 use super::{Oracle, OracleId};
 use crate::court::{On, Sight, Truth, What};
-use crate::store::{FaultKind, Suffered};
 
 pub struct Liveness;
 
@@ -19,7 +16,8 @@ impl Oracle for Liveness {
     }
 
     fn sentence(&self) -> &'static str {
-        "Every call ends: within a few steps of the store where nothing fails, within a few deadlines where something does."
+        "Every call ends: within a few steps of the store where nothing fails, and what fails delays it by no more than \
+         finding out and asking again takes, up to a few deadlines."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
@@ -31,21 +29,22 @@ impl Oracle for Liveness {
             What::Done { call } | What::Failed { call, .. } => call,
             _ => return,
         };
-        let took = Duration::from_nanos(sight.ended.0.saturating_sub(sight.began.0).as_nanos() as u64);
-        let denied = matches!(sight.what, What::Failed { errno: Errno::EACCES, .. });
-        // What others began before may be shared.
-        let since = Time(sight.began.0.saturating_sub(truth.config.deadline));
-        let only_denied = denied && !truth.has_suffered(since, sight.ended, &|suffered| !is_denial(suffered));
-        let bound = if only_denied {
-            // It will not change, and is not asked again.
-            truth.step_max * 60 + Duration::from_secs(2)
-        } else if truth.faulty {
+        let took = sight.ended.since(sight.began);
+        let fair = truth.step_max * 60 + Duration::from_secs(2);
+        if took <= fair {
+            return;
+        }
+        let bound = if truth.faulty {
+            let delays = Delays::within(truth, sight.began, sight.ended);
             // Look-up, open and read may each spend a deadline on each of several requests.
-            truth.config.deadline * 16 + truth.step_max * 50
+            let most = truth.config.deadline * 16 + truth.step_max * 50;
+            // A connection that died of being idle is found out when it is read from again.
+            let idle = if truth.body_idle_max.is_some() { Duration::from_secs(10) } else { Duration::ZERO };
+            if delays.unbounded { most } else { most.min(fair + delays.passing + idle) }
         } else {
             // Streams that began while something failed may yet have to find out that they stall.
             let stalls = if truth.weathered { 2 * STALL_MAX } else { Duration::ZERO };
-            truth.step_max * 60 + Duration::from_secs(2) + stalls
+            fair + stalls
         };
         if took > bound {
             let on = match &sight.what {
@@ -54,14 +53,5 @@ impl Oracle for Liveness {
             };
             verdict(format!("{call} {on} took {took:?}, more than {bound:?}"));
         }
-    }
-}
-
-fn is_denial(suffered: &Suffered) -> bool {
-    match suffered {
-        Suffered::Fault(FaultKind::Refused(error)) => {
-            matches!(error.kind, ErrorKind::AccessDenied | ErrorKind::Archived)
-        }
-        _ => false,
     }
 }

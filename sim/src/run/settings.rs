@@ -126,16 +126,24 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
         });
     truth.poor_disk =
         !config.disk.faults.is_empty() || config.disk.total_bytes < 1 << 32 || config.mount.hold_max < held_max;
+    // Room for every version twice over: each may have several inodes, and its streams run ahead.
+    let sizes_put = scenario.mutations.iter().map(|mutation| match mutation.change {
+        Change::Put { size, .. } | Change::PutInFlight { size, .. } => size,
+        _ => 0,
+    });
+    let largest = config.objects.iter().map(|object| object.size).chain(sizes_put).max().unwrap_or(0);
+    let versions = (config.objects.len() + scenario.mutations.len()) as u64;
+    let room = versions * 2 * (largest + 2 * sizes.extent_bytes);
+    truth.disk_faulty = !config.disk.faults.is_empty();
+    truth.disk_plenty = !truth.disk_faulty && room <= config.mount.hold_max.min(config.disk.total_bytes / 20 * 19);
+    truth.memory_plenty = room <= config.mount.memory_max;
+    truth.body_idle_max = config.weather.body_idle_max_ms.map(Duration::from_millis);
+    truth.chunk_bytes = config.weather.chunk_bytes;
+    truth.kills = scenario.ops.iter().any(|op| op.killed_after_ms.is_some());
+    truth.apps = config.machines.apps;
     // One request, or one chunk, of the slowest.
     let (latency, chunk) = (config.weather.latency_us.1, config.weather.chunk_us.1);
-    let largest =
-        scenario.config.objects.iter().map(|object| object.size).chain(scenario.mutations.iter().map(
-            |m| match m.change {
-                Change::Put { size, .. } | Change::PutInFlight { size, .. } => size,
-                _ => 0,
-            },
-        ));
-    let chunks = largest.max().unwrap_or(0) / config.weather.chunk_bytes + 2;
+    let chunks = largest / config.weather.chunk_bytes + 2;
     let disk = config.disk.latency_us.1;
     truth.step_max = Duration::from_micros(2 * latency + chunk * chunks + 4 * disk);
 }

@@ -10,6 +10,7 @@ mod faults;
 mod mutations;
 mod ops;
 mod setting;
+mod trials;
 mod viewers;
 
 use proptest::strategy::{NewTree, Strategy};
@@ -38,13 +39,15 @@ pub enum Profile {
     Listing,
     /// Large objects, read from the first byte on and in order.
     Viewers,
+    /// One mechanism of the hold, or of the budgets, at a time.
+    Trials,
     /// At most three operations of at most two applications.
     Tiny,
 }
 
 impl Profile {
     pub const ALL: &[Profile] =
-        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Viewers, Self::Tiny];
+        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Viewers, Self::Trials, Self::Tiny];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -55,6 +58,7 @@ impl Profile {
             Self::Pauses => "pauses",
             Self::Listing => "listing",
             Self::Viewers => "viewers",
+            Self::Trials => "trials",
             Self::Tiny => "tiny",
         }
     }
@@ -106,11 +110,16 @@ fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
             (1, Profile::Pauses),
             (1, Profile::Listing),
             (2, Profile::Viewers),
+            (5, Profile::Trials),
             (1, Profile::Tiny),
         ]),
         one => one,
     };
-    let mut scenario = Scenario { config: setting::config(profile, draw), ..Scenario::default() };
+    let config = setting::config(profile, draw);
+    if profile == Profile::Trials {
+        return trials::scenario(config, draw);
+    }
+    let mut scenario = Scenario { config, ..Scenario::default() };
     if profile == Profile::Viewers {
         scenario.ops = viewers::ops(&mut scenario.config, draw);
         scenario.mutations = viewers::mutations(&scenario.config, &scenario.ops, draw);

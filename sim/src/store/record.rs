@@ -1,9 +1,10 @@
 //! What the server was asked and what it delivered, for assertions and reports.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use holdfast::env::Time;
-use holdfast::env::store::{ETag, ErrorKind, Key};
+use holdfast::env::store::{ETag, ErrorKind, Key, StoreError};
 
 use super::fault::FaultKind;
 use super::request::{Asked, Kind};
@@ -15,6 +16,10 @@ pub struct LogEntry {
     pub asked: Asked,
     /// `None`: not yet, or never, answered.
     pub outcome: Option<Result<(), ErrorKind>>,
+    /// When whoever asked learnt the outcome.
+    pub answered_at: Option<Time>,
+    /// What a refusal asked for.
+    pub retry_after: Option<Duration>,
 }
 
 /// A snapshot of the counters.
@@ -42,12 +47,37 @@ pub enum Suffered {
     Outage,
 }
 
+/// Something that went wrong with a request, and with which.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// When the request was sent; a body's trouble may come long after.
+    pub at: Time,
+    pub kind: Kind,
+    /// As in [`Asked`].
+    pub keys: Vec<Key>,
+    pub what: FaultKind,
+}
+
+impl Hit {
+    /// Whether what is said of `key` may rest on that request.
+    pub fn concerns(&self, key: &str) -> bool {
+        self.keys.iter().any(|asked| {
+            let asked = asked.as_str();
+            match self.kind {
+                // Of the directory that the key is in, or of what is beneath the key.
+                Kind::List => key.starts_with(asked) || asked.starts_with(key),
+                _ => asked == key,
+            }
+        })
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Record {
     requests: Requests,
     log: Vec<LogEntry>,
     /// In the order of time.
-    suffered: Vec<(Time, Suffered)>,
+    hits: Vec<Hit>,
     /// Bodies that are being read, by key.
     pub(super) in_flight: BTreeMap<Key, u64>,
     pub(super) bodies_open: u64,
@@ -62,17 +92,23 @@ pub(super) struct LogIndex(usize);
 impl Record {
     pub(super) fn sent(&mut self, asked: Asked, sent_at: Time) -> LogIndex {
         *self.requests.by_kind.entry(asked.kind).or_default() += 1;
-        self.log.push(LogEntry { sent_at, asked, outcome: None });
+        self.log.push(LogEntry { sent_at, asked, outcome: None, answered_at: None, retry_after: None });
         LogIndex(self.log.len() - 1)
     }
 
-    pub(super) fn suffered(&mut self, at: Time, what: impl Iterator<Item = FaultKind>) {
-        self.suffered.extend(what.map(|what| (at, Suffered::Fault(what))));
+    pub(super) fn suffered<'a>(&mut self, at: Time, asked: &Asked, what: impl Iterator<Item = &'a FaultKind>) {
+        let hit = |what: &FaultKind| Hit { at, kind: asked.kind, keys: asked.keys.clone(), what: what.clone() };
+        self.hits.extend(what.map(hit));
     }
 
     pub(super) fn has_suffered(&self, since: Time, until: Time, fits: &dyn Fn(&Suffered) -> bool) -> bool {
-        let first = self.suffered.partition_point(|(at, _)| *at < since);
-        self.suffered[first..].iter().take_while(|(at, _)| *at <= until).any(|(_, what)| fits(what))
+        let first = self.hits.partition_point(|hit| hit.at < since);
+        let within = self.hits[first..].iter().take_while(|hit| hit.at <= until);
+        within.map(|hit| Suffered::Fault(hit.what.clone())).any(|what| fits(&what))
+    }
+
+    pub(super) fn each_hit(&self, look: impl FnMut(&Hit)) {
+        self.hits.iter().for_each(look);
     }
 
     pub(super) fn each(&self, from: usize, look: impl FnMut(&LogEntry)) -> usize {
@@ -80,9 +116,11 @@ impl Record {
         self.log.len()
     }
 
-    pub(super) fn answered(&mut self, index: LogIndex, outcome: Result<(), ErrorKind>) {
+    pub(super) fn answered(&mut self, index: LogIndex, at: Time, outcome: Result<(), &StoreError>) {
         if let Some(entry) = self.log.get_mut(index.0) {
-            entry.outcome = Some(outcome);
+            entry.outcome = Some(outcome.map_err(|error| error.kind));
+            entry.answered_at = Some(at);
+            entry.retry_after = outcome.err().and_then(|error| error.retry_after);
         }
     }
 

@@ -130,7 +130,7 @@ impl Server {
         if let Some((recorder, id)) = waiter.recorded.take() {
             recorder.answered(id, self.now(), outcome);
         }
-        locked(&self.record).answered(log, outcome);
+        locked(&self.record).answered(log, self.now(), answer.as_ref().map(drop));
         answer
     }
 
@@ -145,7 +145,7 @@ impl Server {
             (recorder.clone(), id)
         });
         let mut record = locked(&self.record);
-        record.suffered(sent_at, suffering.iter().cloned());
+        record.suffered(sent_at, &asked, suffering.iter());
         let log = record.sent(asked, sent_at);
         drop(record);
         Admitted { suffering, hooks, log, recorded, sent_at, before, after }

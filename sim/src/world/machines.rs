@@ -6,7 +6,7 @@ use holdfast::config::Config;
 use holdfast::fs::Fs;
 
 use crate::app::Process;
-use crate::court::{Court, Seat, Sight, What};
+use crate::court::{self, Court, Seat, Sight, What};
 use crate::disk::{DiskConfig, SimDisk};
 use crate::env::SimEnv;
 use crate::executor::{Group, SimHandle, locked};
@@ -56,6 +56,8 @@ impl Machines {
             let disk = SimDisk::new(setting.handle.clone(), disk.clone(), setting.seed, &label("disk", n, 0));
             let life = Life { deaths: 0, group: Group(1 + u32::from(n)) };
             let kernel = Arc::new(Mutex::new(setting.boot(&disk, n, life)));
+            let seen = court::Machine { kernel: Arc::downgrade(&kernel), disk: disk.clone() };
+            setting.court.inform(|truth| truth.machines.push(seen));
             let process = Process::new(kernel.clone(), setting.court.clone(), Seat { mount: n, app: 0 });
             Machine { disk, kernel, process, life: Mutex::new(life) }
         };

@@ -54,7 +54,7 @@ pub(super) fn faults(
     draw: &mut Draw<'_>,
 ) -> Vec<FaultAt> {
     let count = match profile {
-        Profile::Fair | Profile::Viewers => 0,
+        Profile::Fair | Profile::Viewers | Profile::Trials => 0,
         Profile::Storm => draw.within(5, 40),
         Profile::Tiny => draw.below(2),
         Profile::Mixed | Profile::Swarm | Profile::Pauses | Profile::Listing if draw.chance(2, 5) => 0,
@@ -156,8 +156,9 @@ fn request(what: &FaultSpec, config: &ScenarioConfig, ops: &[AppOp], draw: &mut 
     let object = draw.pick(&config.objects).key;
     let keyed = matches!(kind, Some(RequestKind::Get | RequestKind::Head)) && draw.chance(1, 2);
     let since = draw.chance(3, 4).then(|| draw.pick(ops).id);
+    let most = draw.pick(&[4, 4, 12]);
     // Now and then for good.
-    let nth = (!lasting(what) || !draw.chance(1, 5)).then(|| 1 + draw.below(4));
+    let nth = (!lasting(what) || !draw.chance(1, 5)).then(|| 1 + draw.below(most));
     RequestCause { kind, key: keyed.then_some(object), nth, since, point: None }
 }
 

@@ -46,7 +46,10 @@ pub(super) fn mutations(
                 (request(RequestKind::Get, &key, Some(1 + draw.below(3)), chunk, draw), change)
             }
             // Between two GETs of one key.
-            4..6 => (request(RequestKind::Get, &key, Some(2 + draw.below(3)), Point::Before, draw), change),
+            4..6 => {
+                let most = draw.pick(&[3, 3, 18]);
+                (request(RequestKind::Get, &key, Some(2 + draw.below(most)), Point::Before, draw), change)
+            }
             6 => (request(RequestKind::Get, &key, Some(1), Point::After, draw), change),
             7 => {
                 let point = draw.pick(&[Point::Before, Point::After]);
