@@ -137,19 +137,25 @@ impl Budget {
         let Some(kernel) = truth.machines[0].kernel() else { return };
         let manner = kernel.manner_of(held.ino);
         // Beyond half of what shows a reader to be outrun, several GETs may run ahead.
-        let alone = self.opens_of.get(&held.key) == Some(&1) && manner.runs <= 1 && manner.from_start_bytes == manner.end;
+        let alone =
+            self.opens_of.get(&held.key) == Some(&1) && manner.runs <= 1 && manner.from_start_bytes == manner.end;
         if !alone || manner.end > outrun_bytes / 2 {
             return;
         }
         let window = manner.end.clamp(window_bytes_min, window_bytes_max);
         let fetched_max = manner.end + window + window_bytes_max + trickle_bytes + 2 * truth.chunk_bytes;
         let fetched = truth.store.delivered_of(&held.key, &published.etag);
-        if fetched <= fetched_max || truth.was_hit(&held.key, &|_| true) || truth.store.was_down(Time::ZERO, Time(Duration::MAX)) {
+        if fetched <= fetched_max
+            || truth.was_hit(&held.key, &|_| true)
+            || truth.store.was_down(Time::ZERO, Time(Duration::MAX))
+        {
             return;
         }
         if truth.history.look(&held.key, <[_]>::len) == 1 {
             let (key, end) = (&held.key, manner.end);
-            verdict(format!("{fetched} bytes of {key} were fetched for a reader who is at {end}: more than {fetched_max}"));
+            verdict(format!(
+                "{fetched} bytes of {key} were fetched for a reader who is at {end}: more than {fetched_max}"
+            ));
         }
     }
 
@@ -187,7 +193,10 @@ impl Budget {
             });
             if let Some(entry) = again.filter(|entry| entry.sent_at < told.plus(wait) && entry.sent_at < next_end) {
                 let after = entry.sent_at.since(told);
-                return verdict(format!("{} was sent again after {after:?}, though told to wait {wait:?}", entry.asked));
+                return verdict(format!(
+                    "{} was sent again after {after:?}, though told to wait {wait:?}",
+                    entry.asked
+                ));
             }
         }
     }

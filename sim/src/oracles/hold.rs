@@ -126,13 +126,7 @@ impl Hold {
         }
     }
 
-    fn judge_loss(
-        &self,
-        truth: &Truth,
-        sight: &Sight<'_>,
-        file: FileId,
-        offset: u64,
-    ) -> Result<(), &'static str> {
+    fn judge_loss(&self, truth: &Truth, sight: &Sight<'_>, file: FileId, offset: u64) -> Result<(), &'static str> {
         let Some((held, published)) = truth.published(file) else { return Ok(()) };
         let (key, config) = (held.key.as_str(), &truth.config);
         if truth.was_hit(key, &is_untrue) {
@@ -155,14 +149,15 @@ impl Hold {
         // on: that is all of it unless memory was short.
         let somewhere = truth.memory_plenty || (truth.disk_plenty && !manner.closed_once);
         // What a faulty disk was given may be lost there.
-        let torn = torn || (truth.disk_faulty && !(truth.memory_plenty && published.size <= config.sizes.whole_fetch_bytes));
+        let torn =
+            torn || (truth.disk_faulty && !(truth.memory_plenty && published.size <= config.sizes.whole_fetch_bytes));
         if published.size <= config.sizes.whole_fetch_bytes {
             return if torn || !somewhere { Ok(()) } else { Err("but so small an object is held whole") };
         }
         // Until the paused GET of a large one is renewed, a request that fails may leave it alone for too long.
-        let idle = truth.body_idle_max.is_some_and(|max| {
-            max < IDLE_MIN || !truth.disk_plenty || truth.was_hit(key, &|_| true)
-        });
+        let idle = truth
+            .body_idle_max
+            .is_some_and(|max| max < IDLE_MIN || !truth.disk_plenty || truth.was_hit(key, &|_| true));
         if torn || idle {
             return Ok(());
         }
@@ -212,9 +207,8 @@ impl Hold {
         })?;
         // Another inode of the same bytes may stand between this one and the news.
         let again = truth.history.look(key, |changes| {
-            let same = changes.iter().filter(|change| {
-                change.now.as_ref().is_some_and(|now| now.etag == published.etag)
-            });
+            let same =
+                changes.iter().filter(|change| change.now.as_ref().is_some_and(|now| now.etag == published.etag));
             same.count() > 1
         });
         (!again).then(|| told.ended.max(held.opened_at))

@@ -46,8 +46,17 @@ pub enum Profile {
 }
 
 impl Profile {
-    pub const ALL: &[Profile] =
-        &[Self::Mixed, Self::Swarm, Self::Fair, Self::Storm, Self::Pauses, Self::Listing, Self::Viewers, Self::Trials, Self::Tiny];
+    pub const ALL: &[Profile] = &[
+        Self::Mixed,
+        Self::Swarm,
+        Self::Fair,
+        Self::Storm,
+        Self::Pauses,
+        Self::Listing,
+        Self::Viewers,
+        Self::Trials,
+        Self::Tiny,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
