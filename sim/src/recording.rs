@@ -2,11 +2,12 @@
 //! others changed meanwhile, and what was found.
 //!
 //! A [`Recording`] is plain data that outlives its world. [`crate::run::record`] makes one; a plain run makes none and
-//! pays one check an event. It records what happened, never what the core believes, and judges nothing. [`trace`] prints
+//! pays one check an event. It records what happened, of the core only what it says to its log, and judges nothing. [`trace`] prints
 //! it as lines of text, [`crate::report`] as a picture.
 //!
 //! Invariants: lists are in the order in which things began; equal scenarios give equal recordings.
 
+mod log;
 mod pieces;
 mod recorder;
 pub mod trace;
@@ -23,6 +24,7 @@ use crate::court::{FileId, Finding, Seat};
 use crate::scenario::{Call, OpId};
 use crate::store::{Asked, FaultKind};
 
+pub(crate) use log::Scribe;
 pub use pieces::{Origin, Piece};
 pub(crate) use recorder::{Recorder, RequestId};
 
@@ -36,6 +38,8 @@ pub struct Recording {
     pub requests: Vec<RequestRecord>,
     pub mutations: Vec<MutationRecord>,
     pub outages: Vec<Range<Time>>,
+    /// What the core logged.
+    pub sayings: Vec<LogRecord>,
     /// When the scenario's faults, mutations and applications were over and every mount was looked at.
     pub calm_at: Option<Time>,
     pub findings: Vec<Finding>,
@@ -156,6 +160,15 @@ pub struct MutationRecord {
     pub number: Option<usize>,
     /// The request that it was tied to.
     pub request: Option<usize>,
+}
+
+/// A line of the core's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecord {
+    pub at: Time,
+    /// As in `WARN`.
+    pub level: &'static str,
+    pub message: String,
 }
 
 impl RequestRecord {

@@ -18,7 +18,7 @@ use holdfast::marks::{self, Mark};
 use crate::court::{Court, Finding, Seat};
 use crate::executor::trace::{EVENTS_PER_CHECKPOINT, first_divergence, first_unlike_stretch};
 use crate::executor::{Choice, Event, Explorer, ExplorerBounds, Limits, perturb_heap};
-use crate::recording::Recording;
+use crate::recording::{Recording, Scribe};
 use crate::scenario::{AppOp, Scenario, Schedule};
 use crate::world::World;
 use application::Application;
@@ -75,7 +75,8 @@ pub fn run(scenario: &Scenario) -> Outcome {
 pub fn record(scenario: &Scenario) -> (Outcome, Recording) {
     let world = World::new(settings::world_config(&scenario.config));
     let recorder = world.record();
-    let outcome = run_in(world, scenario, 0..0).0;
+    let scribe = Scribe { recorder: recorder.clone(), clock: world.handle() };
+    let outcome = tracing::subscriber::with_default(scribe, || run_in(world, scenario, 0..0).0);
     let recording = recorder.finish(outcome.findings.clone(), Time(outcome.figures.simulated));
     (outcome, recording)
 }

@@ -18,7 +18,7 @@ impl<E: Env> Fs<E> {
     pub(super) fn getattr(&self, ino: Ino) -> Result<Reply, FsError> {
         let tree = self.tree.lock();
         let attr = tree.attr(ino)?;
-        if zoo::has(Bug::FstatOfReplacedFails) && tree.has_moved_on(ino) {
+        if zoo::has(Bug::FstatOfReplacedFails) && tree.moved_on_to(ino).is_some() {
             return Err(FsError::UnknownInode(ino.0));
         }
         Ok(Reply::Attr { attr, ttl: ATTR_TTL })

@@ -227,12 +227,12 @@ impl<E: Env> Fs<E> {
         file.meta = Some(Arc::new(reply.meta));
         tree.verified(ino, stamp);
         // While the GET was under way others may have seen what came after it; nobody could tell this content then.
-        let moved_on = tree.has_moved_on(ino) && !zoo::has(Bug::OvertakenOpenNotTold);
+        let moved_on = tree.moved_on_to(ino).filter(|_| !zoo::has(Bug::OvertakenOpenNotTold));
         drop(tree);
         opening.hold(content.clone());
-        if moved_on {
+        if let Some(successor) = moved_on {
             sometimes!(OpenOvertaken);
-            content.supersede(Successor::Unknown);
+            content.supersede(successor);
         }
         Ok(content)
     }

@@ -221,12 +221,17 @@ impl<C: Holds> Tree<C> {
         Ok(attr)
     }
 
-    /// Whether the inode's name is known to stand for something else by now.
-    pub fn has_moved_on(&self, ino: Ino) -> bool {
-        let Ok(file) = self.file(ino) else { return false };
-        let Ok((parent, name)) = self.place(ino) else { return false };
-        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(&name));
-        entry.is_some_and(|entry| !entry.target.is_same(&Target::File(file.version.clone())))
+    /// What the inode's name is known to stand for by now, when that is something else. Which of two Versions is the
+    /// newer one nobody can tell: `Unknown`.
+    pub fn moved_on_to(&self, ino: Ino) -> Option<Successor> {
+        let file = self.file(ino).ok()?;
+        let (parent, name) = self.place(ino).ok()?;
+        let target = &self.directory(parent).ok()?.names.get(&name)?.target;
+        match target {
+            Target::Directory => Some(Successor::Shadowed),
+            Target::File(version) if version.is_same(&file.version) => None,
+            Target::File(_) | Target::Absent => Some(Successor::Unknown),
+        }
     }
 
     /// Whether an open of this inode may take it for the current version without asking.

@@ -11,7 +11,8 @@ use holdfast::op::Attr;
 
 use super::pieces::{Origin, Piece, pieces};
 use super::{
-    Answer, BodyRecord, CallRecord, Chunk, FileRecord, MutationRecord, OpRecord, Recording, RequestRecord, Seen,
+    Answer, BodyRecord, CallRecord, Chunk, FileRecord, LogRecord, MutationRecord, OpRecord, Recording, RequestRecord,
+    Seen,
 };
 use crate::content::Version;
 use crate::court::{Described, FileId, Finding, Held, On, Seat, Sight, Truth, What};
@@ -66,6 +67,13 @@ impl Recorder {
 
     pub(crate) fn calm(&self, at: Time) {
         locked(&self.book).recording.calm_at = Some(at);
+    }
+
+    pub(crate) fn said(&self, at: Time, level: &'static str, message: String) {
+        let mut book = locked(&self.book);
+        if !book.over {
+            book.recording.sayings.push(LogRecord { at, level, message });
+        }
     }
 
     // Applications.
