@@ -177,8 +177,13 @@ impl<B> Inner<B> {
                 self.relay = None;
                 return;
             }
+            let old = relay.anchor;
             let next = relay.hop.take().and_then(|hop| hop.anchor);
             self.relay = None;
+            // The next hop is due once the reader outruns it anew: what is refused for good is not asked for without end.
+            if let Some(stream) = self.stream(old) {
+                stream.busy = (0, Time::ZERO);
+            }
             if self.superseded.is_none() {
                 self.streams.retain(|stream| Some(stream.id) != next);
             }
