@@ -95,6 +95,7 @@ marks! {
     ListingOfPages: "a listing had another page",
     ListingContradicted: "a listed name was older news than what is known",
     ListedNameGone: "a listed name was gone when it was told of",
+    ListedNameTurned: "a listed file was a directory when it was told of, or the reverse",
     GaveUp: "an operation gave up at its deadline",
 }
 

@@ -182,8 +182,15 @@ impl<E: Env> Fs<E> {
             sometimes!(ListedNameGone);
             return Ok(listed);
         }
+        let known = tree.kind(ino, name).unwrap_or(*kind);
+        // By other answers it is a directory where its page said a file, or the reverse. Whichever is the newer one, its page
+        // was asked for by this listing.
+        if (known == Kind::Directory) != (*kind == Kind::Directory) {
+            sometimes!(ListedNameTurned);
+            return Ok(listed);
+        }
         listed.ino = tree.number(ino, name)?;
-        listed.kind = tree.kind(ino, name).unwrap_or(*kind);
+        listed.kind = known;
         if plus {
             if tree.undescribed(ino, name).is_some() {
                 return Ok(listed);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use holdfast::op::{Kind, Name};
 
-use super::freshness::before;
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth, What};
 use crate::history;
@@ -36,8 +35,6 @@ impl Oracle for Listing {
             return;
         }
         let directory = if key.is_empty() || key.ends_with('/') { (*key).to_owned() } else { format!("{key}/") };
-        // An answer that was asked for before the listing, and came while it was under way, contradicts it for a TTL.
-        let for_granted = truth.config.metadata_ttl + truth.under_way_max();
         // What could have been a file, and what could have been a directory, of each name.
         let mut children: BTreeMap<String, Child> = BTreeMap::new();
         truth.history.any_under(&directory, |key, changes| {
@@ -46,14 +43,11 @@ impl Oracle for Listing {
             if Name::new(name).is_none() {
                 return false;
             }
-            let was = |from, present| history::was(changes, from, sight.ended, |now| now.is_some() == present);
-            let ever = |present| was(*since, present);
+            let ever = |present| history::was(changes, *since, sight.ended, |now| now.is_some() == present);
             let child = children.entry(name.to_owned()).or_default();
             let of = if rest.len() == name.len() { &mut child.file } else { &mut child.directory };
             of.ever |= ever(true);
             of.throughout |= !ever(false);
-            // Answers that overlap contradict each other, and nobody can tell which is newer: what was known stays.
-            of.for_long |= !was(before(*since, for_granted + 4 * truth.step_max), false);
             // Keys beneath that no path spells show no directory.
             false
         });
@@ -65,7 +59,7 @@ impl Oracle for Listing {
             if shown == Some(Kind::Directory) && !child.directory.ever {
                 verdict(format!("{name} was listed in {key:?} as a directory, but nothing was beneath it"));
             }
-            if matches!(shown, Some(Kind::File | Kind::Symlink)) && (!child.file.ever || child.directory.for_long) {
+            if matches!(shown, Some(Kind::File | Kind::Symlink)) && (!child.file.ever || child.directory.throughout) {
                 verdict(format!("{name} was listed in {key:?} as a file, but was none, or a directory hid it"));
             }
         }
@@ -85,6 +79,4 @@ struct Child {
 struct Presence {
     ever: bool,
     throughout: bool,
-    /// And for the TTL before, so that nothing else can be taken for granted.
-    for_long: bool,
 }
