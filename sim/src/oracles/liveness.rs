@@ -7,6 +7,7 @@ use holdfast::config::STALL_MAX;
 use super::delays::Delays;
 use super::{Oracle, OracleId};
 use crate::court::{On, Sight, Truth, What};
+use crate::store::FaultKind;
 
 pub struct Liveness;
 
@@ -44,7 +45,7 @@ impl Oracle for Liveness {
         } else {
             // Streams that began while something failed may yet have to find out that they stall.
             let stalls = if truth.weathered { 2 * STALL_MAX } else { Duration::ZERO };
-            fair + stalls
+            fair + stalls + slow_bodies(truth, &sight.what)
         };
         if took > bound {
             let on = match &sight.what {
@@ -54,4 +55,22 @@ impl Oracle for Liveness {
             verdict(format!("{call} {on} took {took:?}, more than {bound:?}"));
         }
     }
+}
+
+/// How long bodies that began to be slow while something failed may take to bring all of the file that is read.
+fn slow_bodies(truth: &Truth, what: &What<'_>) -> Duration {
+    let (What::Bytes { file, .. } | What::Failed { on: On::File { file, .. }, .. }) = what else {
+        return Duration::ZERO;
+    };
+    let Some((held, published)) = truth.published(*file) else { return Duration::ZERO };
+    let chunks = u32::try_from(published.size / truth.chunk_bytes + 1).unwrap_or(u32::MAX);
+    let mut slow = Duration::ZERO;
+    truth.store.each_hit(|hit| {
+        if let FaultKind::BodySlow { chunk } = &hit.what
+            && hit.concerns(&held.key)
+        {
+            slow += chunk.saturating_mul(chunks);
+        }
+    });
+    slow
 }
