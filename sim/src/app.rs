@@ -305,7 +305,7 @@ impl Process {
         Mapping(self.add(Open { mapping, ..open }))
     }
 
-    /// Reads through the mapping. An error stands for SIGBUS.
+    /// Reads through the mapping. An error stands for SIGBUS, and says why.
     pub async fn touch(&self, mapping: Mapping, range: Range<u64>) -> Result<Version, Errno> {
         let page = 4 * KIB;
         let open = self.get(mapping.0);
@@ -318,10 +318,7 @@ impl Process {
         }
         let began = self.court.now();
         let asked = end - offset;
-        let touched = open.kernel.touch(mapping, offset, asked).await;
-        // A failed page fault is a SIGBUS, whatever the errno was.
-        let reason = if self.court.was_replaced(open.id) { Errno::ESTALE } else { Errno::EIO };
-        let touched = touched.map_err(|errno| if errno == kernel::SIGBUS { reason } else { errno });
+        let touched = open.kernel.fault_in(mapping, offset, asked).await;
         let pieces = self.check("page fault", began, On::File { file: open.id, offset, len: asked }, touched)?;
         self.see_bytes(&open, began, offset, asked, &pieces.to_vec());
         Ok(open.version())

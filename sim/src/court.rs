@@ -557,13 +557,6 @@ impl Court {
         self.first.take().await;
     }
 
-    /// Whether the object of an open file was replaced or deleted since it was opened.
-    pub fn was_replaced(&self, file: FileId) -> bool {
-        let truth = &locked(&self.inner).truth;
-        let Some(held) = truth.files.get(&file) else { return false };
-        truth.history.changes_within(&held.key, held.opened_at, self.handle.now()) > 0
-    }
-
     /// System calls judged so far.
     pub fn calls(&self) -> u64 {
         locked(&self.inner).truth.calls

@@ -30,24 +30,14 @@ impl Kernel {
     /// file's, is [`SIGBUS`].
     pub fn touch(&self, mapping: &Mapping, offset: u64, len: u64) -> SystemCall<Result<Pieces, Errno>> {
         let file = mapping.0.clone();
-        self.enter(move |thread| async move {
-            let size = thread.kernel.with(|state| state.names.inode(file.ino()).attr.size);
-            let end = offset + len;
-            if end > size.next_multiple_of(PAGE_BYTES) {
-                return Err(SIGBUS);
-            }
-            let end = end.min(size);
-            let mut pieces = Pieces::default();
-            let mut at = offset;
-            while at < end {
-                let bytes = thread.fault(&file, at / PAGE_BYTES, end.div_ceil(PAGE_BYTES)).await?;
-                let from = (at % PAGE_BYTES) as usize;
-                let to = bytes.len().min(from + (end - at) as usize);
-                pieces.push(bytes.slice(from..to));
-                at += (to - from) as u64;
-            }
-            Ok(pieces)
-        })
+        let signalled = |errno| if errno == EINTR { EINTR } else { SIGBUS };
+        self.enter(move |thread| async move { thread.touch(&file, offset, len).await.map_err(signalled) })
+    }
+
+    /// The same, and why a page could not be had, which Linux tells nobody.
+    pub fn fault_in(&self, mapping: &Mapping, offset: u64, len: u64) -> SystemCall<Result<Pieces, Errno>> {
+        let file = mapping.0.clone();
+        self.enter(move |thread| async move { thread.touch(&file, offset, len).await })
     }
 }
 
@@ -55,6 +45,25 @@ impl Kernel {
 pub const SIGBUS: Errno = Errno(14);
 
 impl Thread {
+    async fn touch(&self, file: &Arc<OpenFile>, offset: u64, len: u64) -> Result<Pieces, Errno> {
+        let size = self.kernel.with(|state| state.names.inode(file.ino()).attr.size);
+        let end = offset + len;
+        if end > size.next_multiple_of(PAGE_BYTES) {
+            return Err(SIGBUS);
+        }
+        let end = end.min(size);
+        let mut pieces = Pieces::default();
+        let mut at = offset;
+        while at < end {
+            let bytes = self.fault(file, at / PAGE_BYTES, end.div_ceil(PAGE_BYTES)).await?;
+            let from = (at % PAGE_BYTES) as usize;
+            let to = bytes.len().min(from + (end - at) as usize);
+            pieces.push(bytes.slice(from..to));
+            at += (to - from) as u64;
+        }
+        Ok(pieces)
+    }
+
     /// Bytes from the start of page `index` on that are mapped without a further request: Linux maps what is here around
     /// a fault, as far as the next mark.
     async fn fault(&self, file: &Arc<OpenFile>, index: u64, before: u64) -> Result<Bytes, Errno> {
@@ -63,7 +72,7 @@ impl Thread {
         let mut tried = false;
         let mut failed = move |outcome: Result<(), Errno>| match outcome {
             Err(EINTR) => Err(EINTR),
-            Err(_) if std::mem::replace(&mut tried, true) => Err(SIGBUS),
+            Err(errno) if std::mem::replace(&mut tried, true) => Err(errno),
             Ok(()) | Err(_) => Ok(()),
         };
         loop {
@@ -88,7 +97,7 @@ impl Thread {
                 Found::Locked { .. } => self.wait_for(file, index).await?,
                 Found::Failed => failed(self.read_page(file, index).await)?,
                 Found::Absent if !self.kernel.shared.config.readahead => {
-                    self.read_absent(file, index, before).await.map_err(|_| SIGBUS)?;
+                    self.read_absent(file, index, before).await?;
                 }
                 Found::Absent if !ran_ahead => {
                     ran_ahead = true;
