@@ -66,7 +66,9 @@ impl Player {
         let bytes = |count: u64| format!("{count} bytes");
         match step {
             Step::Put { key, version: number, size } => {
-                w.s3().put(key.as_str(), version(*number), *size);
+                // Without metadata of its own, as the real mount's.
+                let (key, object) = (key.as_str().into(), NewObject::default());
+                w.s3().apply(Mutation::Put { key, version: version(*number), size: *size, object });
                 Ok(done())
             }
             Step::PutMany { prefix, count } => {
