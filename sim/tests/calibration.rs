@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast::config::Hold;
-use holdfast::env::store::{NewObject, Put};
+use holdfast::env::store::NewObject;
 use holdfast::error::Errno;
 use holdfast::op::{Attr, Kind, OpenMode};
 use holdfast_sim::kernel::recording::{Played, Recording};
 use holdfast_sim::kernel::script::{Options, Script, Step, nth_key};
 use holdfast_sim::kernel::{Directory, Kernel, Mapping, OpenFile, SeekFrom};
-use holdfast_sim::{MIB, World, WorldConfig, version};
+use holdfast_sim::{MIB, Mutation, World, WorldConfig, version};
 
 /// How long each step takes at least: what is left of it goes on meanwhile, as after the real steps.
 const QUIET: Duration = Duration::from_millis(60);
@@ -60,29 +60,27 @@ fn play(script: &Script) -> Recording {
 }
 
 impl Player {
-    fn put(&mut self, key: &str, body: &[u8], object: NewObject) {
-        let put = Put { key: key.into(), body: body.to_vec().into(), object, condition: None };
-        self.w.s3().bucket().put(put, 0).expect("a valid object");
-    }
-
     fn play(&mut self, step: &Step) -> Result<String, Errno> {
         let (w, kernel) = (&mut self.w, self.kernel.clone());
         let done = || "done".to_string();
         let bytes = |count: u64| format!("{count} bytes");
         match step {
             Step::Put { key, version: number, size } => {
-                w.s3().put(key.as_str(), version(*number), *size);
+                // Without metadata of its own, as the real mount's.
+                let (key, object) = (key.as_str().into(), NewObject::default());
+                w.s3().apply(Mutation::Put { key, version: version(*number), size: *size, object });
                 Ok(done())
             }
             Step::PutMany { prefix, count } => {
                 for n in 0..*count {
-                    self.put(&nth_key(prefix, n), b"x", NewObject::default());
+                    w.s3().put(nth_key(prefix, n), version(1), 1);
                 }
                 Ok(done())
             }
             Step::PutLink { key, target } => {
                 let user = [("mode".to_string(), "41471".to_string())].into_iter().collect();
-                self.put(key, target.as_bytes(), NewObject { user, ..NewObject::default() });
+                let object = NewObject { user, ..NewObject::default() };
+                w.s3().apply(Mutation::Link { key: key.as_str().into(), target: target.clone(), object });
                 Ok(done())
             }
             Step::Delete { key } => {

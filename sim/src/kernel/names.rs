@@ -138,6 +138,11 @@ impl Inode {
 }
 
 impl Names {
+    /// Whether it was given this inode and has not forgotten it.
+    pub(super) fn knows(&self, ino: Ino) -> bool {
+        self.inodes.contains_key(&ino)
+    }
+
     pub(super) fn inode(&self, ino: Ino) -> &Inode {
         &self.inodes[&ino]
     }

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use holdfast::error::{Errno, FsError};
-use holdfast::op::{Caller, Op, Reply};
+use holdfast::op::{Caller, Ino, Op, Reply};
 
 use super::names::Held;
 use super::system_call::{SystemCall, Thread};
@@ -71,8 +71,9 @@ impl Kernel {
         }
         self.linger().await;
         outcome.map_err(|error| {
-            if let FsError::UnknownInode(ino) = error {
-                // Every inode that the kernel asks about is one that it was given and has not forgotten.
+            if let FsError::UnknownInode(ino) = error
+                && self.with_state(|state| state.names.knows(Ino(ino)))
+            {
                 crate::court::broken(
                     "inode-hygiene",
                     format!("inode {ino} is unknown to the core, and the kernel knows it"),

@@ -6,13 +6,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use holdfast::env::store::{NewObject, Put};
+use holdfast::env::store::NewObject;
 use holdfast::error::Errno;
 use holdfast::op::{Ino, Op, OpenMode};
 
 use super::{ELOOP, Kernel, SeekFrom};
 use crate::store::FaultKind;
-use crate::{KIB, MIB, World, WorldConfig, get, head, list, version};
+use crate::{KIB, MIB, Mutation, World, WorldConfig, get, head, list, version};
 
 fn world(change: impl FnOnce(&mut WorldConfig)) -> (World, Kernel) {
     let mut config = WorldConfig::calm();
@@ -194,8 +194,7 @@ fn links_are_followed_and_loops_are_not() {
     let link = |w: &World, key: &str, target: &str| {
         let user = [("mode".to_string(), "41471".to_string())].into_iter().collect();
         let object = NewObject { user, ..NewObject::default() };
-        let put = Put { key: key.into(), body: target.as_bytes().to_vec().into(), object, condition: None };
-        w.s3().bucket().put(put, 0).expect("put");
+        w.s3().apply(Mutation::Link { key: key.into(), target: target.into(), object });
     };
     w.s3().put("d/film", version(1), KIB);
     link(&w, "link", "d/film");

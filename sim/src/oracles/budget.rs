@@ -143,7 +143,8 @@ impl Budget {
             return;
         }
         let window = manner.end.clamp(window_bytes_min, window_bytes_max);
-        let fetched_max = manner.end + window + window_bytes_max + trickle_bytes + 2 * truth.chunk_bytes;
+        let ahead = window + window_bytes_max + trickle_bytes;
+        let fetched_max = (manner.end + ahead).saturating_add(truth.chunk_bytes.saturating_mul(2));
         let fetched = truth.store.delivered_of(&held.key, &published.etag);
         if fetched <= fetched_max
             || truth.was_hit(&held.key, &|_| true)
