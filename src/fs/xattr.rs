@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::env::Env;
-use crate::env::store::ObjectMeta;
+use crate::env::store::{ErrorKind, ObjectMeta};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::supersede;
@@ -80,7 +80,15 @@ impl<E: Env> Fs<E> {
             (version, tree.stamp(self.now()), tree.place(ino)?)
         };
         let key = version.key.clone();
-        let meta = self.context.head(&key).await.map_err(|error| FsError::from_store(&key, error))?;
+        let meta = match self.context.head(&key).await {
+            Ok(meta) => meta,
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                // A directory may have its name: Linux looks it up again.
+                self.tree.lock().doubt(place.0, &place.1);
+                return Err(FsError::Superseded { key });
+            }
+            Err(error) => return Err(FsError::from_store(&key, error)),
+        };
         let current = Version::of(&key, &meta);
         let mut tree = self.tree.lock();
         if current.is_same(&version) || zoo::has(Bug::AttributesOfTheNewerVersion) {
@@ -94,7 +102,9 @@ impl<E: Env> Fs<E> {
                 drop(tree);
                 supersede(obsolete);
             }
-            Err(ObserveError::Contradiction | ObserveError::Fs(_)) => {}
+            // Linux looks the name up again, and must not be told what contradicts this answer.
+            Err(ObserveError::Contradiction) => tree.doubt(place.0, &place.1),
+            Err(ObserveError::Fs(_)) => {}
         }
         Err(FsError::Superseded { key })
     }
