@@ -198,9 +198,9 @@ impl<E: Env> Fs<E> {
             sometimes!(NonsenseRefused);
             let what =
                 format!("its ETag {} was of {} bytes before, of {} now", version.etag, file.version.size, version.size);
-            // Which of the two answers was wrong, nobody can tell: neither is used.
+            // Which of the two answers was wrong, nobody can tell: neither is relied on.
             let (parent, name) = tree.place(ino)?;
-            tree.distrust(parent, &name);
+            tree.doubt(parent, &name);
             let cause = StoreError::new(ErrorKind::InvalidAnswer, what);
             return Err(FsError::Nonsense { key: key.clone(), cause });
         }
@@ -270,7 +270,7 @@ impl<E: Env> Fs<E> {
                 FsError::NotFound
             }
             Ok(true) => {
-                tree.distrust(parent, &name);
+                tree.doubt(parent, &name);
                 FsError::Superseded { key: key.clone() }
             }
             Err(error) => FsError::from_store(key, error),

@@ -535,18 +535,12 @@ impl<C: Holds> Tree<C> {
         }
     }
 
-    /// What stands of this name is taken for granted no longer, though it is not known to be wrong.
+    /// What stands of this name is taken for granted no longer, though it is not known to be wrong: the bucket is asked. It
+    /// is kept, so that what was asked for before it is still known to be no newer.
     pub fn doubt(&mut self, parent: Ino, name: &Name) {
         let now = self.next_order();
         if let Ok(entry) = self.entry_mut(parent, name) {
             entry.doubted = now;
-        }
-    }
-
-    /// The bucket must be asked for this name again.
-    pub fn distrust(&mut self, parent: Ino, name: &Name) {
-        if let Ok(directory) = self.directory_mut(parent) {
-            directory.names.remove(name);
         }
     }
 
