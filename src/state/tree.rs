@@ -501,11 +501,13 @@ impl<C: Holds> Tree<C> {
         let at = self.pins.iter().rposition(|pin| (pin.caller, pin.ino) == (caller, ino));
         if let Some(at) = at {
             sometimes!(OpenTookPin);
-            let ino = match zoo::has(Bug::PinClosedTwice) {
-                true => self.pins[at].ino,
-                false => self.pins.remove(at).ino,
-            };
-            self.close_pinned(ino);
+            if zoo::has(Bug::PinClosedTwice) {
+                self.close_pinned(self.pins[at].ino);
+            } else {
+                let pin = self.pins.remove(at);
+                self.close_pinned(pin.ino);
+                self.drop_unknown_above(pin.parent);
+            }
         }
         at.is_some()
     }
@@ -518,6 +520,7 @@ impl<C: Holds> Tree<C> {
             let pin = self.pins.remove(at);
             self.close_pinned(pin.ino);
             self.drop_if_unknown(pin.ino);
+            self.drop_unknown_above(pin.parent);
         }
         at.is_some()
     }
@@ -566,7 +569,8 @@ impl<C: Holds> Tree<C> {
         let Some(inode) = self.inodes.get(&ino) else { return };
         let in_use = match &inode.node {
             Node::File(file) => file.opens > 0,
-            Node::Directory(_) => ino == Ino::ROOT,
+            // Linux may forget it, too, between the two walks of an open.
+            Node::Directory(_) => ino == Ino::ROOT || self.leads_to_a_pin(ino),
         };
         if inode.lookups > 0 || in_use {
             return;
@@ -578,6 +582,24 @@ impl<C: Holds> Tree<C> {
             && !zoo::has(Bug::NumberSurvivesForget)
         {
             entry.ino = None;
+        }
+    }
+
+    fn leads_to_a_pin(&self, directory: Ino) -> bool {
+        let above = |ino: &Ino| self.inodes.get(ino).map(|inode| inode.parent).filter(|_| *ino != Ino::ROOT);
+        let mut places = self.pins.iter().flat_map(|pin| std::iter::successors(Some(pin.parent), above));
+        places.any(|ino| ino == directory)
+    }
+
+    /// Drops a directory that only a pin kept, and those above it.
+    fn drop_unknown_above(&mut self, directory: Ino) {
+        let mut at = directory;
+        while at != Ino::ROOT
+            && let Some(inode) = self.inodes.get(&at)
+        {
+            let parent = inode.parent;
+            self.drop_if_unknown(at);
+            at = parent;
         }
     }
 
