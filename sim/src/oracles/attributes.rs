@@ -37,10 +37,11 @@ impl Oracle for Attributes {
             What::Attribute { of, name, value } => return judge_xattr(truth, *of, name, value, verdict),
             _ => return,
         };
-        if truth.was_lied_to(sight.began, sight.ended) {
+        let Some((held, published)) = truth.published(*file) else { return };
+        // What was claimed when it was opened is claimed for as long as it is open.
+        if truth.was_lied_to(held.opened_at.min(sight.began), sight.ended) {
             return;
         }
-        let Some((held, published)) = truth.published(*file) else { return };
         if let Some(wrong) = wrong(attr, &held.key, published, truth) {
             verdict(format!("a handle of version {} of {} has {wrong}", published.version.0, held.key));
         }
