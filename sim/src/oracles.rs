@@ -52,7 +52,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(inodes::Inodes::default()),
         Box::new(hold::Hold::default()),
         Box::new(errno::ErrnoIsExplained),
-        Box::new(liveness::Liveness),
+        Box::<liveness::Liveness>::default(),
         Box::new(conditions::Conditions::default()),
         Box::new(budget::Budget::default()),
         Box::new(deadlock::Deadlock),

@@ -1,15 +1,19 @@
 //! Every call ends, and in time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast::config::STALL_MAX;
+use holdfast::env::Time;
 
 use super::delays::Delays;
 use super::{Oracle, OracleId};
 use crate::court::{On, Sight, Truth, What};
 use crate::store::FaultKind;
 
-pub struct Liveness;
+/// Calls that took long, by mount: when each ended.
+#[derive(Default)]
+pub struct Liveness(BTreeMap<u8, Vec<Time>>);
 
 impl Oracle for Liveness {
     fn id(&self) -> OracleId {
@@ -35,13 +39,18 @@ impl Oracle for Liveness {
         if took <= fair {
             return;
         }
+        let slow = self.0.entry(sight.seat.mount).or_default();
+        // Of those who look one name up Linux lets one ask at a time, and each finds out by himself that there is no answer.
+        let before_it = slow.iter().filter(|ended| **ended >= sight.began).count() as u32;
+        slow.push(sight.ended);
         let bound = if truth.faulty {
             let delays = Delays::within(truth, sight.began, sight.ended);
             // Look-up, open and read may each spend a deadline on each of several requests.
             let most = truth.config.deadline * 16 + truth.step_max * 50;
             // A connection that died of being idle is found out when it is read from again.
             let idle = if truth.body_idle_max.is_some() { Duration::from_secs(10) } else { Duration::ZERO };
-            if delays.unbounded { most } else { most.min(fair + delays.passing + idle) }
+            let bound = if delays.unbounded { most } else { most.min(fair + delays.passing + idle) };
+            bound + truth.config.deadline * before_it
         } else {
             // Streams that began while something failed may yet have to find out that they stall.
             let stalls = if truth.weathered { 2 * STALL_MAX } else { Duration::ZERO };
