@@ -6,6 +6,7 @@ use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::op::{Attr, Kind};
 
+use super::freshness::before;
 use super::{Oracle, OracleId};
 use crate::court::{On, Seat, Sight, Truth, What};
 use crate::history::Published;
@@ -54,14 +55,22 @@ impl Oracle for Monotonic {
             }
             What::Stat { key, attr } => self.judge_file(truth, sight, (process, key), attr, verdict),
             What::Failed { call, on: On::Key(key), errno: Errno::ENOENT } => {
+                // Of a directory that was missing a moment ago Linux remembers that, whatever is seen beneath it by those who
+                // had walked through it before.
+                let from = before(sight.began, truth.config.negative_metadata_ttl);
+                let beneath = truth.config.prefix.len();
+                let mut above = key.match_indices('/').filter(|(at, _)| *at >= beneath).map(|(at, _)| &key[..at]);
+                if above.any(|directory| truth.was_nothing(directory, from, sight.ended)) {
+                    return;
+                }
                 let place = (process, (*key).to_owned());
-                let before = self.seen.get(&place).map_or(0, Vec::len);
+                let known = self.seen.get(&place).map_or(0, Vec::len);
                 self.judge_missing(truth, sight, (process, key), verdict);
-                // Linux keeps the name of what an OPEN, or a GETXATTR, was told is missing: stat(2) shows it for a TTL yet.
-                if matches!(*call, "open" | "getxattr")
+                // Linux keeps the name of what an OPEN was told is missing: stat(2) shows it for a TTL yet.
+                if *call == "open"
                     && let Some(lows) = self.seen.get_mut(&place)
                 {
-                    lows.truncate(before);
+                    lows.truncate(known);
                 }
             }
             What::Named { key, entry, late: true, .. } => {
