@@ -103,22 +103,31 @@ impl Process {
         Ok(count)
     }
 
-    pub fn rewinddir(&self, stream: Stream) {
-        let mut streams = locked(&self.streams);
-        let open = streams.open.get_mut(&stream).expect("the stream is open");
-        open.directory.rewind();
-        open.listing = Listing::default();
+    pub async fn rewinddir(&self, stream: Stream) {
+        self.move_to(stream, 0).await;
+        self.listing(stream, |listing| *listing = Listing::default());
     }
 
     /// To the `nth` of the places where the stream was since it was opened or rewound; the start is none of them.
-    pub fn seekdir(&self, stream: Stream, nth: u64) {
-        let mut streams = locked(&self.streams);
-        let open = streams.open.get_mut(&stream).expect("the stream is open");
-        let places = open.listing.entries.len() as u64;
-        let place = nth.checked_rem(places).and_then(|nth| open.listing.entries.keys().nth(nth as usize));
+    pub async fn seekdir(&self, stream: Stream, nth: u64) {
+        let place = self.listing(stream, |listing| {
+            let nth = nth.checked_rem(listing.entries.len() as u64)?;
+            listing.entries.keys().nth(nth as usize).copied()
+        });
         if let Some(place) = place {
-            open.directory.seek(*place);
+            self.move_to(stream, place).await;
         }
+    }
+
+    async fn move_to(&self, stream: Stream, place: u64) {
+        let (kernel, directory) = {
+            let streams = locked(&self.streams);
+            let open = streams.open.get(&stream).expect("the stream is open");
+            (open.kernel.clone(), open.directory.clone())
+        };
+        let broken = self.listing(stream, |listing| std::mem::replace(&mut listing.broken, true));
+        kernel.seek_directory(&directory, place).await;
+        self.listing(stream, |listing| listing.broken = broken);
     }
 
     pub fn closedir(&self, stream: Stream) {

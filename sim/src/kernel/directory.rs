@@ -58,6 +58,15 @@ impl Kernel {
         })
     }
 
+    /// lseek(2) to where telldir(3) once was, or to the start: waits for a getdents(2) under way, though it be a killed one.
+    pub fn seek_directory(&self, directory: &Directory, to: u64) -> SystemCall<()> {
+        let directory = directory.clone();
+        self.enter(move |_| async move {
+            let _turn = directory.0.turn.lock().await;
+            directory.seek(to);
+        })
+    }
+
     /// One buffer of entries after `offset`, as seekdir(3) and getdents(2) give it; empty at the end.
     pub fn read_directory(&self, directory: &Directory, offset: u64) -> SystemCall<Result<Vec<Listed>, Errno>> {
         let directory = directory.0.clone();

@@ -146,12 +146,12 @@ impl Application {
             }
             Call::Rewinddir { dir } => {
                 if let Some(stream) = self.stream(*dir) {
-                    process.rewinddir(stream);
+                    process.rewinddir(stream).await;
                 }
             }
             Call::Seekdir { dir, nth } => {
                 if let Some(stream) = self.stream(*dir) {
-                    process.seekdir(stream, *nth);
+                    process.seekdir(stream, *nth).await;
                 }
             }
             Call::ListLong { path } => process.list_long(path).await,
