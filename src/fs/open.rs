@@ -264,7 +264,7 @@ impl<E: Env> Fs<E> {
         let Ok((parent, name)) = tree.place(opening.ino) else { return FsError::NotFound };
         match beneath {
             Ok(false) => {
-                let obsolete = tree.observe(parent, &name, stamp, Target::Absent).ok().flatten();
+                let obsolete = tree.observe(parent, &name, stamp, Target::Absent).unwrap_or_default();
                 drop(tree);
                 supersede(obsolete);
                 FsError::NotFound
@@ -295,9 +295,9 @@ impl<E: Env> Fs<E> {
             Ok(obsolete) => obsolete,
             Err(ObserveError::Contradiction) => {
                 tree.doubt(parent, &name);
-                None
+                Vec::new()
             }
-            Err(ObserveError::Fs(_)) => None,
+            Err(ObserveError::Fs(_)) => Vec::new(),
         };
         let pinned = tree.pin(opening.caller, (parent, &name), &version, fresh, Arc::new(reply.meta));
         if let Ok((_, content)) = &pinned {

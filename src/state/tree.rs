@@ -55,6 +55,15 @@ pub enum Target {
 }
 
 impl Target {
+    /// To those who held what the name was before.
+    fn as_successor(&self) -> Successor {
+        match self {
+            Self::File(version) => Successor::Replaced(version.etag.clone()),
+            Self::Absent => Successor::Deleted,
+            Self::Directory => Successor::Shadowed,
+        }
+    }
+
     fn is_same(&self, other: &Target) -> bool {
         match (self, other) {
             (Self::Absent, Self::Absent) | (Self::Directory, Self::Directory) => true,
@@ -78,6 +87,20 @@ struct NameEntry {
     doubted: u64,
     /// What a HEAD or GET told of a file beyond its Version.
     meta: Option<Arc<ObjectMeta>>,
+    /// Inodes that were pinned to the name while it was taken for another Version, and when: they, too, must learn what
+    /// becomes of it.
+    strays: Vec<(Ino, u64)>,
+}
+
+impl NameEntry {
+    fn new(target: Target, seen: Seen) -> Self {
+        Self { target, ino: None, seen, doubted: 0, meta: None, strays: Vec::new() }
+    }
+
+    /// The same name, which stands for something else by now.
+    fn moves_on(&mut self, target: Target, ino: Option<Ino>, seen: Seen) {
+        (self.target, self.ino, self.seen, self.meta) = (target, ino, seen, None);
+    }
 }
 
 #[derive(Debug)]
@@ -146,8 +169,8 @@ pub struct Tree<C> {
     mounted_at: i64,
 }
 
-/// A content that a new observation made obsolete.
-pub type Obsolete<C> = Option<(Arc<C>, Successor)>;
+/// Contents that a new observation made obsolete.
+pub type Obsolete<C> = Vec<(Arc<C>, Successor)>;
 
 impl<C: Holds> Tree<C> {
     pub fn new(config: &Config, mounted_at: i64) -> Self {
@@ -282,9 +305,9 @@ impl<C: Holds> Tree<C> {
         let superseded = self.is_superseded(parent, name)?;
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
-            directory.names.insert(name.clone(), NameEntry { target, ino: None, seen, doubted: 0, meta: None });
+            directory.names.insert(name.clone(), NameEntry::new(target, seen));
             self.prune(parent, stamp.at);
-            return Ok(None);
+            return Ok(Vec::new());
         };
         if entry.target.is_same(&target) {
             if seen.at >= entry.seen.at {
@@ -299,7 +322,7 @@ impl<C: Holds> Tree<C> {
                 // It went and came back: what was lost meanwhile stays lost for that inode, so the name gets another.
                 sometimes!(CameBack);
                 entry.ino = None;
-                return Ok(None);
+                return Ok(self.obsolete_strays(parent, name, seen, &target));
             }
             let at = entry.seen.at;
             if let Some(ino) = entry.ino
@@ -307,43 +330,49 @@ impl<C: Holds> Tree<C> {
             {
                 file.verified = file.verified.max(at);
             }
-            return Ok(None);
+            return Ok(self.obsolete_strays(parent, name, seen, &target));
         }
         let believed =
             zoo::has(Bug::StaleAnswerOverwrites) || (zoo::has(Bug::LateNotFoundOverwrites) && target == Target::Absent);
         if entry.seen.ended > seen.began && !believed {
             return Err(ObserveError::Contradiction);
         }
-        let successor = match &target {
-            Target::File(version) => Successor::Replaced(version.etag.clone()),
-            Target::Absent => Successor::Deleted,
-            Target::Directory => Successor::Shadowed,
-        };
         let old = entry.ino;
         if zoo::has(Bug::InodeReusedAcrossEtags)
             && let (Some(ino), Target::File(version)) = (old, &target)
         {
             let version = version.clone();
-            *entry = NameEntry { target, ino: old, seen, doubted: entry.doubted, meta: None };
+            entry.moves_on(target, old, seen);
             if let Ok(file) = self.file_mut(ino) {
                 (file.version, file.content, file.meta) = (version, None, None);
             }
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        *entry = NameEntry { target, ino: None, seen, doubted: entry.doubted, meta: None };
+        entry.moves_on(target.clone(), None, seen);
+        let mut obsolete = self.obsolete_strays(parent, name, seen, &target);
         match old {
             // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
             Some(number) if !self.inodes.contains_key(&number) => {
                 sometimes!(Repinned);
                 self.entry_mut(parent, name)?.ino = Some(number);
-                Ok(None)
             }
-            Some(_) if zoo::has(Bug::SupersessionNotTold) => Ok(None),
+            Some(_) if zoo::has(Bug::SupersessionNotTold) => {}
             Some(ino) => {
-                Ok(self.file(ino).ok().and_then(|file| file.content.clone()).map(|content| (content, successor)))
+                let content = self.file(ino).ok().and_then(|file| file.content.clone());
+                obsolete.extend(content.map(|content| (content, target.as_successor())));
             }
-            None => Ok(None),
+            None => {}
         }
+        Ok(obsolete)
+    }
+
+    /// Contents of inodes that were pinned to the name before the request began that saw `target`, and are not that.
+    fn obsolete_strays(&self, parent: Ino, name: &Name, seen: Seen, target: &Target) -> Obsolete<C> {
+        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
+        let strays = entry.into_iter().flat_map(|entry| &entry.strays).filter(|(_, since)| *since < seen.began);
+        let files = strays.filter_map(|(ino, _)| self.file(*ino).ok());
+        let others = files.filter(|file| !target.is_same(&Target::File(file.version.clone())));
+        others.filter_map(|file| Some((file.content.clone()?, target.as_successor()))).collect()
     }
 
     /// The same for a page of a directory: what contradicts a newer answer is left out.
@@ -485,6 +514,10 @@ impl<C: Holds> Tree<C> {
         } else {
             let file = File { version: version.clone(), meta: None, content: None, opens: 0, verified: Time::ZERO };
             self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node: Node::File(file) });
+            let since = self.next_order();
+            if let Ok(entry) = self.entry_mut(parent, name) {
+                entry.strays.push((ino, since));
+            }
         }
         let file = self.file_mut(ino)?;
         file.meta = Some(meta);
@@ -577,11 +610,11 @@ impl<C: Holds> Tree<C> {
         }
         let (parent, name) = (inode.parent, inode.name.clone());
         self.inodes.remove(&ino);
-        if let Ok(entry) = self.entry_mut(parent, &name)
-            && entry.ino == Some(ino)
-            && !zoo::has(Bug::NumberSurvivesForget)
-        {
-            entry.ino = None;
+        if let Ok(entry) = self.entry_mut(parent, &name) {
+            entry.strays.retain(|(stray, _)| *stray != ino);
+            if entry.ino == Some(ino) && !zoo::has(Bug::NumberSurvivesForget) {
+                entry.ino = None;
+            }
         }
     }
 
@@ -680,7 +713,8 @@ impl<C: Holds> Tree<C> {
         }
         let idle = |entry: &NameEntry| {
             let ttl = if entry.target == Target::Absent { negative } else { positive };
-            now >= entry.seen.at.plus(ttl) && !entry.ino.is_some_and(|ino| self.inodes.contains_key(&ino))
+            let known = entry.ino.is_some_and(|ino| self.inodes.contains_key(&ino)) || !entry.strays.is_empty();
+            now >= entry.seen.at.plus(ttl) && !known
         };
         let dropped: Vec<Name> =
             directory.names.iter().filter(|(_, entry)| idle(entry)).map(|(name, _)| name.clone()).collect();

@@ -1,5 +1,6 @@
 //! The rules of names and inodes, one a test.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::{ObserveError, Target, Tree};
 use crate::config::Config;
 use crate::env::Time;
+use crate::env::store::ObjectMeta;
 use crate::op::{Caller, Ino, Name};
 use crate::state::version::{Holds, Successor, Version};
 
@@ -112,9 +114,34 @@ fn an_open_inode_is_told_what_replaced_it() {
     tree.file_mut(ino).expect("a file").content = Some(content.clone());
     let stamp = tree.stamp(at(1));
     let obsolete = tree.observe(Ino::ROOT, &film(), stamp, version("b")).expect("no contradiction");
-    let (told, successor) = obsolete.expect("told");
-    assert!(Arc::ptr_eq(&told, &content));
-    assert_eq!(successor, Successor::Replaced("b".into()));
+    let [(told, successor)] = &obsolete[..] else { panic!("{obsolete:?}") };
+    assert!(Arc::ptr_eq(told, &content));
+    assert_eq!(*successor, Successor::Replaced("b".into()));
+}
+
+#[test]
+fn an_inode_pinned_beside_its_name_is_told_what_the_name_becomes() {
+    let mut tree = tree();
+    look_up(&mut tree, 0, version("a"));
+    let slow = tree.stamp(at(1));
+    let Target::File(b) = version("b") else { unreachable!() };
+    let content = Arc::new(Fake::default());
+    let meta = ObjectMeta {
+        etag: b.etag.clone(),
+        version_id: None,
+        size: b.size,
+        last_modified: b.last_modified,
+        content_type: None,
+        storage_class: None,
+        user: BTreeMap::new(),
+    };
+    tree.pin(Caller(1), (Ino::ROOT, &film()), &b, content.clone(), Arc::new(meta)).expect("pinned");
+    let before = tree.observe(Ino::ROOT, &film(), slow, version("a")).expect("no contradiction");
+    assert!(before.is_empty(), "it was asked before the pin");
+    let stamp = tree.stamp(at(2));
+    let obsolete = tree.observe(Ino::ROOT, &film(), stamp, version("a")).expect("no contradiction");
+    let [(told, _)] = &obsolete[..] else { panic!("{obsolete:?}") };
+    assert!(Arc::ptr_eq(told, &content));
 }
 
 #[test]
