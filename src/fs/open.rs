@@ -291,13 +291,13 @@ impl<E: Env> Fs<E> {
         let Ok((parent, name)) = tree.place(opening.ino) else { return superseded };
         // Where others may know better by now, the pin is for this caller all the same: it saw this Version while it ran.
         // Which of the two is the newer one nobody can tell, so the next who comes asks, and finds no older one.
-        let obsolete = match tree.observe(parent, &name, stamp, Target::File(version.clone())) {
-            Ok(obsolete) => obsolete,
+        let (obsolete, named) = match tree.observe(parent, &name, stamp, Target::File(version.clone())) {
+            Ok(obsolete) => (obsolete, true),
             Err(ObserveError::Contradiction) => {
                 tree.doubt(parent, &name);
-                None
+                (None, false)
             }
-            Err(ObserveError::Fs(_)) => None,
+            Err(ObserveError::Fs(_)) => (None, true),
         };
         let pinned = tree.pin(opening.caller, (parent, &name), &version, fresh, Arc::new(reply.meta));
         if let Ok((_, content)) = &pinned {
@@ -310,6 +310,11 @@ impl<E: Env> Fs<E> {
         let Ok((pin, content)) = pinned else { return superseded };
         if content.anchor_wanted_at().is_some() {
             content.feed(reply.range, reply.body);
+        }
+        if !named {
+            // The name does not stand for this Version: of whatever comes after it, nobody could tell this content.
+            sometimes!(PinnedBesideItsName);
+            content.supersede(Successor::Unknown);
         }
         if zoo::has(Bug::PinNeverExpires) {
             return superseded;
