@@ -230,7 +230,7 @@ impl Tale {
             self.scenario.config.objects.push(object(&format!("film{n}"), n as u32, size));
         }
         if draw.chance(1, 4) {
-            return self.left_behind(films, draw);
+            return self.left_behind(draw);
         }
         let note = 1 + draw.below(4 * self.mib);
         self.scenario.config.objects.push(object("note", 9, note));
@@ -271,23 +271,26 @@ impl Tale {
         }
     }
 
-    /// Films begun and not read on: what was fetched ahead of each stays in memory.
-    fn left_behind(&mut self, films: u64, draw: &mut Draw<'_>) {
+    /// Many films, begun and not read on: what was fetched ahead of each stays in memory.
+    fn left_behind(&mut self, draw: &mut Draw<'_>) {
+        self.scenario.config.machines.apps = 1;
+        let films = draw.within(12, 20);
+        self.scenario.config.objects.truncate(1);
+        for n in 1..=films {
+            let size = self.mib * draw.within(40, 90);
+            self.scenario.config.objects.push(object(&format!("film{n}"), n as u32, size));
+        }
         let opened = self.open(0, 0, FILM);
-        for n in (1..=films).cycle().take(draw.within(1, 3) as usize * films as usize) {
-            let path = format!("/film{n}");
-            self.op(0, 0, Call::Open { file: 1, path, direct: false });
-            self.op(0, draw.below(2) * draw.below(3_000), Call::Read { file: 1, len: 1 + draw.below(30 * self.mib) });
-            if draw.chance(1, 4) {
-                let at = draw.below(30 * self.mib);
-                self.op(0, draw.below(3_000), Call::Pread { file: 1, at, len: 1 + draw.below(self.mib) });
-            }
+        for n in 1..=films {
+            self.open(0, 1, &format!("film{n}"));
+            let len = self.mib * draw.within(16, 24);
+            self.op(0, 0, Call::Read { file: 1, len });
         }
         if draw.chance(1, 2) {
             let when = get("film1", None, Some(opened), Some(Point::Before));
             self.replaced(Cause::Request(when), draw);
         }
-        self.op(0, 0, Call::ReadToEnd { file: 0 });
+        self.op(0, 1_000, Call::ReadToEnd { file: 0 });
     }
 
     fn told(&mut self, draw: &mut Draw<'_>) {
