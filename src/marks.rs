@@ -83,6 +83,7 @@ marks! {
     ClosedWhileSpilling: "a file was closed while an extent was on its way into the lifeboat",
     PagesAskedForAgain: "the kernel asked again for what it had been given",
     SameBytesAgain: "a held object was put again with the same bytes",
+    PinnedBesideItsName: "an open was given a version that others had seen contradicted",
     ShadowedWhileHeld: "a directory took the name of a held object",
     OpenOfReplaced: "an open met an inode known to be replaced",
     OpenOvertaken: "a cold open was overtaken by news of a newer version",

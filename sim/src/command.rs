@@ -48,3 +48,20 @@ pub fn execute(command: Command) -> Result<Verdict, Misuse> {
         Command::Shrink(options) => shrink::execute(&options),
     }
 }
+
+/// Lets a bug of the zoo loose in this process.
+#[cfg(feature = "zoo")]
+fn release(bug: Option<&str>) -> Result<(), Misuse> {
+    let Some(id) = bug else { return Ok(()) };
+    let animal = holdfast_sim::zoo::animal(id).ok_or_else(|| Misuse(format!("there is no {id:?} in the zoo")))?;
+    holdfast::zoo::release(Some(animal.bug));
+    Ok(())
+}
+
+#[cfg(not(feature = "zoo"))]
+fn release(bug: Option<&str>) -> Result<(), Misuse> {
+    match bug {
+        None => Ok(()),
+        Some(_) => Err(Misuse("this simulator was built without the zoo: add --features zoo".into())),
+    }
+}

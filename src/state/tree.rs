@@ -514,6 +514,7 @@ impl<C: Holds> Tree<C> {
         } else {
             let file = File { version: version.clone(), meta: None, content: None, opens: 0, verified: Time::ZERO };
             self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node: Node::File(file) });
+            sometimes!(PinnedBesideItsName);
             let since = self.next_order();
             if let Ok(entry) = self.entry_mut(parent, name) {
                 entry.strays.push((ino, since));

@@ -6,7 +6,7 @@ use clap::Args;
 use holdfast_sim::run;
 
 use super::input::Input;
-use super::{Misuse, Verdict};
+use super::{Misuse, Verdict, release};
 
 #[derive(Args)]
 pub struct Options {
@@ -15,10 +15,14 @@ pub struct Options {
     /// Also write down what happened, a line for each event
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// Release this bug of the zoo first, to see what it does
+    #[arg(long)]
+    bug: Option<String>,
 }
 
 pub fn execute(options: &Options) -> Result<Verdict, Misuse> {
     let file = options.input.read()?;
+    release(options.bug.as_deref())?;
     let outcome = run::run_twice(&file.scenario);
     let figures = outcome.figures;
     println!(

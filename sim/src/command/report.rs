@@ -6,7 +6,7 @@ use clap::Args;
 use holdfast_sim::{report, run};
 
 use super::input::Input;
-use super::{Misuse, Verdict};
+use super::{Misuse, Verdict, release};
 
 #[derive(Args)]
 pub struct Options {
@@ -30,20 +30,4 @@ pub fn execute(options: &Options) -> Result<Verdict, Misuse> {
         println!("{finding}");
     }
     Ok(if outcome.findings.is_empty() { Verdict::Clean } else { Verdict::Finding })
-}
-
-#[cfg(feature = "zoo")]
-fn release(bug: Option<&str>) -> Result<(), Misuse> {
-    let Some(id) = bug else { return Ok(()) };
-    let animal = holdfast_sim::zoo::animal(id).ok_or_else(|| Misuse(format!("there is no {id:?} in the zoo")))?;
-    holdfast::zoo::release(Some(animal.bug));
-    Ok(())
-}
-
-#[cfg(not(feature = "zoo"))]
-fn release(bug: Option<&str>) -> Result<(), Misuse> {
-    match bug {
-        None => Ok(()),
-        Some(_) => Err(Misuse("this simulator was built without the zoo: add --features zoo".into())),
-    }
 }

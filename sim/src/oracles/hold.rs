@@ -14,7 +14,7 @@ use holdfast::op::{Ino, Kind};
 use super::freshness::before;
 use super::{Oracle, OracleId};
 use crate::court::{Described, FileId, Held, Machine, On, Sight, Truth, What, is_of_body, is_untrue};
-use crate::history::Published;
+use crate::history::{Change, Published};
 use crate::store::FaultKind;
 
 #[derive(Default)]
@@ -203,7 +203,8 @@ impl Hold {
             let other = (seen.size, seen.mtime) != (published.size, published.last_modified);
             let from = before(seen.began, truth.config.metadata_ttl + PIN_KEPT);
             let same = |now: Option<&Published>| now.is_some_and(|now| now.etag == published.etag);
-            other && seen.ended <= until && !truth.history.was(key, from, until, same)
+            let news = || truth.history.look(key, |changes| is_later(changes, seen, published));
+            other && seen.ended <= until && (news() || !truth.history.was(key, from, until, same))
         })?;
         // Another inode of the same bytes may stand between this one and the news.
         let again = truth.history.look(key, |changes| {
@@ -213,6 +214,17 @@ impl Hold {
         });
         (!again).then(|| told.ended.max(held.opened_at))
     }
+}
+
+/// Whether what was seen can only have come after the version.
+fn is_later(changes: &[Change], seen: &Seen, published: &Published) -> bool {
+    let now = |fits: &dyn Fn(&Published) -> bool| {
+        let mut places = changes.iter().enumerate().filter(|(_, change)| change.now.as_ref().is_some_and(fits));
+        (places.next().map(|(at, _)| at), places.last().map(|(at, _)| at))
+    };
+    let (first, last) = now(&|now| now.etag == published.etag);
+    let (first_seen, _) = now(&|now| (now.size, now.last_modified) == (seen.size, seen.mtime));
+    first_seen.is_some_and(|seen| last.or(first).is_some_and(|held| seen > held))
 }
 
 /// Whether the key was ever anything else while the file was open, or while the requests were under way that opened it.

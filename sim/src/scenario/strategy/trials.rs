@@ -47,6 +47,7 @@ const STORIES: &[(u64, Story)] = &[
 
 /// Versions of mutations count from here.
 const VERSION_FIRST: u32 = 100;
+const PAGE_BYTES: u64 = 4096;
 const FILM: &str = "film";
 
 /// Takes the world that was drawn and makes it the story's.
@@ -228,6 +229,9 @@ impl Tale {
             let size = self.mib * draw.within(30, 90);
             self.scenario.config.objects.push(object(&format!("film{n}"), n as u32, size));
         }
+        if draw.chance(1, 4) {
+            return self.left_behind(draw);
+        }
         let note = 1 + draw.below(4 * self.mib);
         self.scenario.config.objects.push(object("note", 9, note));
         self.open(0, 1, "note");
@@ -267,6 +271,28 @@ impl Tale {
         }
     }
 
+    /// Many films, begun and not read on: what was fetched ahead of each stays in memory.
+    fn left_behind(&mut self, draw: &mut Draw<'_>) {
+        self.scenario.config.machines.apps = 1;
+        let films = draw.within(12, 20);
+        self.scenario.config.objects.truncate(1);
+        for n in 1..=films {
+            let size = self.mib * draw.within(40, 90);
+            self.scenario.config.objects.push(object(&format!("film{n}"), n as u32, size));
+        }
+        let opened = self.open(0, 0, FILM);
+        for n in 1..=films {
+            self.open(0, 1, &format!("film{n}"));
+            let len = self.mib * draw.within(16, 24);
+            self.op(0, 0, Call::Read { file: 1, len });
+        }
+        if draw.chance(1, 2) {
+            let when = get("film1", None, Some(opened), Some(Point::Before));
+            self.replaced(Cause::Request(when), draw);
+        }
+        self.op(0, 1_000, Call::ReadToEnd { file: 0 });
+    }
+
     fn told(&mut self, draw: &mut Draw<'_>) {
         let config = &mut self.scenario.config;
         config.machines.apps = 2;
@@ -281,6 +307,11 @@ impl Tale {
                 self.scenario.ops.truncate(1);
                 for _ in 0..draw.within(1, 6) {
                     self.op(1, draw.below(60), stat.clone());
+                }
+                if draw.chance(1, 2) {
+                    // Slowly enough that others are answered before.
+                    let what = FaultSpec::AnswerSlow { ms: draw.within(10, 100) };
+                    self.fault(get(FILM, Some(1), None, None), what);
                 }
                 let point = draw.pick(&[Point::After, Point::Before]);
                 self.replaced(Cause::Request(get(FILM, Some(1), None, Some(point))), draw);
@@ -314,6 +345,9 @@ impl Tale {
         let config = &mut self.scenario.config;
         config.mount.deadline_ms = 5_000;
         config.mount.attempt_timeout_ms = 1_000;
+        if draw.chance(1, 2) {
+            return self.breaks_twice(draw);
+        }
         let size = self.size();
         self.open(0, 0, FILM);
         for _ in 0..draw.within(3, 12) {
@@ -331,6 +365,24 @@ impl Tale {
             let error = draw.pick(&[ErrorName::Unavailable, ErrorName::NoAnswer]);
             let nth = Some(draw.within(1, 6));
             self.fault(get(FILM, nth, None, None), FaultSpec::Refused { error, retry_after_ms: None });
+        }
+    }
+
+    /// So far apart that the second is a new failure, of one connection, and each while somebody waits for it.
+    fn breaks_twice(&mut self, draw: &mut Draw<'_>) {
+        // Too short for the reader to be outrun.
+        let size = self.mib * draw.within(9, 15);
+        self.scenario.config.objects = vec![object(FILM, 0, size)];
+        let first = 1 + draw.below(size / 3);
+        self.open(0, 0, FILM);
+        self.op(0, 0, Call::Read { file: 0, len: first + draw.below(self.mib) });
+        let second = 1 + draw.below(size - first);
+        // A read that fails in its middle is a short one: this begins at the page where it breaks.
+        let at = (first + second) / PAGE_BYTES * PAGE_BYTES;
+        self.op(0, draw.within(6_000, 20_000), Call::Pread { file: 0, at, len: 1 + draw.below(self.mib) });
+        self.op(0, 0, Call::ReadToEnd { file: 0 });
+        for (nth, after) in [(1, first), (2, second)] {
+            self.fault(get(FILM, Some(nth), None, None), FaultSpec::BodyBreaks { after });
         }
     }
 
