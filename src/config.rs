@@ -48,8 +48,6 @@ pub const CONTRADICTIONS_MAX: u32 = 3;
 pub const ATTEMPT_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// Attributes belong to an inode and never change under it, so the kernel may keep them.
 pub const ATTR_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Names whose inodes the kernel does not know are dropped from a directory once there are more than this.
-pub const IDLE_NAMES_MIN: usize = 4096;
 
 const _: () = assert!(STREAMS_MAX as u64 > 3 * LANES, "a relay leaves room for other readers");
 const _: () = assert!(Sizes::PRODUCTION.are_coherent());
@@ -90,6 +88,9 @@ pub struct Sizes {
     pub lifeboat_block_bytes: u64,
     /// Names on one page of a listing; S3 gives no more than a thousand.
     pub list_page_keys: u32,
+    /// Names that are out of date and whose inodes the kernel does not know are dropped from a directory once there are
+    /// more than this.
+    pub idle_names_min: usize,
 }
 
 impl Sizes {
@@ -107,9 +108,10 @@ impl Sizes {
         lifeboat_write_bytes: MIB,
         lifeboat_block_bytes: 64 * KIB,
         list_page_keys: 1000,
+        idle_names_min: 4096,
     };
 
-    /// All byte counts divided by `divisor`, a power of two up to 1024.
+    /// All but the names of a page divided by `divisor`, a power of two up to 1024.
     pub const fn production_divided_by(divisor: u64) -> Self {
         assert!(divisor.is_power_of_two() && divisor <= 1024);
         let whole = Self::PRODUCTION;
@@ -127,6 +129,7 @@ impl Sizes {
             lifeboat_write_bytes: whole.lifeboat_write_bytes / divisor,
             lifeboat_block_bytes: whole.lifeboat_block_bytes / divisor,
             list_page_keys: whole.list_page_keys,
+            idle_names_min: whole.idle_names_min / divisor as usize,
         }
     }
 

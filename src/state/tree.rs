@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{ATTR_TTL, Config, IDLE_NAMES_MIN};
+use crate::config::{ATTR_TTL, Config};
 use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
@@ -160,6 +160,7 @@ pub struct Tree<C> {
     next_order: u64,
     metadata_ttl: Duration,
     negative_metadata_ttl: Duration,
+    idle_names_min: usize,
     uid: u32,
     gid: u32,
     file_mode: u16,
@@ -187,6 +188,7 @@ impl<C: Holds> Tree<C> {
             next_order: 1,
             metadata_ttl: config.metadata_ttl,
             negative_metadata_ttl: config.negative_metadata_ttl,
+            idle_names_min: config.sizes.idle_names_min,
             uid: config.uid,
             gid: config.gid,
             file_mode: config.file_mode,
@@ -303,10 +305,13 @@ impl<C: Holds> Tree<C> {
     ) -> Result<Obsolete<C>, ObserveError> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         let superseded = self.is_superseded(parent, name)?;
+        if !self.directory(parent)?.names.contains_key(name) {
+            // Before it is there itself: whoever asked is yet to look at it.
+            self.prune(parent, stamp.at);
+        }
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
             directory.names.insert(name.clone(), NameEntry::new(target, seen));
-            self.prune(parent, stamp.at);
             return Ok(Vec::new());
         };
         if entry.target.is_same(&target) {
@@ -706,7 +711,7 @@ impl<C: Holds> Tree<C> {
     /// Drops names that are out of date and that the kernel does not know, once there are many; but none that a listing
     /// under way may have taken in and not told of yet.
     fn prune(&mut self, ino: Ino, now: Time) {
-        let (positive, negative) = (self.metadata_ttl, self.negative_metadata_ttl);
+        let (positive, negative, idle_names_min) = (self.metadata_ttl, self.negative_metadata_ttl, self.idle_names_min);
         let Some(inode) = self.inodes.get(&ino) else { return };
         let Node::Directory(directory) = &inode.node else { return };
         if directory.names.len() < directory.prune_at || directory.listings > 0 {
@@ -724,7 +729,7 @@ impl<C: Holds> Tree<C> {
             sometimes!(NamesPruned);
             directory.names.remove(&name);
         }
-        directory.prune_at = (2 * directory.names.len()).max(IDLE_NAMES_MIN);
+        directory.prune_at = (2 * directory.names.len()).max(idle_names_min);
     }
 
     fn attr_of(&self, ino: Ino, node: &Node<C>) -> Attr {
@@ -759,7 +764,7 @@ impl<C: Holds> Tree<C> {
 
 impl Directory {
     fn new(prefix: String) -> Self {
-        Self { prefix, names: BTreeMap::new(), prune_at: IDLE_NAMES_MIN, listings: 0 }
+        Self { prefix, names: BTreeMap::new(), prune_at: 0, listings: 0 }
     }
 
     /// The key of a file of that name here.

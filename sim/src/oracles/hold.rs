@@ -227,10 +227,19 @@ fn is_later(changes: &[Change], seen: &Seen, published: &Published) -> bool {
     first_seen.is_some_and(|seen| last.or(first).is_some_and(|held| seen > held))
 }
 
-/// Whether the key was ever anything else while the file was open, or while the requests were under way that opened it.
+/// Whether the key was ever anything else while the file was open, or while the requests were under way that opened it; but
+/// not before it was first what is held.
 fn was_replaced(truth: &Truth, held: &Held, published: &Published, until: Time) -> bool {
     let since = before(held.opened_at, 2 * truth.config.attempt_timeout + PIN_KEPT);
-    truth.history.was(&held.key, since, until, |now| now.is_none_or(|now| now.etag != published.etag))
+    truth.history.look(&held.key, |changes| {
+        let same = |change: &Change| change.now.as_ref().is_some_and(|now| now.etag == published.etag);
+        let first = changes.iter().position(same).unwrap_or_default();
+        let since_then = &changes[first..];
+        since_then.iter().enumerate().any(|(at, change)| {
+            let next = since_then.get(at + 1).map_or(Time(Duration::MAX), |next| next.at);
+            !same(change) && change.at <= until && next >= since
+        })
+    })
 }
 
 /// Whether it may end a GET that was to deliver the rest of a replaced version. A request that is refused, lost or late

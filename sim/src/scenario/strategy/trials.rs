@@ -3,6 +3,8 @@
 //! Where the other profiles mix everything, these keep to one mechanism and leave out what would explain its failure, so
 //! that the oracles may be strict: a viewer and somebody who replaces his film, and around them what makes it hard.
 
+use holdfast::config::STREAMS_MAX;
+
 use super::Draw;
 use crate::scenario::config::{Disk, HoldName, Object, ScenarioConfig};
 use crate::scenario::{
@@ -201,6 +203,9 @@ impl Tale {
     fn strays(&mut self, draw: &mut Draw<'_>) {
         self.scenario.config.mount.hold = HoldName::Auto;
         self.scenario.config.kernel.readahead = false;
+        if draw.chance(1, 8) {
+            return self.many_runs(draw);
+        }
         self.scenario.config.machines.apps = 2;
         self.open(0, 0, FILM);
         // Mostly enough to count as sequential.
@@ -215,6 +220,23 @@ impl Tale {
         self.op(0, draw.within(3_000, 9_000), Call::ReadToEnd { file: 0 });
         let at_ms = draw.within(500, 6_000);
         self.replaced(Cause::AtMs(at_ms), draw);
+    }
+
+    /// One who reads on from more places than there may be GETs for.
+    fn many_runs(&mut self, draw: &mut Draw<'_>) {
+        let places = STREAMS_MAX as u64 + draw.within(1, 8);
+        let (apart, run) = (4 * self.mib, self.mib * draw.within(2, 3));
+        self.scenario.config.objects = vec![object(FILM, 0, places * apart)];
+        self.open(0, 0, FILM);
+        // Backwards, so that no GET runs into the next place.
+        for place in (0..places).rev() {
+            self.op(0, draw.below(100), Call::Pread { file: 0, at: place * apart, len: run });
+        }
+        if draw.chance(1, 2) {
+            let at_ms = draw.below(2_000);
+            self.replaced(Cause::AtMs(at_ms), draw);
+        }
+        self.op(0, draw.below(3_000), Call::ReadToEnd { file: 0 });
     }
 
     fn pressure(&mut self, draw: &mut Draw<'_>) {
