@@ -208,11 +208,17 @@ impl<E: Env> Fs<E> {
             drop(tree);
             return Err(self.pin(opening, stamp, version, reply));
         }
-        // A pin may have been faster; then its content is the inode's, and this GET was for nothing.
+        // A pin may have been faster; then its content is the inode's.
         let content = match &file.content {
             Some(content) => {
                 sometimes!(PinWasFaster);
-                content.clone()
+                let content = content.clone();
+                opening.hold(content.clone());
+                // Whoever came by that pin may have closed the file since, and its GET with it.
+                if content.anchor_wanted_at().is_some() {
+                    content.feed(reply.range, reply.body);
+                }
+                content
             }
             None => {
                 let content = Content::new(self.context.clone(), version.clone());
