@@ -51,10 +51,14 @@ impl Runs {
         0
     }
 
-    /// Whether a run of at least `long_bytes` will come to a byte of `range` within its next `reach_bytes`.
+    /// Whether a run of at least `long_bytes`, or one from the first byte on, will come to a byte of `range` within its next
+    /// `reach_bytes`. Whoever has read nothing yet is expected at the first byte.
     pub fn lead_to(&self, range: Range<u64>, long_bytes: u64, reach_bytes: u64) -> bool {
-        let leads = |run: &Run| run.bytes >= long_bytes && run.next < range.end && range.start < run.next + reach_bytes;
-        self.runs.iter().any(leads)
+        let leads = |run: &Run| {
+            let long = run.bytes >= long_bytes || run.bytes == run.next;
+            long && run.next < range.end && range.start < run.next + reach_bytes
+        };
+        self.runs.iter().any(leads) || (self.runs.is_empty() && range.start < reach_bytes)
     }
 
     /// Reads in a row that continued no run, this one included.
