@@ -330,7 +330,8 @@ impl<C: Holds> Tree<C> {
                 return Ok(self.obsolete_strays(parent, name, seen, &target));
             }
             let at = entry.seen.at;
-            if let Some(ino) = entry.ino
+            if entry.seen.began >= entry.doubted
+                && let Some(ino) = entry.ino
                 && let Ok(file) = self.file_mut(ino)
             {
                 file.verified = file.verified.max(at);
@@ -572,7 +573,9 @@ impl<C: Holds> Tree<C> {
 
     /// A request that began at `stamp` saw the inode's Version to be the current one.
     pub fn verified(&mut self, ino: Ino, stamp: Stamp) {
-        if let Ok(file) = self.file_mut(ino) {
+        let Ok((parent, name)) = self.place(ino) else { return };
+        let doubted = self.entry_mut(parent, &name).is_ok_and(|entry| stamp.order < entry.doubted);
+        if !doubted && let Ok(file) = self.file_mut(ino) {
             file.verified = file.verified.max(stamp.at);
         }
     }
@@ -581,8 +584,12 @@ impl<C: Holds> Tree<C> {
     /// is kept, so that what was asked for before it is still known to be no newer.
     pub fn doubt(&mut self, parent: Ino, name: &Name) {
         let now = self.next_order();
-        if let Ok(entry) = self.entry_mut(parent, name) {
-            entry.doubted = now;
+        let Ok(entry) = self.entry_mut(parent, name) else { return };
+        entry.doubted = now;
+        if let Some(ino) = entry.ino
+            && let Ok(file) = self.file_mut(ino)
+        {
+            file.verified = Time::ZERO;
         }
     }
 
