@@ -99,9 +99,9 @@ fn look_at(machine: &Machine, truth: &Truth, sight: &Sight<'_>, verdict: &mut dy
     let space = machine.disk.capacity();
     let used_max = space - space / 100 * DISK_FREE_PERCENT_MIN;
     // Whoever looks before he writes does not see what others are about to write.
-    let piece = if truth.memory_plenty { lifeboat_write_bytes } else { extent_bytes };
+    let piece = if truth.memory_plenty { lifeboat_write_bytes } else { extent_bytes }.saturating_add(truth.chunk_bytes);
     let used = machine.disk.used_bytes();
-    if used > used_max + 2 * files * piece {
+    if used > used_max.saturating_add((2 * files).saturating_mul(piece)) {
         verdict(format!("{used} bytes of a disk of {space} are used: less than {DISK_FREE_PERCENT_MIN} % are left"));
     }
 }
