@@ -69,6 +69,7 @@ marks! {
     HopWithoutMemory: "a hop was put off because memory was short",
     StreamMadeRoom: "the stream unused for longest made room for another",
     StreamRefused: "a GET of a held version was told that it is gone",
+    AskedWithoutItsId: "a version whose id is gone was asked for by its ETag",
     StreamGaveUp: "a stream failed at its deadline",
     ReaderToldOfFailure: "a reader was told why its stream failed",
     PausedStreamWanted: "a reader waited for a stream that was paused",

@@ -95,14 +95,21 @@ impl<E: Env> Context<E> {
         self.persist(|| self.ask_version(version, version.version_id.clone(), range)).await
     }
 
-    /// The same, one attempt: for streams, which count their failures across the breaks of a
-    /// body. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot be had any more.
+    /// The same, one attempt: for streams, which count their failures across the breaks of a body. Where its id is gone,
+    /// the same bytes may be current under another. [`ErrorKind::PreconditionFailed`] or [`ErrorKind::NotFound`]: it cannot
+    /// be had any more.
     pub async fn get_version_once(
         &self,
         version: &Version,
         range: Option<ByteRange>,
     ) -> Result<GetReply<BodyOf<E>>, StoreError> {
-        self.attempt(self.ask_version(version, version.version_id.clone(), range)).await
+        match self.attempt(self.ask_version(version, version.version_id.clone(), range)).await {
+            Err(error) if error.kind == ErrorKind::NotFound && version.version_id.is_some() => {
+                sometimes!(AskedWithoutItsId);
+                self.attempt(self.ask_version(version, None, range)).await
+            }
+            outcome => outcome,
+        }
     }
 
     async fn ask_version(
