@@ -10,7 +10,7 @@ use holdfast::env::Time;
 use holdfast::op::{Ino, Kind};
 
 use super::{Oracle, OracleId};
-use crate::court::{FileId, Sight, Truth, What};
+use crate::court::{FileId, Seat, Sight, Truth, What};
 use crate::history::Published;
 use crate::kernel::Listed;
 
@@ -19,6 +19,7 @@ use crate::kernel::Listed;
 pub struct Freshness(BTreeMap<(u8, String), Shown>);
 
 struct Shown {
+    to: Seat,
     ino: Ino,
     since: Time,
     at: Time,
@@ -117,7 +118,7 @@ impl Freshness {
         for entry in entries.iter().filter(|entry| entry.kind != Kind::Directory && entry.ino != UNKNOWN_INO) {
             let slash = if directory.is_empty() || directory.ends_with('/') { "" } else { "/" };
             let key = format!("{directory}{slash}{}", entry.name);
-            let shown = Shown { ino: entry.ino, since, at: sight.ended };
+            let shown = Shown { to: sight.seat, ino: entry.ino, since, at: sight.ended };
             match self.0.entry((sight.seat.mount, key)) {
                 Entry::Vacant(place) => drop(place.insert(shown)),
                 Entry::Occupied(mut place) if place.get().ino < entry.ino => drop(place.insert(shown)),
@@ -137,7 +138,9 @@ impl Freshness {
             !truth.history.was(&held.key, from, sight.began, same)
         };
         let listed = self.0.get(&key).filter(|_| !truth.crashes);
-        if listed.is_some_and(|shown| shown.ino > held.ino && shown.at <= sight.began && replaced(shown)) {
+        // At one instant the calls of others may come in either order.
+        let earlier = |shown: &Shown| shown.at < sight.began || (shown.at == sight.began && shown.to == sight.seat);
+        if listed.is_some_and(|shown| shown.ino > held.ino && earlier(shown) && replaced(shown)) {
             return Some("a listing had shown the number of a newer one");
         }
         // What is on its way counts as being at hand only of an object that is fetched whole.
