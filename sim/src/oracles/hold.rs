@@ -218,13 +218,11 @@ impl Hold {
 
 /// Whether what was seen can only have come after the version.
 fn is_later(changes: &[Change], seen: &Seen, published: &Published) -> bool {
-    let now = |fits: &dyn Fn(&Published) -> bool| {
-        let mut places = changes.iter().enumerate().filter(|(_, change)| change.now.as_ref().is_some_and(fits));
-        (places.next().map(|(at, _)| at), places.last().map(|(at, _)| at))
-    };
-    let (first, last) = now(&|now| now.etag == published.etag);
-    let (first_seen, _) = now(&|now| (now.size, now.last_modified) == (seen.size, seen.mtime));
-    first_seen.is_some_and(|seen| last.or(first).is_some_and(|held| seen > held))
+    let held = changes.iter().rposition(|change| change.now.as_ref().is_some_and(|now| now.etag == published.etag));
+    let seen = changes.iter().position(|change| {
+        change.now.as_ref().is_some_and(|now| (now.size, now.last_modified) == (seen.size, seen.mtime))
+    });
+    held.is_some_and(|held| seen.is_some_and(|seen| seen > held))
 }
 
 /// Whether the key was ever anything else while the file was open, or while the requests were under way that opened it; but
