@@ -258,9 +258,11 @@ fn every_scenario_finds_the_bugs_that_it_was_written_against() {
             let bug = animal(id).unwrap_or_else(|| panic!("there is no bug {id}")).bug;
             release(Some(bug));
             let by_hash = animal(id).is_some_and(|animal| animal.expected.contains(&HASHES.0));
-            let outcome = if by_hash { run_twice(&file.scenario) } else { run(&file.scenario) };
+            // Whether two heaps differ where it matters is chance.
+            let differs = || (0..8).any(|_| !run_twice(&file.scenario).findings.is_empty());
+            let found = if by_hash { differs() } else { !run(&file.scenario).findings.is_empty() };
             release(None);
-            if outcome.findings.is_empty() {
+            if !found {
                 wrong.push(format!("{stem} passes over {id}"));
             }
         }
