@@ -1,6 +1,7 @@
 //! Lifeboats on a disk that fills up and fails: saves one by one, together and given up half-way, reads, launches, drops.
 //!
-//! What `save` acknowledged reads back exactly, until the lifeboat is dropped, whatever became of other saves; nothing
+//! What `save` acknowledged reads back exactly, until the lifeboat is dropped or the disk has harmed it, and then not at
+//! all, whatever became of other saves; nothing
 //! else counts as saved. The allowance that all share is exactly what was reserved, never exceeded, asked for once for
 //! bytes that come twice, and returned at the drop. What is refused or fails has a reason that was given.
 
@@ -13,10 +14,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{join_all, select};
 use holdfast::config::DISK_FREE_PERCENT_MIN;
-use holdfast::data::lifeboat::{Lifeboat, Lifeboats, Refused};
+use holdfast::data::lifeboat::{Lifeboat, Lifeboats, Refused, Unreadable};
 use holdfast::env::DiskError;
 use holdfast_fuzz::Input;
-use holdfast_sim::disk::{DiskConfig, DiskFault, DiskOp, SimDisk, SimSpool};
+use holdfast_sim::disk::{DiskConfig, DiskFault, DiskOp, Rot, SilentFault, SimDisk, SimSpool};
 use holdfast_sim::executor::{Executor, Policy};
 use libfuzzer_sys::fuzz_target;
 
@@ -48,6 +49,9 @@ struct Story {
     launched: u64,
     /// The disk was told to fail or fill up.
     troubled: bool,
+    /// The disk may have harmed what it was given, and said nothing.
+    rots: bool,
+    block_bytes: u64,
     /// A save was given up, the rest of which may be written at any time.
     given_up: bool,
 }
@@ -100,6 +104,8 @@ impl Story {
             boats: Vec::new(),
             launched: 0,
             troubled: false,
+            rots: false,
+            block_bytes: if flags & 64 == 0 { 100 } else { 4096 },
             given_up: false,
         }
     }
@@ -132,10 +138,10 @@ impl Story {
         if self.boats.len() == BOATS_MAX {
             return;
         }
-        let (disk, fleet) = (self.disk.clone(), self.fleet.clone());
+        let (disk, fleet, block_bytes) = (self.disk.clone(), self.fleet.clone(), self.block_bytes);
         let number = self.launched;
         self.launched += 1;
-        match self.run(async move { Lifeboat::launch(&disk, fleet).await }) {
+        match self.run(async move { Lifeboat::launch(&disk, fleet, block_bytes).await }) {
             Ok(lifeboat) => self.boats.push(Boat {
                 lifeboat: Arc::new(lifeboat),
                 // Every other one far out, as the rest of a large object is.
@@ -157,6 +163,9 @@ impl Story {
             assert!(free >= self.capacity / 100 * DISK_FREE_PERCENT_MIN, "{free} bytes of {} are free", self.capacity);
         }
         self.judge_save(&asked, &outcome);
+        if outcome.is_ok() {
+            self.judge_read(asked.boat, asked.range.clone());
+        }
     }
 
     fn save_together(&mut self, input: &mut Input<'_>) {
@@ -164,8 +173,12 @@ impl Story {
         let asked: Vec<Asked> = (0..count).filter_map(|_| self.ask(input)).collect();
         let saves: Vec<_> = asked.iter().map(|asked| self.saving(asked)).collect();
         let outcomes = self.run(join_all(saves));
+        // All is counted as saved before any of it is found rotten.
         for (asked, outcome) in asked.iter().zip(&outcomes) {
             self.judge_save(asked, outcome);
+        }
+        for (asked, _) in asked.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()) {
+            self.judge_read(asked.boat, asked.range.clone());
         }
     }
 
@@ -212,6 +225,12 @@ impl Story {
     }
 
     fn disturb(&mut self, input: &mut Input<'_>) {
+        if input.chance(3) {
+            let what = *input.pick(&[Rot::Rots, Rot::TornWrite, Rot::MisplacedWrite]);
+            self.disk.rot(SilentFault { what, nth: Some(1 + input.below(4) as u64) });
+            self.rots = true;
+            return;
+        }
         let op = *input.pick(&[DiskOp::Write, DiskOp::Read, DiskOp::Space, DiskOp::Create]);
         let nth = (!input.chance(4)).then(|| 1 + input.below(4) as u64);
         let error = if input.chance(2) { DiskError::Full } else { DiskError::Failed("as the test asked".into()) };
@@ -265,7 +284,6 @@ impl Story {
         match outcome {
             Ok(()) => {
                 self.boats[asked.boat].saved[asked.range.clone()].fill(true);
-                self.judge_read(asked.boat, asked.range.clone());
             }
             Err(Refused::HoldMax(max)) => assert_eq!(*max, self.hold_max),
             Err(Refused::DiskShare) => assert!(self.capacity < 1 << 40, "nearly all of the disk is free"),
@@ -283,9 +301,26 @@ impl Story {
         let wanted = boat.base + range.start as u64..boat.base + range.end as u64;
         match self.run(async move { lifeboat.read(wanted).await }) {
             Ok(bytes) => assert!(bytes == expected, "{range:?} reads back as something else"),
-            Err(error) => assert!(self.troubled, "{error}, and nothing explains it"),
+            Err(Unreadable::Disk(error)) => assert!(self.troubled, "{error}, and nothing explains it"),
+            Err(Unreadable::Rotten(_) | Unreadable::Missing) => {
+                assert!(self.rots, "the disk keeps what it was given");
+                self.count_losses(at);
+            }
         }
         assert_eq!(self.disk.unwritten_reads(), 0);
+    }
+
+    /// What was found rotten is no longer saved, and nothing else changes.
+    fn count_losses(&mut self, at: usize) {
+        let boat = &mut self.boats[at];
+        let mut left = vec![false; SPAN];
+        for range in boat.lifeboat.saved() {
+            left[(range.start - boat.base) as usize..(range.end - boat.base) as usize].fill(true);
+        }
+        for (saved, left) in boat.saved.iter_mut().zip(left) {
+            assert!(*saved || !left, "nobody acknowledged it");
+            *saved = left;
+        }
     }
 
     fn judge_allowance(&self) {

@@ -36,10 +36,13 @@ impl Oracle for Liveness {
         };
         let took = sight.ended.since(sight.began);
         let fair = truth.step_max * 60 + Duration::from_secs(2);
+        let slow = self.0.entry(sight.seat.mount).or_default();
         if took <= fair {
+            if took > truth.config.deadline / 2 {
+                slow.push(sight.ended);
+            }
             return;
         }
-        let slow = self.0.entry(sight.seat.mount).or_default();
         // Of those who look one name up Linux lets one ask at a time, and each finds out by himself that there is no answer.
         let before_it = slow.iter().filter(|ended| **ended >= sight.began).count() as u32;
         slow.push(sight.ended);
