@@ -342,8 +342,8 @@ impl<E: Env> Content<E> {
         }
     }
 
-    /// Finds out what became of the object.
-    fn inquire(&self) {
+    /// Finds out what became of the object, and is told.
+    pub fn inquire(&self) {
         let Some(this) = self.this.upgrade() else { return };
         self.context.env.spawn().spawn("ask for a shadowed object", async move {
             match this.ask_successor().await {

@@ -297,13 +297,13 @@ impl<E: Env> Fs<E> {
         let Ok((parent, name)) = tree.place(opening.ino) else { return superseded };
         // Where others may know better by now, the pin is for this caller all the same: it saw this Version while it ran.
         // Which of the two is the newer one nobody can tell, so the next who comes asks, and finds no older one.
-        let obsolete = match tree.observe(parent, &name, stamp, Target::File(version.clone())) {
-            Ok(obsolete) => obsolete,
+        let (obsolete, contradicted) = match tree.observe(parent, &name, stamp, Target::File(version.clone())) {
+            Ok(obsolete) => (obsolete, false),
             Err(ObserveError::Contradiction) => {
                 tree.doubt(parent, &name);
-                Vec::new()
+                (Vec::new(), true)
             }
-            Err(ObserveError::Fs(_)) => Vec::new(),
+            Err(ObserveError::Fs(_)) => (Vec::new(), false),
         };
         let pinned = tree.pin(opening.caller, (parent, &name), &version, fresh, Arc::new(reply.meta));
         if let Ok((_, content)) = &pinned {
@@ -316,6 +316,10 @@ impl<E: Env> Fs<E> {
         let Ok((pin, content)) = pinned else { return superseded };
         if content.anchor_wanted_at().is_some() {
             content.feed(reply.range, reply.body);
+        }
+        if contradicted {
+            // The name told whoever stood beside it of the newer version before this one did.
+            content.inquire();
         }
         if zoo::has(Bug::PinNeverExpires) {
             return superseded;
