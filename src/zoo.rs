@@ -237,6 +237,8 @@ bugs! {
     OvertakenOpenNotTold,
     /// An object that was emptied while it was opened is called absent.
     EmptiedFileCalledAbsent,
+    /// An open that finds no object does not look for a directory that has taken the name.
+    OpenOverlooksADirectory,
     /// An empty object is asked for by a range, which none fits.
     EmptyObjectAskedByRange,
     /// What S3 knows of a newer Version is shown for the one that is held.

@@ -757,6 +757,13 @@ pub const ZOO: &[Animal] = &[
         &["absence"],
     )
     .in_a_race(),
+    aimed(
+        Bug::OpenOverlooksADirectory,
+        "open-overlooks-a-directory",
+        "An open that finds no object does not look for a directory that has taken the name.",
+        &["absence"],
+    )
+    .in_a_race(),
     history(
         Bug::EmptyObjectAskedByRange,
         "empty-object-asked-by-range",

@@ -261,6 +261,7 @@ impl<E: Env> Fs<E> {
     /// back to the path; unless it was emptied, so that no range fits it, or a directory has its name.
     async fn absent(&self, opening: &Opening<'_, E>, key: &Key, stamp: Stamp, kind: ErrorKind) -> FsError {
         let beneath = match kind {
+            ErrorKind::NotFound if zoo::has(Bug::OpenOverlooksADirectory) => Ok(false),
             ErrorKind::NotFound => self.context.any_key_under(&format!("{key}/")).await,
             _ if zoo::has(Bug::EmptiedFileCalledAbsent) => Ok(false),
             _ => Ok(true),
