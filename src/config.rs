@@ -40,6 +40,15 @@ pub const LISTED_HEADS: usize = 64;
 /// S3 may answer a page of a listing that is empty and yet not the last. After so many in a row that bring no new name,
 /// which would be a million keys at S3's page size, a listing is taken for one that never ends.
 pub const BARREN_PAGES_MAX: u64 = 1000;
+/// S3's limits (docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html): bytes of an object, parts of an upload, bytes of
+/// one part or of one copy.
+pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
+pub const PARTS_MAX: u64 = 10_000;
+pub const COPY_BYTES_MAX: u64 = 5 << 30;
+/// Parts of one upload under way at a time.
+pub const PARTS_AT_ONCE: usize = 8;
+/// Keys of a directory that is renamed, under way at a time.
+pub const RENAMES_AT_ONCE: usize = 32;
 /// The longest target of a symbolic link: Linux's PATH_MAX.
 pub const LINK_BYTES_MAX: u64 = 4096;
 /// Answers that contradict each other because they overlapped in time are asked again so often.
@@ -86,6 +95,13 @@ pub struct Sizes {
     /// itself; reads of it are widened to them. A checksum takes some 20 bytes of memory: a third of a MiB for each GiB
     /// of lifeboat, and up to several times that where a reader kept asking for pieces much smaller than a block.
     pub lifeboat_block_bytes: u64,
+    /// What was written is published by one PUT up to this size, and by parts of this size beyond it; the parts of a file that
+    /// would have too many of them are longer.
+    pub part_bytes: u64,
+    /// S3 refuses a part below this, unless it is the last.
+    pub part_bytes_min: u64,
+    /// What was written is kept in pieces of this size, and each is moved to the disk when memory is short.
+    pub record_bytes: u64,
     /// Names on one page of a listing; S3 gives no more than a thousand.
     pub list_page_keys: u32,
     /// Names that are out of date and whose inodes the kernel does not know are dropped from a directory once there are
@@ -107,6 +123,9 @@ impl Sizes {
         trickle_bytes: 64 * KIB,
         lifeboat_write_bytes: MIB,
         lifeboat_block_bytes: 64 * KIB,
+        part_bytes: 8 * MIB,
+        part_bytes_min: 5 * MIB,
+        record_bytes: MIB,
         list_page_keys: 1000,
         idle_names_min: 4096,
     };
@@ -128,6 +147,9 @@ impl Sizes {
             trickle_bytes: whole.trickle_bytes / divisor,
             lifeboat_write_bytes: whole.lifeboat_write_bytes / divisor,
             lifeboat_block_bytes: whole.lifeboat_block_bytes / divisor,
+            part_bytes: whole.part_bytes / divisor,
+            part_bytes_min: whole.part_bytes_min / divisor,
+            record_bytes: whole.record_bytes / divisor,
             list_page_keys: whole.list_page_keys,
             idle_names_min: whole.idle_names_min / divisor as usize,
         }
@@ -139,6 +161,9 @@ impl Sizes {
         positive
             && self.list_page_keys > 0
             && self.lifeboat_block_bytes > 0
+            && self.record_bytes > 0
+            && self.part_bytes_min > 0
+            && self.part_bytes_min <= self.part_bytes
             && self.lifeboat_block_bytes <= self.lifeboat_write_bytes
             && self.random_fetch_bytes_min <= self.random_fetch_bytes_max
             && self.random_fetch_bytes_max <= self.extent_bytes
@@ -156,6 +181,17 @@ pub enum Hold {
     Full,
     /// No GET outlives the reads it serves.
     Off,
+}
+
+/// What becomes of a file that was written here while somebody else published another version of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// `fsync` and `close` fail with ESTALE; what was written is kept in the recovery folder.
+    Fail,
+    /// What was written here replaces the other version.
+    Overwrite,
+    /// What was written here is published as `NAME.conflict-HOST-TIME` beside it.
+    KeepBoth,
 }
 
 /// The options of the core.
@@ -184,6 +220,21 @@ pub struct Config {
     /// Permission bits of files and directories.
     pub file_mode: u16,
     pub dir_mode: u16,
+    /// Every change is EROFS.
+    pub read_only: bool,
+    /// Names may not be removed nor renamed: EPERM.
+    pub no_delete: bool,
+    /// What is there may not be replaced nor edited: EPERM.
+    pub no_overwrite: bool,
+    pub on_conflict: OnConflict,
+    /// The store was seen to ignore preconditions: what stands is looked at before and after each publication instead.
+    pub preconditions_ignored: bool,
+    /// This machine's name, for names of conflicting copies.
+    pub host: String,
+    /// The storage class of new objects; `None`: the bucket's.
+    pub storage_class: Option<String>,
+    /// A directory with more keys is not renamed.
+    pub rename_directory_max: usize,
     pub sizes: Sizes,
 }
 
@@ -203,6 +254,14 @@ impl Default for Config {
             posix_metadata: false,
             file_mode: 0o644,
             dir_mode: 0o755,
+            read_only: false,
+            no_delete: false,
+            no_overwrite: false,
+            on_conflict: OnConflict::Fail,
+            preconditions_ignored: false,
+            host: "localhost".to_string(),
+            storage_class: None,
+            rename_directory_max: 100_000,
             sizes: Sizes::PRODUCTION,
         }
     }

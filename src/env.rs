@@ -15,7 +15,7 @@ pub mod store;
 use std::future::Future;
 use std::time::Duration;
 
-pub use disk::{Disk, DiskError, DiskSpace, Spool};
+pub use disk::{Disk, DiskError, DiskSpace, Kept, Spool};
 pub use store::Store;
 
 /// The whole world, as one type: the core is generic over `E: Env` and dispatches statically.
@@ -51,12 +51,31 @@ impl Time {
     }
 }
 
+/// A point in wall-clock time, for attributes only: never for order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime {
+    /// Since 1970.
+    pub seconds: i64,
+    /// Below 1 000 000 000.
+    pub nanos: u32,
+}
+
+impl UnixTime {
+    pub fn from_seconds(seconds: i64) -> Self {
+        Self { seconds, nanos: 0 }
+    }
+}
+
 /// Time as the core sees it.
 pub trait Clock: Send + Sync + 'static {
     /// Monotonic now.
     fn now(&self) -> Time;
-    /// Wall-clock now in whole seconds since 1970-01-01T00:00:00Z. For attributes and reports only: never for order.
-    fn unix_seconds(&self) -> i64;
+    /// Wall-clock now. For attributes and reports only: never for order.
+    fn unix_time(&self) -> UnixTime;
+    /// The same in whole seconds.
+    fn unix_seconds(&self) -> i64 {
+        self.unix_time().seconds
+    }
     /// Completes once `now() >= start + duration`. Never early. Dropping it costs nothing.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static;
 }

@@ -48,6 +48,21 @@ pub enum FsError {
     ReadOnly(&'static str),
     #[error("not supported")]
     Unsupported,
+    #[error("exists already")]
+    Exists,
+    #[error("directory not empty")]
+    NotEmpty,
+    /// Something that S3 cannot carry, or that an option of the mount forbids.
+    #[error("not permitted: {0}")]
+    NotPermitted(&'static str),
+    #[error("{key:?} would have {bytes} bytes, more than an object may have")]
+    TooLarge { key: Key, bytes: u64 },
+    /// What was written could not be published because somebody else published in between.
+    #[error(
+        "{key:?} was changed by somebody else since it was opened here; what was written here was not published, and is kept {}",
+        kept.as_ref().map_or("in this mount until the file is closed".to_string(), |at| format!("as {at:?}; see `holdfast recover`"))
+    )]
+    LostUpdate { key: Key, kept: Option<String> },
     #[error(
         "the service failed for {key:?} until the deadline ({cause}); the operation may be repeated once it answers"
     )]
@@ -63,17 +78,21 @@ pub enum FsError {
 pub struct Errno(pub i32);
 
 impl Errno {
+    pub const EPERM: Errno = Errno(1);
     pub const ENOENT: Errno = Errno(2);
     pub const EIO: Errno = Errno(5);
     pub const ENXIO: Errno = Errno(6);
     pub const EBADF: Errno = Errno(9);
     pub const EACCES: Errno = Errno(13);
+    pub const EEXIST: Errno = Errno(17);
     pub const ENOTDIR: Errno = Errno(20);
     pub const EISDIR: Errno = Errno(21);
     pub const EINVAL: Errno = Errno(22);
+    pub const EFBIG: Errno = Errno(27);
     pub const ENOSPC: Errno = Errno(28);
     pub const EROFS: Errno = Errno(30);
     pub const ENAMETOOLONG: Errno = Errno(36);
+    pub const ENOTEMPTY: Errno = Errno(39);
     pub const ENODATA: Errno = Errno(61);
     pub const EOPNOTSUPP: Errno = Errno(95);
     pub const ESTALE: Errno = Errno(116);
@@ -94,7 +113,13 @@ impl FsError {
         match self {
             Self::NotFound => Errno::ENOENT,
             Self::AccessDenied { .. } | Self::Archived { .. } | Self::PermissionDenied => Errno::EACCES,
-            Self::LostHold { .. } | Self::Superseded { .. } | Self::UnknownInode(_) => Errno::ESTALE,
+            Self::LostHold { .. } | Self::Superseded { .. } | Self::UnknownInode(_) | Self::LostUpdate { .. } => {
+                Errno::ESTALE
+            }
+            Self::Exists => Errno::EEXIST,
+            Self::NotEmpty => Errno::ENOTEMPTY,
+            Self::NotPermitted(_) => Errno::EPERM,
+            Self::TooLarge { .. } => Errno::EFBIG,
             Self::BadHandle(_) => Errno::EBADF,
             Self::NotDirectory => Errno::ENOTDIR,
             Self::IsDirectory => Errno::EISDIR,
@@ -118,6 +143,8 @@ impl FsError {
             Self::AccessDenied { .. }
             | Self::Archived { .. }
             | Self::LostHold { .. }
+            | Self::LostUpdate { .. }
+            | Self::TooLarge { .. }
             | Self::NoBucket { .. }
             | Self::Fenced(_)
             | Self::Exhausted { .. }
@@ -135,6 +162,9 @@ impl FsError {
             | Self::InvalidArgument
             | Self::PermissionDenied
             | Self::ReadOnly(_)
+            | Self::Exists
+            | Self::NotEmpty
+            | Self::NotPermitted(_)
             | Self::Unsupported => Severity::Answer,
         }
     }

@@ -75,7 +75,19 @@ impl<E: Env> Fs<E> {
             Op::Access { ino, mask, uid, gid } => self.access(ino, mask, uid, gid),
             Op::Getxattr { ino, name } => self.getxattr(ino, &name).await,
             Op::Listxattr { ino } => self.listxattr(ino).await,
-            Op::Mutate { what, .. } => Err(FsError::ReadOnly(what)),
+            Op::Setxattr { .. }
+            | Op::Removexattr { .. }
+            | Op::Create { .. }
+            | Op::Mknod { .. }
+            | Op::Mkdir { .. }
+            | Op::Symlink { .. }
+            | Op::Unlink { .. }
+            | Op::Rmdir { .. }
+            | Op::Rename { .. }
+            | Op::Write { .. }
+            | Op::Setattr { .. }
+            | Op::Fallocate { .. } => Err(FsError::ReadOnly("change")),
+            Op::Unsupported { what, .. } => Err(FsError::NotPermitted(what)),
         };
         if let Err(error) = &outcome
             && error.severity() == Severity::Problem

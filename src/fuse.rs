@@ -27,7 +27,7 @@ use crate::config::READ_BYTES_MAX;
 use crate::env::{Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::op::{Attr, Caller, DirEntry, Entry, Fh, Ino, Kind, Op, OpenMode, Reply, Whence};
+use crate::op::{Attr, Caller, DirEntry, Entry, Fh, Ino, Kind, Op, OpenMode, Reply, UnixTime, Whence};
 
 /// The generation of every inode: numbers are never used again, so there is only one.
 const GENERATION: Generation = Generation(0);
@@ -576,6 +576,18 @@ fn file_attr(attr: &Attr) -> FileAttr {
 }
 
 fn no_attr() -> FileAttr {
-    let nothing = Attr { ino: Ino(0), kind: Kind::File, size: 0, mtime: 0, perm: 0, uid: 0, gid: 0, nlink: 0 };
+    let nothing = Attr {
+        ino: Ino(0),
+        kind: Kind::File,
+        size: 0,
+        mtime: 0,
+        mtime_nanos: 0,
+        atime: UnixTime::default(),
+        ctime: UnixTime::default(),
+        perm: 0,
+        uid: 0,
+        gid: 0,
+        nlink: 0,
+    };
     file_attr(&nothing)
 }

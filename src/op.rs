@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use crate::env::UnixTime;
+
 /// An inode number, the kernel's nodeid: names one Version of one object, or one directory, and is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ino(pub u64);
@@ -36,18 +38,23 @@ pub enum Kind {
     File,
     Directory,
     Symlink,
+    Fifo,
+    Socket,
 }
 
-/// The attributes of an inode. They belong to its Version, so they never change while it lives; only an inode that has
-/// served no byte and is not open may be given others, and then by a LOOKUP's answer that carries them.
+/// The attributes of an inode. They belong to its Version, so the bucket never changes them while it lives. What this mount
+/// itself writes does, and then by an answer to the request that wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attr {
     pub ino: Ino,
     pub kind: Kind,
     /// Bytes.
     pub size: u64,
-    /// Seconds since 1970: the object's Last-Modified.
+    /// Seconds since 1970: the object's Last-Modified, or what was set.
     pub mtime: i64,
+    pub mtime_nanos: u32,
+    pub atime: UnixTime,
+    pub ctime: UnixTime,
     /// Permission bits, 0o7777.
     pub perm: u16,
     pub uid: u32,
@@ -59,9 +66,60 @@ pub struct Attr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct OpenMode {
     pub write: bool,
+    /// O_WRONLY, so that nothing need be fetched. Only with `write`.
+    pub write_only: bool,
+    /// O_TRUNC. Only with `write`.
     pub truncate: bool,
     /// O_DIRECT: past the kernel's page cache.
     pub direct: bool,
+}
+
+/// What a new file, directory or link is given. `perm`: permission bits, the umask already taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewNode {
+    pub perm: u16,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// A time that utimensat(2) sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetTime {
+    Now,
+    To(UnixTime),
+}
+
+/// What SETATTR changes; `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Bytes: truncate(2), both ways.
+    pub size: Option<u64>,
+    pub perm: Option<u16>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub atime: Option<SetTime>,
+    pub mtime: Option<SetTime>,
+}
+
+/// The modes of fallocate(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocation {
+    /// Grows the file with zeros where it ends before the range does, unless `keep_size`.
+    Allocate { keep_size: bool },
+    /// FALLOC_FL_PUNCH_HOLE: zeros within the file.
+    Punch,
+    /// FALLOC_FL_ZERO_RANGE.
+    Zero { keep_size: bool },
+}
+
+/// The flags of setxattr(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetXattr {
+    Either,
+    /// XATTR_CREATE
+    Create,
+    /// XATTR_REPLACE
+    Replace,
 }
 
 /// One request, as the kernel states it. Names are raw bytes: the kernel promises no encoding.
@@ -94,9 +152,12 @@ pub enum Op {
         offset: u64,
         len: u32,
     },
+    /// close(2) of one descriptor of the handle: what was written is committed, and the answer is what `close` returns.
+    /// `still_open`: the closing process is known to have another descriptor of the handle, so nothing need be committed.
     Flush {
         ino: Ino,
         fh: Fh,
+        still_open: bool,
     },
     Fsync {
         ino: Ino,
@@ -145,8 +206,81 @@ pub enum Op {
     Listxattr {
         ino: Ino,
     },
-    /// Any request that would change something; the word names it for the log.
-    Mutate {
+    Setxattr {
+        ino: Ino,
+        name: Vec<u8>,
+        value: Vec<u8>,
+        how: SetXattr,
+    },
+    Removexattr {
+        ino: Ino,
+        name: Vec<u8>,
+    },
+    /// open(2) with O_CREAT of a name that the kernel takes for missing. Counts one look-up when it succeeds.
+    Create {
+        parent: Ino,
+        name: Vec<u8>,
+        mode: OpenMode,
+        /// O_EXCL
+        exclusive: bool,
+        node: NewNode,
+    },
+    /// A file that nobody opens yet, a FIFO or a socket. Counts one look-up, as do the next two.
+    Mknod {
+        parent: Ino,
+        name: Vec<u8>,
+        kind: Kind,
+        node: NewNode,
+    },
+    Mkdir {
+        parent: Ino,
+        name: Vec<u8>,
+        node: NewNode,
+    },
+    Symlink {
+        parent: Ino,
+        name: Vec<u8>,
+        target: Vec<u8>,
+        node: NewNode,
+    },
+    Unlink {
+        parent: Ino,
+        name: Vec<u8>,
+    },
+    Rmdir {
+        parent: Ino,
+        name: Vec<u8>,
+    },
+    Rename {
+        parent: Ino,
+        name: Vec<u8>,
+        new_parent: Ino,
+        new_name: Vec<u8>,
+        /// RENAME_NOREPLACE
+        no_replace: bool,
+    },
+    /// All of `data` at `offset` of the file; O_APPEND has become an offset in the kernel.
+    Write {
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        data: Bytes,
+    },
+    Setattr {
+        ino: Ino,
+        /// The handle that ftruncate(2) came by.
+        fh: Option<Fh>,
+        changes: Changes,
+    },
+    Fallocate {
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        len: u64,
+        how: Allocation,
+    },
+    /// A request for what S3 cannot carry, such as a hard link; the word names it for the log. EPERM.
+    Unsupported {
         ino: Ino,
         what: &'static str,
     },
@@ -172,6 +306,13 @@ pub enum Reply {
     Opened {
         fh: Fh,
     },
+    /// The answer to CREATE.
+    Created {
+        entry: Entry,
+        fh: Fh,
+    },
+    /// Bytes taken: always all of them.
+    Written(u32),
     /// The bytes of a read, contiguous: where they are held in one piece, that piece itself.
     Data(Bytes),
     Offset(u64),

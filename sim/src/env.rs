@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use holdfast::env::{Clock, Env, Spawn, Time};
+use holdfast::env::{Clock, Env, Spawn, Time, UnixTime};
 
 use crate::disk::SimDisk;
 use crate::executor::{SimHandle, Sleep};
@@ -75,8 +75,9 @@ impl Clock for SimClock {
         self.handle.now()
     }
 
-    fn unix_seconds(&self) -> i64 {
-        unix_seconds_at(self.handle.now())
+    fn unix_time(&self) -> UnixTime {
+        let now = self.handle.now();
+        UnixTime { seconds: unix_seconds_at(now), nanos: now.0.subsec_nanos() }
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {

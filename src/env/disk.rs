@@ -1,7 +1,8 @@
-//! The local disk as the core sees it: nameless spool files.
+//! The local disk as the core sees it: nameless spool files, and files that are kept.
 //!
 //! A spool is private to this process and to its run: it has no name, nobody else can open it, and it is gone with its
-//! last reference or with the process, however either ends. What must survive a crash does not belong here.
+//! last reference or with the process, however either ends. What must survive a crash is kept: it has a name in the recovery
+//! folder, and stays until somebody restores or discards it.
 
 use std::future::Future;
 
@@ -25,6 +26,10 @@ pub enum DiskError {
 
 pub trait Disk: Send + Sync + 'static {
     type Spool: Spool;
+    type Kept: Kept;
+
+    /// A new, empty file in the recovery folder. Until it is finished it is no more than a spool: a crash may lose it.
+    fn create_kept(&self) -> impl Future<Output = Result<Self::Kept, DiskError>> + Send;
 
     /// A new, empty spool.
     fn create_spool(&self) -> impl Future<Output = Result<Self::Spool, DiskError>> + Send;
@@ -40,4 +45,14 @@ pub trait Spool: Send + Sync + 'static {
 
     /// Exactly `len` bytes at `offset`, all of which must have been written.
     fn read_at(&self, offset: u64, len: usize) -> impl Future<Output = Result<Bytes, DiskError>> + Send;
+}
+
+/// A file that is being put into the recovery folder. Dropped before it is finished, it is removed.
+pub trait Kept: Send + Sync + 'static {
+    /// Writes all of `bytes` at `offset`; what no write covers reads as zeros.
+    fn write_at(&self, offset: u64, bytes: Bytes) -> impl Future<Output = Result<(), DiskError>> + Send;
+
+    /// Makes it durable, `len` bytes long, with its sidecar, and answers where it is, for a person to read. `name`: what it
+    /// was called, for a file name that tells; an implementation makes it unique. `sidecar`: one JSON object.
+    fn finish(self, name: String, len: u64, sidecar: String) -> impl Future<Output = Result<String, DiskError>> + Send;
 }

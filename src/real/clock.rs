@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
 
-use crate::env::{Clock, Time};
+use crate::env::{Clock, Time, UnixTime};
 
 /// Monotonic time since it was made. Its timers have tokio's resolution of one millisecond and are never early.
 #[derive(Clone, Debug)]
@@ -25,10 +25,14 @@ impl Clock for TokioClock {
         Time(self.began.elapsed())
     }
 
-    fn unix_seconds(&self) -> i64 {
+    fn unix_time(&self) -> UnixTime {
         match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+            Ok(since) => {
+                UnixTime { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
+            }
+            Err(before) => {
+                UnixTime::from_seconds(i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds))
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
 use crate::marks::sometimes;
-use crate::op::{Attr, Caller, Entry, Ino, Kind, Name};
+use crate::op::{Attr, Caller, Entry, Ino, Kind, Name, UnixTime};
 use crate::state::posix::Posix;
 use crate::state::version::{Holds, Successor, Version};
 use crate::zoo::{self, Bug};
@@ -746,6 +746,9 @@ impl<C: Holds> Tree<C> {
                 kind: Kind::Directory,
                 size: 0,
                 mtime: self.mounted_at,
+                mtime_nanos: 0,
+                atime: UnixTime::from_seconds(self.mounted_at),
+                ctime: UnixTime::from_seconds(self.mounted_at),
                 perm: self.dir_mode,
                 uid: self.uid,
                 gid: self.gid,
@@ -754,11 +757,15 @@ impl<C: Holds> Tree<C> {
             },
             Node::File(file) => {
                 let posix = self.posix(file.meta.as_deref());
+                let mtime = posix.mtime.unwrap_or(file.version.last_modified);
                 Attr {
                     ino,
                     kind: posix.kind.unwrap_or(Kind::File),
                     size: file.version.size,
-                    mtime: posix.mtime.unwrap_or(file.version.last_modified),
+                    mtime,
+                    mtime_nanos: 0,
+                    atime: UnixTime::from_seconds(mtime),
+                    ctime: UnixTime::from_seconds(mtime),
                     perm: posix.perm.unwrap_or(self.file_mode),
                     uid: posix.uid.unwrap_or(self.uid),
                     gid: posix.gid.unwrap_or(self.gid),

@@ -93,7 +93,19 @@ pub(super) struct Names {
 
 impl Default for Names {
     fn default() -> Self {
-        let attr = Attr { ino: Ino::ROOT, kind: Kind::Directory, size: 0, mtime: 0, perm: 0, uid: 0, gid: 0, nlink: 0 };
+        let attr = Attr {
+            ino: Ino::ROOT,
+            kind: Kind::Directory,
+            size: 0,
+            mtime: 0,
+            mtime_nanos: 0,
+            atime: UnixTime::default(),
+            ctime: UnixTime::default(),
+            perm: 0,
+            uid: 0,
+            gid: 0,
+            nlink: 0,
+        };
         let root = Dentry {
             parent: DentryId::ROOT,
             name: Arc::default(),
