@@ -60,6 +60,18 @@ impl<E: Env> Drop for Opening<'_, E> {
     }
 }
 
+/// What became of a file that is opened with O_TRUNC.
+enum Truncated<E: Env> {
+    Opened(Reply),
+    /// The path leads to `fresh` from now on.
+    Displaced {
+        fresh: Ino,
+        key: Key,
+    },
+    /// It has a draft, which is to be truncated.
+    Written(Arc<Draft<E>>),
+}
+
 impl<E: Env> Fs<E> {
     pub(super) async fn open(self: &Arc<Self>, caller: Caller, ino: Ino, mode: OpenMode) -> Result<Reply, FsError> {
         if mode.write || mode.truncate {
@@ -134,41 +146,50 @@ impl<E: Env> Fs<E> {
             self.verify(ino).await?;
         }
         let meta = self.meta(ino).await?;
+        let written = match self.truncate_unwritten(ino, mode, &meta)? {
+            Truncated::Opened(opened) => return Ok(opened),
+            Truncated::Displaced { fresh, key } => {
+                self.await_reopening(fresh);
+                return Err(FsError::Superseded { key });
+            }
+            Truncated::Written(draft) => draft,
+        };
+        // Others write to it: they see it truncated.
+        written.truncate().await?;
+        self.note_change(ino, &written)?;
+        let _drafts = self.drafts.lock();
+        self.add_handle(ino, None, mode)
+    }
+
+    /// Truncates a file as it is opened, unless it has a draft already.
+    fn truncate_unwritten(&self, ino: Ino, mode: OpenMode, meta: &ObjectMeta) -> Result<Truncated<E>, FsError> {
         let mut drafts = self.drafts.lock();
         if self.tree.lock().is_displaced(ino) {
             return Err(self.displaced(ino));
         }
-        let (version, mut own, place) = {
+        if let Some(draft) = drafts.get(&ino) {
+            return Ok(Truncated::Written(draft.clone()));
+        }
+        let (version, mut own, (parent, name)) = {
             let tree = self.tree.lock();
             (tree.file(ino)?.version.clone(), tree.own_of(ino)?, tree.place(ino)?)
         };
         let now = self.context.env.clock().unix_time();
         own.size = 0;
         (own.posix.mtime, own.posix.ctime) = (Some(now), Some(now));
-        if let Some(draft) = drafts.get(&ino).cloned() {
-            // Others write to it: they see it truncated.
-            drop(drafts);
-            draft.truncate().await?;
-            self.note_change(ino, &draft)?;
-            let _drafts = self.drafts.lock();
-            return self.add_handle(ino, None, mode);
-        }
         let expects = Expects::ETag(version.etag.clone());
+        let key = version.key.clone();
         if self.handles.lock().is_only_read(ino) {
             // Others read it: they keep what they have, and the name gets another file.
-            let key = version.key.clone();
-            let meta = ObjectMeta { size: 0, ..(*meta).clone() };
-            let place = (place.0, &place.1);
-            let fresh = self.create_blank(&mut drafts, place, Version::unborn(key.clone()), expects, meta, own)?;
+            let meta = ObjectMeta { size: 0, ..meta.clone() };
+            let unborn = Version::unborn(key.clone());
+            let fresh = self.create_blank(&mut drafts, (parent, &name), unborn, expects, meta, own)?;
             self.tree.lock().file_mut(fresh)?.opens += 1;
-            drop(drafts);
-            self.await_reopening(fresh);
-            return Err(FsError::Superseded { key });
+            return Ok(Truncated::Displaced { fresh, key });
         }
-        let draft = Draft::blank(self.context.clone(), version.key.clone(), self.as_new(&meta), expects);
-        drafts.insert(ino, draft);
+        drafts.insert(ino, Draft::blank(self.context.clone(), key, self.as_new(meta), expects));
         self.tree.lock().changed(ino, own, true)?;
-        self.add_handle(ino, None, mode)
+        self.add_handle(ino, None, mode).map(Truncated::Opened)
     }
 
     /// The content of a file that is only to be written to: nothing is fetched.
