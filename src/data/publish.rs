@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::config::{OBJECT_BYTES_MAX, PARTS_AT_ONCE, READ_BYTES_MAX};
 use crate::data::content::{Content, Kept};
@@ -179,9 +179,21 @@ impl<E: Env> Snapshot<E> {
         let longest = parts.iter().filter(|part| matches!(part, Part::Upload(_))).map(|part| part.range());
         let longest = longest.map(|range| range.end - range.start).max().unwrap_or(1).max(1);
         let at_once = (self.context.config.memory_max / 2 / longest).clamp(1, PARTS_AT_ONCE as u64) as usize;
-        let numbered = parts.iter().zip(1u32..);
-        let sent = iter(numbered.map(|(part, number)| self.send_part(id, number, part)));
-        sent.buffered(at_once).try_collect().await
+        let mut waiting = parts.iter().zip(1u32..);
+        let mut under_way = FuturesUnordered::new();
+        let mut sent = Vec::with_capacity(parts.len());
+        loop {
+            let room = at_once - under_way.len();
+            for (part, number) in waiting.by_ref().take(room) {
+                under_way.push(self.send_part(id, number, part));
+            }
+            match under_way.next().await {
+                Some(part) => sent.push(part?),
+                None => break,
+            }
+        }
+        sent.sort_unstable_by_key(|(number, _)| *number);
+        Ok(sent)
     }
 
     async fn send_part(&self, id: &UploadId, number: u32, part: &Part) -> Result<(u32, ETag), Refusal> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{StreamExt, iter};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::config::{COPY_BYTES_MAX, RENAMES_AT_ONCE};
 use crate::data::content::Content;
@@ -200,12 +200,19 @@ impl<E: Env> Fs<E> {
         let versions = self.versions_beneath(&old_prefix).await?;
         let new_prefix = format!("{new_key}/");
         let stamp = self.tree.lock().stamp(self.now());
-        let mut moves = iter(versions.into_iter().map(|version| self.move_key(version, &old_prefix, &new_prefix)))
-            .buffered(RENAMES_AT_ONCE);
+        let mut waiting = versions.into_iter();
+        let mut moves = FuturesUnordered::new();
         let mut moved = Vec::new();
         let mut failed = None;
         let mut told_at = self.now();
-        while let Some(outcome) = moves.next().await {
+        loop {
+            let room = RENAMES_AT_ONCE - moves.len();
+            // After a failure those under way end, and none begins.
+            let begin = if failed.is_some() { 0 } else { room };
+            for version in waiting.by_ref().take(begin) {
+                moves.push(self.move_key(version, &old_prefix, &new_prefix));
+            }
+            let Some(outcome) = moves.next().await else { break };
             match outcome {
                 Ok(Some(pair)) => moved.push(pair),
                 Ok(None) => {}

@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn empty_pages_are_waited_out_but_not_for_ever() {
         for ordered in [true, false] {
-            let mut listing = Listing::new(String::new(), ordered);
+            let mut listing = Listing::new(String::new(), ordered, Vec::new());
             let token = |n: u64| Some(format!("{n}"));
             let mut add = |n: u64, keys: &[&str]| listing.add(page(keys, &[], token(n).as_deref()), Stamp::nth(1));
             for n in 0..BARREN_PAGES_MAX {
