@@ -7,7 +7,7 @@ use crate::env::Env;
 use crate::env::store::{Key, List};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::lookup::supersede;
+use crate::fs::lookup::supersede_by_us;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
 use crate::state::tree::Target;
@@ -44,7 +44,7 @@ impl<E: Env> Fs<E> {
             forsake(draft);
         }
         let obsolete = self.tree.lock().removed(parent, &name, stamp);
-        supersede(obsolete);
+        supersede_by_us(obsolete);
         Ok(Reply::Done)
     }
 
@@ -68,7 +68,7 @@ impl<E: Env> Fs<E> {
             return Err(refusal.into_error(&key));
         }
         let obsolete = self.tree.lock().removed(parent, &name, stamp);
-        supersede(obsolete);
+        supersede_by_us(obsolete);
         Ok(Reply::Done)
     }
 

@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, List, WriteCondition, Written};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::lookup::supersede;
+use crate::fs::lookup::supersede_by_us;
 use crate::fs::remove::forsake;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
@@ -123,7 +123,7 @@ impl<E: Env> Fs<E> {
             let meta = tree.meta_of(from.0, from.1);
             tree.renamed(from, to, &version, meta, content, stamp, gone)
         };
-        supersede(obsolete);
+        supersede_by_us(obsolete);
         Ok(())
     }
 
