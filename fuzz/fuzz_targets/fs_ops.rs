@@ -40,7 +40,8 @@ const KEYS: [&str; 8] = ["a", "b", "d/c", "d/e/f", "a/x", "d/", "é", "l"];
 const SIZES: [u64; 8] = [100, 0, 1, 4 * KIB, 70_000, 600 * KIB, 3 * MIB, 9 * MIB];
 const SIZES_AT_FIRST: [u64; 8] = [5000, 0, 1, 4 * KIB, 70_000, 100, 0, 3];
 /// Every errno of the table. ENOSYS is not among them.
-const ERRNOS: [Errno; 14] = [
+const ERRNOS: [Errno; 15] = [
+    Errno::EPERM,
     Errno::ENOENT,
     Errno::EIO,
     Errno::ENXIO,
@@ -198,10 +199,10 @@ impl Story {
             2 => {
                 Op::Access { ino, mask: input.number() as u32, uid: input.below(3) as u32, gid: input.below(3) as u32 }
             }
-            3 => Op::Mutate { ino, what: "mkdir" },
+            3 => Op::Unsupported { ino, what: "link" },
             4 => {
                 let (ino, fh) = self.handle(input);
-                Op::Flush { ino, fh }
+                Op::Flush { ino, fh, still_open: input.chance(2) }
             }
             _ => {
                 let (ino, fh) = self.handle(input);

@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
 
     let mut executor = Executor::with_policy(0, Policy::Fifo);
     let env = PagesEnv::new(executor.handle(), table, ordered);
-    let config = Config { prefix: prefix.into(), ..Config::default() };
+    let config = Config { prefix: prefix.into(), read_only: true, ..Config::default() };
     let fs = Fs::new(env, config.validated().expect("the prefix is one"));
     let mut ask = |op: Op| match executor.block_on(fs.handle(op)) {
         Ok(answer) => answer.map_err(|error| error.errno()),

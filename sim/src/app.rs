@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::{Attr, Ino, Op, OpenMode};
+use holdfast::op::{Attr, Ino, NewNode, Op, OpenMode};
 
 use crate::content::{self, Version};
 use crate::court::{Court, Described, FileId, On, Seat, Sight, What};
@@ -76,6 +76,13 @@ impl Open {
     fn size(&self) -> u64 {
         self.published.as_ref().map_or(0, |published| published.size)
     }
+}
+
+/// As open(2) with O_CREAT would ask, of a file in the root.
+fn create(path: &str) -> Op {
+    let name = path.rsplit('/').next().unwrap_or_default().as_bytes().to_vec();
+    let mode = OpenMode { write: true, ..OpenMode::default() };
+    Op::Create { parent: Ino::ROOT, name, mode, exclusive: false, node: NewNode { perm: 0o644, uid: 0, gid: 0 } }
 }
 
 /// What read(2) is usually asked for.
@@ -251,7 +258,7 @@ impl Process {
     pub async fn write(&self, path: &str) {
         let began = self.court.now();
         let key = self.court.key(path);
-        let answered = self.kernel().call(Op::Mutate { ino: Ino::ROOT, what: "create" }).await;
+        let answered = self.kernel().call(create(path)).await;
         if self.check("write", began, On::Key(&key), answered).is_ok() {
             self.see(began, What::Done { call: "write" });
         }

@@ -3,6 +3,7 @@
 //! Reading what was never written is a bug of the core: it is answered with an error that says so, and counted.
 
 mod extents;
+mod kept;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::env::{Disk, DiskError, DiskSpace, Spool};
+pub use kept::{KeptFile, SimKept};
 
 use crate::executor::{SimHandle, locked};
 use crate::rng::SimRng;
@@ -95,6 +97,8 @@ struct State {
     used: u64,
     spools: u64,
     unwritten_reads: u64,
+    /// The recovery folder.
+    kept: Vec<KeptFile>,
     /// Each with how many operations of its kind it has seen.
     faults: Vec<(DiskFault, u64)>,
     silent: Vec<(SilentFault, u64)>,
@@ -103,7 +107,8 @@ struct State {
 impl SimDisk {
     pub fn new(handle: SimHandle, config: DiskConfig, seed: u64, label: &str) -> Self {
         let (faults, silent) = (Vec::new(), Vec::new());
-        let state = State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, faults, silent };
+        let kept = Vec::new();
+        let state = State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, kept, faults, silent };
         let rng = SimRng::new(seed, label);
         Self { inner: Arc::new(Inner { handle, latency: config.latency, rng, state: Mutex::new(state) }) }
     }
@@ -143,6 +148,11 @@ impl SimDisk {
         locked(&self.inner.state).spools
     }
 
+    /// What is in the recovery folder, oldest first.
+    pub fn kept(&self) -> Vec<KeptFile> {
+        locked(&self.inner.state).kept.clone()
+    }
+
     /// Reads that touched bytes which nobody had written.
     pub fn unwritten_reads(&self) -> u64 {
         locked(&self.inner.state).unwritten_reads
@@ -150,7 +160,14 @@ impl SimDisk {
 }
 
 impl Disk for SimDisk {
+    type Kept = SimKept;
     type Spool = SimSpool;
+
+    async fn create_kept(&self) -> Result<SimKept, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Create)?;
+        Ok(SimKept::new(self.inner.clone()))
+    }
 
     async fn create_spool(&self) -> Result<SimSpool, DiskError> {
         self.inner.pause().await;

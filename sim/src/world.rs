@@ -67,7 +67,7 @@ impl WorldConfig {
             bucket: BucketOptions { digest: DigestKind::Quick, ..BucketOptions::default() },
             store: StoreConfig::default(),
             disk: DiskConfig::default(),
-            mount: Config::default(),
+            mount: Config { read_only: true, ..Config::default() },
             kernel: KernelConfig::default(),
         }
     }
@@ -88,6 +88,13 @@ impl WorldConfig {
 
     pub fn versioned(mut self) -> Self {
         self.bucket.versioning = Versioning::Enabled;
+        self
+    }
+
+    /// Mounts and kernels that let applications write.
+    pub fn writable(mut self) -> Self {
+        self.mount.read_only = false;
+        self.kernel.read_only = false;
         self
     }
 

@@ -101,7 +101,7 @@ impl Player {
                 w.run(kernel.listxattr(path)).map(|names| format!("value of {} bytes", names.len()))
             }
             Step::Open { file, path, write, direct } => {
-                let mode = OpenMode { write: *write, truncate: false, direct: *direct };
+                let mode = OpenMode { write: *write, direct: *direct, ..OpenMode::default() };
                 let opened = w.run(kernel.open_with(path, mode))?;
                 self.files.insert(file.clone(), opened);
                 Ok(done())
@@ -185,6 +185,7 @@ fn shown(attr: &Attr) -> String {
         Kind::Directory => "directory".to_string(),
         Kind::Symlink => format!("link {}", attr.size),
         Kind::File => format!("file {}", attr.size),
+        Kind::Fifo | Kind::Socket => format!("{:?}", attr.kind),
     }
 }
 

@@ -167,6 +167,18 @@ impl<E: Env> Content<E> {
             && !inner.streams.iter().any(|stream| stream.keep)
     }
 
+    /// Whether somebody has it open whose bytes would be out of reach once its object is replaced or deleted.
+    pub fn wants_holding(&self) -> bool {
+        let inner = self.inner.lock();
+        self.context.config.hold != Hold::Off
+            && !inner.handles.is_empty()
+            && self.version.version_id.is_none()
+            && self.version.size > 0
+            && inner.superseded.is_none()
+            && !inner.is_whole(self.version.size)
+            && !inner.streams.iter().any(|stream| stream.keep)
+    }
+
     /// An open is under way: what is at hand must not be let go meanwhile.
     pub fn opening(&self) {
         self.inner.lock().opening += 1;

@@ -117,6 +117,6 @@ impl<'w> App<'w> {
 fn shown(entry: &Listed) -> String {
     match entry.kind {
         Kind::Directory => format!("{}/", entry.name),
-        Kind::File | Kind::Symlink => entry.name.clone(),
+        Kind::File | Kind::Symlink | Kind::Fifo | Kind::Socket => entry.name.clone(),
     }
 }

@@ -68,6 +68,15 @@ impl Extents {
         holes
     }
 
+    /// Copies what was written to its place in `target`, as far as that reaches.
+    pub(super) fn copy_to(&self, target: &mut [u8]) {
+        for (start, bytes) in self.touching(0, target.len() as u64) {
+            let start = start as usize;
+            let len = bytes.len().min(target.len() - start);
+            target[start..start + len].copy_from_slice(&bytes[..len]);
+        }
+    }
+
     /// Bytes held.
     pub(super) fn len(&self) -> u64 {
         self.map.values().map(|bytes| bytes.len() as u64).sum()

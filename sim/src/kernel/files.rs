@@ -116,7 +116,7 @@ impl Thread {
     }
 
     async fn flush(&self, file: &OpenFile) -> Result<(), Errno> {
-        self.request_by_force(Op::Flush { ino: file.ino, fh: file.fh }).await.map(drop)
+        self.request_by_force(Op::Flush { ino: file.ino, fh: file.fh, still_open: false }).await.map(drop)
     }
 
     async fn seek(&self, file: &OpenFile, offset: u64, whence: Whence) -> Result<u64, Errno> {

@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use holdfast::env::Time;
-use holdfast::op::{Attr, Entry, Ino, Kind};
+use holdfast::op::{Attr, Entry, Ino, Kind, UnixTime};
 
 use super::Kernel;
 use super::pages::Pages;

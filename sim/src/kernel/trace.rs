@@ -142,7 +142,10 @@ impl Shown {
                 format!("OPEN {}{flags}", self.ino(*ino))
             }
             Op::Read { ino, fh, offset, len } => format!("READ {} {} {offset} {len}", self.ino(*ino), self.fh(*fh)),
-            Op::Flush { ino, fh } => format!("FLUSH {} {}", self.ino(*ino), self.fh(*fh)),
+            Op::Flush { ino, fh, still_open } => {
+                let word = if *still_open { " again" } else { "" };
+                format!("FLUSH {} {}{word}", self.ino(*ino), self.fh(*fh))
+            }
             Op::Fsync { ino, fh } => format!("FSYNC {} {}", self.ino(*ino), self.fh(*fh)),
             Op::Release { ino, fh } => format!("RELEASE {} {}", self.ino(*ino), self.fh(*fh)),
             Op::Lseek { ino, fh, offset, whence } => {
@@ -162,7 +165,42 @@ impl Shown {
             Op::Access { ino, mask, .. } => format!("ACCESS {} {mask}", self.ino(*ino)),
             Op::Getxattr { ino, name } => format!("GETXATTR {} {}", self.ino(*ino), text(name)),
             Op::Listxattr { ino } => format!("LISTXATTR {}", self.ino(*ino)),
-            Op::Mutate { ino, what } => format!("MUTATE {} {what}", self.ino(*ino)),
+            changes => self.change(changes),
+        }
+    }
+
+    fn change(&mut self, op: &Op) -> String {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match op {
+            Op::Create { parent, name, exclusive, .. } => {
+                let word = if *exclusive { " exclusive" } else { "" };
+                format!("CREATE {} {}{word}", self.ino(*parent), text(name))
+            }
+            Op::Mknod { parent, name, .. } => format!("MKNOD {} {}", self.ino(*parent), text(name)),
+            Op::Mkdir { parent, name, .. } => format!("MKDIR {} {}", self.ino(*parent), text(name)),
+            Op::Symlink { parent, name, target, .. } => {
+                format!("SYMLINK {} {} {}", self.ino(*parent), text(name), text(target))
+            }
+            Op::Unlink { parent, name } => format!("UNLINK {} {}", self.ino(*parent), text(name)),
+            Op::Rmdir { parent, name } => format!("RMDIR {} {}", self.ino(*parent), text(name)),
+            Op::Rename { parent, name, new_parent, new_name, .. } => {
+                let (from, to) = (self.ino(*parent), self.ino(*new_parent));
+                format!("RENAME {from} {} {to} {}", text(name), text(new_name))
+            }
+            Op::Write { ino, fh, offset, data } => {
+                format!("WRITE {} {} {offset} {}", self.ino(*ino), self.fh(*fh), data.len())
+            }
+            Op::Setattr { ino, changes, .. } => match changes.size {
+                Some(size) => format!("SETATTR {} size {size}", self.ino(*ino)),
+                None => format!("SETATTR {}", self.ino(*ino)),
+            },
+            Op::Setxattr { ino, name, .. } => format!("SETXATTR {} {}", self.ino(*ino), text(name)),
+            Op::Removexattr { ino, name } => format!("REMOVEXATTR {} {}", self.ino(*ino), text(name)),
+            Op::Fallocate { ino, fh, offset, len, .. } => {
+                format!("FALLOCATE {} {} {offset} {len}", self.ino(*ino), self.fh(*fh))
+            }
+            Op::Unsupported { ino, what } => format!("UNSUPPORTED {} {what}", self.ino(*ino)),
+            other => format!("{other:?}"),
         }
     }
 
@@ -177,6 +215,8 @@ impl Shown {
             }
             Ok(Reply::Link(target)) => format!("link {}", String::from_utf8_lossy(target)),
             Ok(Reply::Opened { fh }) => self.fh(*fh),
+            Ok(Reply::Created { entry, fh }) => format!("{} {}", self.entry(entry), self.fh(*fh)),
+            Ok(Reply::Written(bytes)) => format!("{bytes} written"),
             Ok(Reply::Data(data)) => format!("{} bytes", data.len()),
             Ok(Reply::Offset(at)) => format!("at {at}"),
             Ok(Reply::Directory(entries)) => self.entries(entries),
@@ -209,5 +249,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::File => "file",
         Kind::Directory => "directory",
         Kind::Symlink => "link",
+        Kind::Fifo => "fifo",
+        Kind::Socket => "socket",
     }
 }

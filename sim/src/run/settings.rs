@@ -37,6 +37,7 @@ pub fn mount_config(options: &MountOptions) -> Result<Config, String> {
         deadline: Duration::from_millis(options.deadline_ms),
         attempt_timeout: Duration::from_millis(options.attempt_timeout_ms),
         posix_metadata: options.posix_metadata,
+        read_only: true,
         sizes,
         ..Config::default()
     };
