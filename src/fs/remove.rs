@@ -43,6 +43,7 @@ impl<E: Env> Fs<E> {
         if let Some(draft) = &draft {
             forsake(draft);
         }
+        self.directory_changed(parent);
         let obsolete = self.tree.lock().removed(parent, &name, stamp);
         supersede_by_us(obsolete);
         Ok(Reply::Done)
@@ -67,6 +68,7 @@ impl<E: Env> Fs<E> {
             self.tree.lock().doubt(parent, &name);
             return Err(refusal.into_error(&key));
         }
+        self.directory_changed(parent);
         let obsolete = self.tree.lock().removed(parent, &name, stamp);
         supersede_by_us(obsolete);
         Ok(Reply::Done)

@@ -66,6 +66,8 @@ impl<E: Env> Fs<E> {
             Target::Directory => self.rename_directory(from, to, &new_key).await?,
             Target::File(_) | Target::Absent => self.rename_file(from, to, &new_key, no_replace).await?,
         }
+        self.directory_changed(parent);
+        self.directory_changed(new_parent);
         Ok(Reply::Done)
     }
 

@@ -29,7 +29,8 @@ fn modes_owners_times_and_links_last_across_mounts() {
     drop(file);
     let elsewhere = w.elsewhere(SHOWN);
     for mount in [&w.mount, &elsewhere] {
-        let meta = |name: &str| fs::symlink_metadata(mount.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let meta =
+            |name: &str| fs::symlink_metadata(mount.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let note = meta("note");
         assert_eq!((note.mode(), note.uid(), note.gid()), (0o100_640, 1234, 4321));
         assert_eq!(note.modified().expect("a time"), time);
