@@ -4,7 +4,9 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod demo;
+mod folders;
 pub mod logging;
 pub mod mount;
+pub mod recover;
 pub mod serve;
 pub mod unmount;

@@ -6,14 +6,21 @@
 
 pub mod content;
 pub mod context;
+pub mod draft;
+mod etag;
 pub mod extent;
 mod feeding;
 mod holdings;
 pub mod lifeboat;
+mod log;
 mod manifest;
 pub mod memory;
+pub mod mutations;
+pub mod overlay;
 pub mod pace;
 pub mod patience;
+mod plan;
+pub mod publish;
 pub mod ranges;
 mod relay;
 pub mod requests;

@@ -5,13 +5,20 @@
 //! before it is checked again.
 
 mod attr;
+mod commit;
 mod complaints;
+mod create;
+mod drafts;
 mod gates;
 mod handles;
 mod listing;
 mod lookup;
 mod open;
 mod read;
+mod remove;
+mod rename;
+mod setattr;
+mod write;
 mod xattr;
 
 use std::sync::Arc;
@@ -22,6 +29,7 @@ use crate::data::context::Context;
 use crate::env::{Clock, Env};
 use crate::error::{FsError, Severity};
 use crate::fs::complaints::Complaints;
+use crate::fs::drafts::Drafts;
 use crate::fs::gates::Gates;
 use crate::fs::handles::Handles;
 use crate::lock::Lock;
@@ -32,9 +40,12 @@ pub struct Fs<E: Env> {
     context: Arc<Context<E>>,
     tree: Lock<Tree<Content<E>>>,
     handles: Lock<Handles<E>>,
+    drafts: Lock<Drafts<E>>,
     hidden: listing::Hidden,
     complaints: Lock<Complaints>,
     cold_opens: Gates,
+    /// One change of an inode's attributes at a time.
+    setattrs: Gates,
 }
 
 impl<E: Env> Fs<E> {
@@ -46,9 +57,11 @@ impl<E: Env> Fs<E> {
             context: Context::new(env, config),
             tree,
             handles: Lock::new(Handles::default()),
+            drafts: Lock::default(),
             hidden: listing::Hidden::default(),
             complaints: Lock::default(),
             cold_opens: Gates::default(),
+            setattrs: Gates::default(),
         })
     }
 
@@ -66,8 +79,9 @@ impl<E: Env> Fs<E> {
             Op::Readlink { ino } => self.readlink(ino).await,
             Op::Open { ino, mode } => self.open(caller, ino, mode).await,
             Op::Read { ino, fh, offset, len } => self.read(ino, fh, offset, len).await,
-            Op::Flush { fh, .. } | Op::Fsync { fh, .. } => self.flush(fh),
-            Op::Release { fh, .. } | Op::Releasedir { fh, .. } => self.release(fh),
+            Op::Flush { ino, fh, still_open } => self.flush(ino, fh, still_open).await,
+            Op::Fsync { ino, fh } => self.fsync(ino, fh).await,
+            Op::Release { fh, .. } | Op::Releasedir { fh, .. } => self.release(fh).await,
             Op::Lseek { ino, offset, whence, .. } => self.lseek(ino, offset, whence),
             Op::Opendir { ino } => self.opendir(ino),
             Op::Readdir { ino, fh, offset, max_bytes, plus } => self.readdir(ino, fh, offset, max_bytes, plus).await,
@@ -75,18 +89,21 @@ impl<E: Env> Fs<E> {
             Op::Access { ino, mask, uid, gid } => self.access(ino, mask, uid, gid),
             Op::Getxattr { ino, name } => self.getxattr(ino, &name).await,
             Op::Listxattr { ino } => self.listxattr(ino).await,
-            Op::Setxattr { .. }
-            | Op::Removexattr { .. }
-            | Op::Create { .. }
-            | Op::Mknod { .. }
-            | Op::Mkdir { .. }
-            | Op::Symlink { .. }
-            | Op::Unlink { .. }
-            | Op::Rmdir { .. }
-            | Op::Rename { .. }
-            | Op::Write { .. }
-            | Op::Setattr { .. }
-            | Op::Fallocate { .. } => Err(FsError::ReadOnly("change")),
+            Op::Create { parent, name, mode, exclusive, node } => {
+                self.create(caller, parent, &name, mode, exclusive, node).await
+            }
+            Op::Mknod { parent, name, kind, node } => self.mknod(parent, &name, kind, node).await,
+            Op::Mkdir { parent, name, node } => self.mkdir(parent, &name, node).await,
+            Op::Symlink { parent, name, target, node } => self.symlink(parent, &name, target, node).await,
+            Op::Unlink { parent, name } => self.unlink(parent, &name).await,
+            Op::Rmdir { parent, name } => self.rmdir(parent, &name).await,
+            Op::Rename { parent, name, new_parent, new_name, no_replace } => {
+                self.rename((parent, &name), (new_parent, &new_name), no_replace).await
+            }
+            Op::Write { ino, fh, offset, data } => self.write(ino, fh, offset, data).await,
+            Op::Setattr { ino, fh, changes } => self.setattr(ino, fh, changes).await,
+            Op::Fallocate { ino, fh, offset, len, how } => self.fallocate(ino, fh, offset, len, how).await,
+            Op::Setxattr { .. } | Op::Removexattr { .. } => Err(FsError::Unsupported),
             Op::Unsupported { what, .. } => Err(FsError::NotPermitted(what)),
         };
         if let Err(error) = &outcome
@@ -112,6 +129,7 @@ impl<E: Env> Fs<E> {
         Census {
             inodes: self.tree.lock().inodes(),
             handles: self.handles.lock().len(),
+            drafts: self.drafts.lock().len(),
             memory_bytes: self.context.memory.used(),
             lifeboat_bytes: self.context.lifeboats.used(),
             hidden_keys: self.hidden.count(),
@@ -137,6 +155,8 @@ pub struct Census {
     /// The root included.
     pub inodes: usize,
     pub handles: usize,
+    /// Files with changes of this mount's own that are open, or not published.
+    pub drafts: usize,
     pub memory_bytes: u64,
     pub lifeboat_bytes: u64,
     /// Keys seen that no path can spell, or that a directory shadows.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use holdfast::command::{demo, mount, serve, unmount};
+use holdfast::command::{demo, mount, recover, serve, unmount};
 
 /// Mount an S3 bucket: an open file holds one version of its object until it is closed
 #[derive(Parser)]
@@ -17,6 +17,7 @@ struct Cli {
 enum Command {
     Mount(mount::MountArgs),
     Unmount(unmount::UnmountArgs),
+    Recover(recover::RecoverArgs),
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
 }
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Mount(args) => mount::run(args),
         Command::Unmount(args) => unmount::run(args),
+        Command::Recover(args) => recover::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
     }

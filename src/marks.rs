@@ -27,6 +27,23 @@ macro_rules! marks {
 }
 
 marks! {
+    ReadersDisplaced: "a name was given a fresh inode because others had the file open",
+    ObservedBeneathLocal: "the bucket was seen to change beneath a name with changes of our own",
+    WrittenToSpool: "what was written moved to the disk",
+    RottenSpool: "the disk gave back other bytes than were written",
+    LostAnswerFound: "a mutation whose answer was lost was found applied",
+    UploadVanished: "an upload was aborted by somebody else",
+    PartCopied: "a part was copied within S3",
+    KeptForRecovery: "what could not be published was kept",
+    LogLetGo: "a long file that was published is read from the bucket again",
+    HeldBeforeOwnChange: "a GET began for those who have open what this mount replaces or removes",
+    ReadFollowedRename: "a read went on at the key to which its file was renamed",
+    LocalNameListed: "a listing named a file that is not published yet",
+    RemovedBeforeItStood: "a file was removed that was never published",
+    SourceOfRenameReplaced: "what was renamed was replaced meanwhile at its old name",
+    LostUpdate: "a publication found another version in its place",
+    GivenUp: "the last close could not publish what was written",
+    LogCompacted: "a log that was mostly garbage was rewritten",
     HopBegun: "a relay set up its next stretch",
     HopDone: "every GET of a hop had begun, and the old anchor was cut",
     HopLost: "a stream of a hop died before the hop was done",

@@ -11,7 +11,9 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod clock;
+mod descriptors;
 mod in_runtime;
+pub mod kept;
 mod local_disk;
 pub mod mountpoint;
 mod random;
@@ -23,6 +25,8 @@ use tokio::runtime::Handle;
 use crate::env::Env;
 
 pub use clock::TokioClock;
+pub use descriptors::Descriptors;
+pub use kept::LocalKept;
 pub use local_disk::{LocalDisk, LocalSpool};
 pub use random::OsRng;
 pub use s3::{ConnectError, S3Body, S3Options, S3Store, StaticCredentials};

@@ -2,6 +2,7 @@
 
 mod background;
 mod options;
+mod probe;
 pub mod running;
 
 use std::process::ExitCode;

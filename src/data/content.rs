@@ -167,6 +167,18 @@ impl<E: Env> Content<E> {
             && !inner.streams.iter().any(|stream| stream.keep)
     }
 
+    /// Whether somebody has it open whose bytes would be out of reach once its object is replaced or deleted.
+    pub fn wants_holding(&self) -> bool {
+        let inner = self.inner.lock();
+        self.context.config.hold != Hold::Off
+            && !inner.handles.is_empty()
+            && self.version.version_id.is_none()
+            && self.version.size > 0
+            && inner.superseded.is_none()
+            && !inner.is_whole(self.version.size)
+            && !inner.streams.iter().any(|stream| stream.keep)
+    }
+
     /// An open is under way: what is at hand must not be let go meanwhile.
     pub fn opening(&self) {
         self.inner.lock().opening += 1;
@@ -287,6 +299,15 @@ impl<E: Env> Content<E> {
 
     /// The bucket holds another object at the key, or none. Anchors take over at once; one line a handle says so.
     pub fn supersede(&self, successor: Successor) {
+        self.moves_on(successor, true);
+    }
+
+    /// The same, by this mount's own doing, of which nobody need be told.
+    pub fn supersede_by_us(&self, successor: Successor) {
+        self.moves_on(successor, false);
+    }
+
+    fn moves_on(&self, successor: Successor, tell: bool) {
         if successor == Successor::Replaced(self.version.etag.clone()) {
             // Put again with the same bytes, or only its metadata changed: GETs under its condition go on.
             sometimes!(SameBytesAgain);
@@ -328,7 +349,7 @@ impl<E: Env> Content<E> {
             held = self.held_after(&inner);
         }
         self.wake_all();
-        if handles.is_empty() {
+        if handles.is_empty() || !tell {
             return;
         }
         sometimes!(SupersededWhileOpen);

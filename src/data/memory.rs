@@ -93,6 +93,12 @@ impl Memory {
         (room, Permit { memory: self.clone(), bytes })
     }
 
+    /// Counts `bytes` that are held elsewhere already.
+    pub fn count(self: &Arc<Self>, bytes: u64) -> Permit {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        Permit { memory: self.clone(), bytes }
+    }
+
     /// Makes the extent at `start` of `owner` a candidate for sweeping.
     pub fn enrol(&self, owner: Weak<dyn Sweep>, start: u64) {
         let mut queue = self.queue.lock();

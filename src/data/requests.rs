@@ -149,7 +149,7 @@ impl<E: Env> Context<E> {
     }
 
     /// One attempt with its time-out, at the pace of the mount.
-    async fn attempt<T>(&self, once: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    pub(super) async fn attempt<T>(&self, once: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         loop {
             let wait = self.pace.lock().wait(self.env.clock().now());
             if wait.is_zero() {
@@ -179,7 +179,7 @@ impl<E: Env> Context<E> {
     }
 
     /// Attempts until one succeeds, fails for good, or the deadline has passed.
-    async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
+    pub(super) async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         mut once: impl FnMut() -> F,
     ) -> Result<T, StoreError> {

@@ -67,7 +67,7 @@ impl<E: Env> Fs<E> {
         const EXECUTE: u32 = 1;
         let attr = self.tree.lock().attr(ino)?;
         if mask & WRITE != 0 {
-            return Err(FsError::ReadOnly("access for writing"));
+            self.may_change("access for writing")?;
         }
         let mode = u32::from(attr.perm);
         let granted = if uid == 0 {

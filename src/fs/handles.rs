@@ -14,6 +14,8 @@ pub(super) enum Handle<E: Env> {
         ino: Ino,
         content: Arc<Content<E>>,
         kept: Kept,
+        /// Opened for writing.
+        writes: bool,
     },
     Directory(Arc<DirectoryHandle>),
     /// An internal error happened on it. What it was, which is never fenced itself, still has to be let go at release.
@@ -23,11 +25,13 @@ pub(super) enum Handle<E: Env> {
 pub(super) struct Handles<E: Env> {
     next: u64,
     open: BTreeMap<Fh, Handle<E>>,
+    /// Handles of each file that has any.
+    of_files: BTreeMap<Ino, u32>,
 }
 
 impl<E: Env> Default for Handles<E> {
     fn default() -> Self {
-        Self { next: 1, open: BTreeMap::new() }
+        Self { next: 1, open: BTreeMap::new(), of_files: BTreeMap::new() }
     }
 }
 
@@ -39,8 +43,60 @@ impl<E: Env> Handles<E> {
     pub(super) fn insert(&mut self, handle: Handle<E>) -> Fh {
         let fh = Fh(self.next);
         self.next += 1;
+        if let Handle::File { ino, .. } = &handle {
+            *self.of_files.entry(*ino).or_default() += 1;
+        }
         self.open.insert(fh, handle);
         fh
+    }
+
+    /// Handles of a file.
+    pub(super) fn count_of(&self, ino: Ino) -> u32 {
+        self.of_files.get(&ino).copied().unwrap_or_default()
+    }
+
+    /// All handles of a file hold `content` from now on: the same bytes, as another Version.
+    pub(super) fn rebase(&mut self, ino: Ino, fresh: &Arc<Content<E>>) {
+        if self.count_of(ino) == 0 {
+            return;
+        }
+        for (fh, handle) in &mut self.open {
+            let file = if let Handle::Fenced(inner) = handle { inner } else { handle };
+            if let Handle::File { ino: own, content, .. } = file
+                && *own == ino
+            {
+                fresh.opened(*fh);
+                content.closed(*fh);
+                *content = fresh.clone();
+            }
+        }
+    }
+
+    /// The content of a file that is open for writing through this handle.
+    pub(super) fn written_through(&self, ino: Ino, fh: Fh) -> Result<Arc<Content<E>>, FsError> {
+        let content = self.content_of(ino, fh)?.0;
+        match self.open.get(&fh) {
+            Some(Handle::File { writes: true, .. }) => Ok(content),
+            Some(_) | None => Err(FsError::BadHandle(fh.0)),
+        }
+    }
+
+    pub(super) fn ino_of(&self, fh: Fh) -> Option<Ino> {
+        match self.open.get(&fh)? {
+            Handle::File { ino, .. } => Some(*ino),
+            Handle::Directory(_) | Handle::Fenced(_) => None,
+        }
+    }
+
+    /// Whether the file has handles, and none of them is for writing.
+    pub(super) fn is_only_read(&self, ino: Ino) -> bool {
+        let writes = |handle: &Handle<E>| matches!(handle, Handle::File { ino: own, writes: true, .. } if *own == ino);
+        self.count_of(ino) > 0 && !self.open.values().any(writes)
+    }
+
+    /// Whether the handle is one for writing.
+    pub(super) fn writes(&self, fh: Fh) -> bool {
+        matches!(self.open.get(&fh), Some(Handle::File { writes: true, .. }))
     }
 
     /// The content of an open file, and whether the kernel keeps what is read through this handle.
@@ -80,9 +136,18 @@ impl<E: Env> Handles<E> {
     }
 
     pub(super) fn remove(&mut self, fh: Fh) -> Option<Handle<E>> {
-        match self.open.remove(&fh)? {
-            Handle::Fenced(inner) => Some(*inner),
-            handle => Some(handle),
+        let handle = match self.open.remove(&fh)? {
+            Handle::Fenced(inner) => *inner,
+            handle => handle,
+        };
+        if let Handle::File { ino, .. } = &handle
+            && let Some(count) = self.of_files.get_mut(ino)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.of_files.remove(ino);
+            }
         }
+        Some(handle)
     }
 }

@@ -80,8 +80,10 @@ impl<E: Env> Fs<E> {
         let listing = match &mut *listing {
             Some(listing) => listing,
             none => {
-                let prefix = self.tree.lock().directory(ino)?.prefix.clone();
-                none.insert(Listing::new(prefix, self.context.env.store().lists_in_order()))
+                let tree = self.tree.lock();
+                let prefix = tree.directory(ino)?.prefix.clone();
+                let local = tree.local_names(ino);
+                none.insert(Listing::new(prefix, self.context.env.store().lists_in_order(), local))
             }
         };
         let mut entries = Vec::new();
@@ -104,6 +106,9 @@ impl<E: Env> Fs<E> {
             }
             // Names that are ready are not kept waiting for the next page.
             let named = entries.iter().any(|entry: &DirEntry| entry.offset > DOTS);
+            if listing.wants_page().is_none() && self.add_local_names(ino, listing) {
+                continue;
+            }
             let Some(token) = listing.wants_page().filter(|_| !named) else { break };
             let follows = token.is_some();
             match self.fetch_page(ino, listing, token).await {
@@ -139,6 +144,18 @@ impl<E: Env> Fs<E> {
         let obsolete = self.tree.lock().observe_listed(ino, found.names)?;
         supersede(obsolete);
         Ok(())
+    }
+
+    /// After the last page: names that were not published when their page was listed. False: there are none.
+    fn add_local_names(&self, ino: Ino, listing: &mut Listing) -> bool {
+        let tree = self.tree.lock();
+        let Some(mut names) = listing.take_local() else { return false };
+        names.extend(tree.local_names(ino));
+        let shown = names.into_iter().filter_map(|name| {
+            let kind = tree.kind(ino, &name).filter(|_| tree.exists(ino, &name))?;
+            Some((name, kind))
+        });
+        listing.append(shown.collect::<Vec<_>>())
     }
 
     /// `--posix-metadata`: HEADs, many at a time, for the names that the next entries will show.
@@ -192,7 +209,7 @@ impl<E: Env> Fs<E> {
         listed.ino = tree.number(ino, name)?;
         listed.kind = known;
         if plus {
-            if tree.undescribed(ino, name).is_some() {
+            if tree.is_undescribed(ino, name) {
                 return Ok(listed);
             }
             let entry = tree.grant(ino, name, self.now())?;

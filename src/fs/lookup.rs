@@ -41,6 +41,10 @@ impl<E: Env> Fs<E> {
                 (Target::File(version), Some(meta)) => Some((version.clone(), Arc::new(meta))),
                 (Target::File(_) | Target::Directory | Target::Absent, _) => None,
             };
+            let marker = match &target {
+                Target::Directory if self.context.config.posix_metadata => Some(self.marker(&key).await?),
+                Target::Directory | Target::File(_) | Target::Absent => None,
+            };
             // While it was asked, others may have learnt about the name too: the tree decides what stands.
             let mut tree = self.tree.lock();
             let stamp = if zoo::has(Bug::LookupDatedAtItsAnswer) { tree.stamp(self.now()) } else { stamp };
@@ -48,6 +52,9 @@ impl<E: Env> Fs<E> {
                 Ok(obsolete) => {
                     if let Some((version, meta)) = described {
                         tree.describe(parent, &name, &version, &meta);
+                    }
+                    if let Some(marker) = marker {
+                        tree.describe_directory(parent, &name, &Arc::new(marker));
                     }
                     let granted = tree.grant(parent, &name, self.now());
                     drop(tree);
@@ -73,6 +80,48 @@ impl<E: Env> Fs<E> {
         Ok(Reply::Done)
     }
 
+    /// What a name is, asked for unless that is fresh.
+    pub(super) async fn resolve(&self, parent: Ino, name: &Name) -> Result<Target, FsError> {
+        let mut contradictions = 0;
+        loop {
+            let (stamp, key) = {
+                let mut tree = self.tree.lock();
+                let now = self.now();
+                if let Some(target) = tree.target_if_fresh(parent, name, now)? {
+                    return Ok(target);
+                }
+                (tree.stamp(now), tree.directory(parent)?.key(name))
+            };
+            let (target, meta) = self.ask(&key).await?;
+            let mut tree = self.tree.lock();
+            match tree.observe(parent, name, stamp, target.clone()) {
+                Ok(obsolete) => {
+                    if let (Target::File(version), Some(meta)) = (&target, meta) {
+                        tree.describe(parent, name, version, &Arc::new(meta));
+                    }
+                    // A name that has become local meanwhile, or a directory of local names, is known better here.
+                    let known = tree.target_if_fresh(parent, name, self.now())?;
+                    drop(tree);
+                    supersede(obsolete);
+                    return Ok(known.unwrap_or(target));
+                }
+                Err(ObserveError::Contradiction) if contradictions < CONTRADICTIONS_MAX => contradictions += 1,
+                Err(ObserveError::Contradiction) => return tree.target(parent, name).ok_or(FsError::NotFound),
+                Err(ObserveError::Fs(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// What a directory's marker says; of one that has none, nothing.
+    async fn marker(&self, key: &Key) -> Result<ObjectMeta, FsError> {
+        let key = Key::from(format!("{key}/"));
+        match self.context.head(&key).await {
+            Ok(meta) => Ok(meta),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::AccessDenied) => Ok(no_meta()),
+            Err(error) => Err(FsError::from_store(&key, error)),
+        }
+    }
+
     /// What the bucket has at `key`: an object, or keys beneath it, which make it a directory.
     async fn ask(&self, key: &Key) -> Result<(Target, Option<ObjectMeta>), FsError> {
         let beneath = format!("{key}/");
@@ -91,6 +140,26 @@ impl<E: Env> Fs<E> {
             (Err(error), Ok(false)) if error.kind == ErrorKind::NotFound => Ok((Target::Absent, None)),
             (Err(error), Ok(false)) | (_, Err(error)) => Err(FsError::from_store(key, error)),
         }
+    }
+}
+
+/// The same, of what this mount itself has done.
+pub(super) fn supersede_by_us<E: Env>(obsolete: impl IntoIterator<Item = (Arc<Content<E>>, Successor)>) {
+    for (content, successor) in obsolete {
+        content.supersede_by_us(successor);
+    }
+}
+
+/// Of what has no object.
+pub(super) fn no_meta() -> ObjectMeta {
+    ObjectMeta {
+        etag: "".into(),
+        version_id: None,
+        size: 0,
+        last_modified: 0,
+        content_type: None,
+        storage_class: None,
+        user: Default::default(),
     }
 }
 

@@ -10,8 +10,10 @@
 use std::sync::Arc;
 
 use crate::config::{Hold, PIN_KEPT};
-use crate::data::content::{BodyOf, Content, Kept};
-use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, StoreError};
+use crate::data::content::{BodyOf, Content};
+use crate::data::draft::Draft;
+use crate::data::publish::Expects;
+use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, ObjectMeta, StoreError};
 use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -58,30 +60,60 @@ impl<E: Env> Drop for Opening<'_, E> {
     }
 }
 
+/// What became of a file that is opened with O_TRUNC.
+enum Truncated<E: Env> {
+    Opened(Reply),
+    /// The path leads to `fresh` from now on.
+    Displaced {
+        fresh: Ino,
+        key: Key,
+    },
+    /// It has a draft, which is to be truncated.
+    Written(Arc<Draft<E>>),
+}
+
 impl<E: Env> Fs<E> {
     pub(super) async fn open(self: &Arc<Self>, caller: Caller, ino: Ino, mode: OpenMode) -> Result<Reply, FsError> {
         if mode.write || mode.truncate {
-            return Err(FsError::ReadOnly("open for writing"));
+            self.may_change("open for writing")?;
+        }
+        // Whoever was told to look again opens what it was given, whatever has become of the name since.
+        let pinned = self.tree.lock().is_pinned(caller, ino);
+        if !pinned && let Some(opened) = self.open_draft(ino, mode).await? {
+            return Ok(opened);
+        }
+        if mode.write && self.context.config.no_overwrite {
+            return Err(FsError::NotPermitted("--no-overwrite"));
         }
         self.tree.lock().file_mut(ino)?.opens += 1;
         let mut opening = Opening { fs: self, caller, ino, content: None };
-        let content = self.content_to_open(&mut opening).await?;
+        if mode.truncate && self.tree.lock().attr(ino)?.size > 0 {
+            return self.open_truncated(&mut opening, mode, pinned).await;
+        }
+        let content = match mode.write_only {
+            true => self.content_to_write(&mut opening).await?,
+            false => self.content_to_open(&mut opening).await?,
+        };
         if content.wants_kept_anchor() && !zoo::has(Bug::KeptAnchorNeverBegun) {
             sometimes!(KeptAnchor);
             self.keep_anchor(&content).await?;
         }
-        // The handle's share in the inode; `opening` gives up its own.
-        self.tree.lock().file_mut(ino)?.opens += 1;
-        let kept = if mode.direct { Kept::Nowhere } else { Kept::InPageCache };
-        let fh = self.handles.lock().insert(Handle::File { ino, content: content.clone(), kept });
-        content.opened(fh);
-        Ok(Reply::Opened { fh })
+        let _drafts = self.drafts.lock();
+        // While it was opened, this mount may have given the name to another file, or removed it.
+        if !pinned && self.tree.lock().is_displaced(ino) {
+            return Err(self.displaced(ino));
+        }
+        // The handle has a share of its own in the inode; `opening` gives up its.
+        self.add_handle(ino, Some(content), mode)
     }
 
-    pub(super) fn release(&self, fh: Fh) -> Result<Reply, FsError> {
+    pub(super) async fn release(&self, fh: Fh) -> Result<Reply, FsError> {
         let handle = self.handles.lock().remove(fh).ok_or(FsError::BadHandle(fh.0))?;
         match handle {
             Handle::File { ino, content, .. } => {
+                if self.handles.lock().count_of(ino) == 0 {
+                    self.retire(ino).await;
+                }
                 if !zoo::has(Bug::ReleaseForgetsTheContent) {
                     content.closed(fh);
                 }
@@ -97,6 +129,122 @@ impl<E: Env> Fs<E> {
             Handle::Fenced(_) => {}
         }
         Ok(Reply::Done)
+    }
+
+    /// O_TRUNC of a file that has bytes. Nothing is fetched, and where nobody else has it open nothing is asked that is known.
+    async fn open_truncated(
+        self: &Arc<Self>,
+        opening: &mut Opening<'_, E>,
+        mode: OpenMode,
+        pinned: bool,
+    ) -> Result<Reply, FsError> {
+        let ino = opening.ino;
+        if pinned && self.tree.lock().take_pin(opening.caller, ino) {
+            let content = self.tree.lock().file(ino)?.content.clone();
+            content.into_iter().for_each(|content| content.opening_ended());
+        } else if !self.tree.lock().is_verified(ino, self.now())? {
+            self.verify(ino).await?;
+        }
+        let meta = self.meta(ino).await?;
+        let written = match self.truncate_unwritten(ino, mode, &meta)? {
+            Truncated::Opened(opened) => return Ok(opened),
+            Truncated::Displaced { fresh, key } => {
+                self.await_reopening(fresh);
+                return Err(FsError::Superseded { key });
+            }
+            Truncated::Written(draft) => draft,
+        };
+        // Others write to it: they see it truncated.
+        written.truncate().await?;
+        self.note_change(ino, &written)?;
+        let _drafts = self.drafts.lock();
+        self.add_handle(ino, None, mode)
+    }
+
+    /// Truncates a file as it is opened, unless it has a draft already.
+    fn truncate_unwritten(&self, ino: Ino, mode: OpenMode, meta: &ObjectMeta) -> Result<Truncated<E>, FsError> {
+        let mut drafts = self.drafts.lock();
+        if self.tree.lock().is_displaced(ino) {
+            return Err(self.displaced(ino));
+        }
+        if let Some(draft) = drafts.get(&ino) {
+            return Ok(Truncated::Written(draft.clone()));
+        }
+        let (version, mut own, (parent, name)) = {
+            let tree = self.tree.lock();
+            (tree.file(ino)?.version.clone(), tree.own_of(ino)?, tree.place(ino)?)
+        };
+        let now = self.context.env.clock().unix_time();
+        own.size = 0;
+        (own.posix.mtime, own.posix.ctime) = (Some(now), Some(now));
+        let expects = Expects::ETag(version.etag.clone());
+        let key = version.key.clone();
+        if self.handles.lock().is_only_read(ino) {
+            // Others read it: they keep what they have, and the name gets another file.
+            let meta = ObjectMeta { size: 0, ..meta.clone() };
+            let unborn = Version::unborn(key.clone());
+            let fresh = self.create_blank(&mut drafts, (parent, &name), unborn, expects, meta, own)?;
+            self.tree.lock().file_mut(fresh)?.opens += 1;
+            return Ok(Truncated::Displaced { fresh, key });
+        }
+        drafts.insert(ino, Draft::blank(self.context.clone(), key, self.as_new(meta), expects));
+        self.tree.lock().changed(ino, own, true)?;
+        self.add_handle(ino, None, mode).map(Truncated::Opened)
+    }
+
+    /// The content of a file that is only to be written to: nothing is fetched.
+    async fn content_to_write(self: &Arc<Self>, opening: &mut Opening<'_, E>) -> Result<Arc<Content<E>>, FsError> {
+        let ino = opening.ino;
+        let pinned = self.tree.lock().take_pin(opening.caller, ino);
+        if !pinned && !self.tree.lock().is_verified(ino, self.now())? {
+            self.verify(ino).await?;
+        }
+        let content = {
+            let mut tree = self.tree.lock();
+            let file = tree.file_mut(ino)?;
+            let fresh = || Content::new(self.context.clone(), file.version.clone());
+            let content = file.content.get_or_insert_with(fresh).clone();
+            opening.hold(content.clone());
+            content
+        };
+        if pinned {
+            content.opening_ended();
+        }
+        Ok(content)
+    }
+
+    /// Asks whether the inode's Version is still the current one.
+    ///
+    /// Errors: [`FsError::Superseded`] when it is not: the path is to be looked up again, and the name is known by then.
+    async fn verify(&self, ino: Ino) -> Result<(), FsError> {
+        let (version, stamp, (parent, name)) = {
+            let mut tree = self.tree.lock();
+            let version = tree.file(ino)?.version.clone();
+            (version, tree.stamp(self.now()), tree.place(ino)?)
+        };
+        let key = version.key.clone();
+        let target = match self.context.head(&key).await {
+            Ok(meta) => Target::File(Version::of(&key, &meta)),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                self.tree.lock().doubt(parent, &name);
+                return Err(FsError::Superseded { key });
+            }
+            Err(error) => return Err(FsError::from_store(&key, error)),
+        };
+        let mut tree = self.tree.lock();
+        if matches!(&target, Target::File(current) if current.is_same(&version)) {
+            tree.verified(ino, stamp);
+            return Ok(());
+        }
+        match tree.observe(parent, &name, stamp, target) {
+            Ok(obsolete) => {
+                drop(tree);
+                supersede(obsolete);
+            }
+            Err(ObserveError::Contradiction) => tree.doubt(parent, &name),
+            Err(ObserveError::Fs(_)) => {}
+        }
+        Err(FsError::Superseded { key })
     }
 
     /// The inode's content, known to be current as of this open.

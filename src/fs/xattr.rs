@@ -69,7 +69,7 @@ impl<E: Env> Fs<E> {
     }
 
     /// What a GET or HEAD told of the inode's Version: asked for when only a listing knew it.
-    async fn meta(&self, ino: Ino) -> Result<Arc<ObjectMeta>, FsError> {
+    pub(super) async fn meta(&self, ino: Ino) -> Result<Arc<ObjectMeta>, FsError> {
         let (version, stamp, place) = {
             let mut tree = self.tree.lock();
             let file = tree.file(ino)?;

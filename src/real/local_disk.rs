@@ -1,4 +1,4 @@
-//! Spools as nameless files in a cache directory.
+//! Spools as nameless files in a cache directory; [`super::kept`] has the files of the recovery folder.
 //!
 //! A spool never has a name that another process could open: it is made with O_TMPFILE, or, where the file system does
 //! not know that, under a random name that is removed before the first byte is written. So it is gone with its last
@@ -18,6 +18,7 @@ use nix::sys::statvfs::statvfs;
 use tokio::runtime::Handle;
 
 use crate::env::{Disk, DiskError, DiskSpace, Rng as _, Spool};
+use crate::real::kept::LocalKept;
 use crate::real::random::OsRng;
 
 /// Only this user may read what was spooled.
@@ -27,18 +28,27 @@ const SPOOL_MODE: u32 = 0o600;
 #[derive(Clone, Debug)]
 pub struct LocalDisk {
     directory: Arc<Path>,
+    recovery: Arc<Path>,
     handle: Handle,
 }
 
 impl LocalDisk {
-    /// `directory` must exist and be writable; the first [`Disk::create_spool`] tells if it is not.
-    pub fn new(directory: PathBuf, handle: Handle) -> Self {
-        Self { directory: directory.into(), handle }
+    /// `directory` must exist and be writable; the first [`Disk::create_spool`] tells if it is not. `recovery` is made when
+    /// something must be kept.
+    pub fn new(directory: PathBuf, recovery: PathBuf, handle: Handle) -> Self {
+        Self { directory: directory.into(), recovery: recovery.into(), handle }
     }
 }
 
 impl Disk for LocalDisk {
     type Spool = LocalSpool;
+    type Kept = LocalKept;
+
+    async fn create_kept(&self) -> Result<LocalKept, DiskError> {
+        let directory = self.recovery.clone();
+        let handle = self.handle.clone();
+        blocking(&self.handle, move || LocalKept::create(directory, handle)).await
+    }
 
     async fn create_spool(&self) -> Result<LocalSpool, DiskError> {
         let directory = self.directory.clone();
@@ -106,7 +116,7 @@ impl Spool for LocalSpool {
 
 /// Runs `work` on a blocking thread. The work starts when the future is first polled and, once started, goes on to its
 /// end even if the future is dropped.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     handle: &Handle,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, DiskError> {
@@ -162,7 +172,7 @@ mod tests {
     #[test]
     fn a_spool_gives_back_what_was_written_anywhere_in_it() {
         let (runtime, directory) = (runtime(), tempfile::tempdir().unwrap());
-        let disk = LocalDisk::new(directory.path().into(), runtime.handle().clone());
+        let disk = LocalDisk::new(directory.path().into(), directory.path().join("kept"), runtime.handle().clone());
         // Polled here first, outside the runtime, as the core does.
         let mut create = Box::pin(disk.create_spool());
         let spool = match (&mut create).now_or_never() {
@@ -190,7 +200,7 @@ mod tests {
     #[test]
     fn a_directory_that_is_gone_is_an_error_and_no_panic() {
         let runtime = runtime();
-        let disk = LocalDisk::new("/nonexistent/holdfast".into(), runtime.handle().clone());
+        let disk = LocalDisk::new("/nonexistent/holdfast".into(), "/nonexistent/kept".into(), runtime.handle().clone());
         assert!(matches!(runtime.block_on(disk.create_spool()), Err(DiskError::Failed(_))));
         assert!(matches!(runtime.block_on(disk.space()), Err(DiskError::Failed(_))));
     }
@@ -198,7 +208,7 @@ mod tests {
     #[test]
     fn space_is_told_in_bytes() {
         let (runtime, directory) = (runtime(), tempfile::tempdir().unwrap());
-        let disk = LocalDisk::new(directory.path().into(), runtime.handle().clone());
+        let disk = LocalDisk::new(directory.path().into(), directory.path().join("kept"), runtime.handle().clone());
         let space = runtime.block_on(disk.space()).unwrap();
         assert!(space.total > 0 && space.free <= space.total);
     }

@@ -81,6 +81,12 @@ pub fn mount_at(path: &Path) -> Option<MountEntry> {
     table.lines().filter_map(parse_entry).rfind(|entry| entry.path == path)
 }
 
+/// `major:minor` of the mount with this number in a table like /proc/self/mountinfo.
+pub(super) fn device_of(table: &str, mount: u64) -> Option<&str> {
+    let line = table.lines().find(|line| line.split(' ').next().is_some_and(|id| id.parse() == Ok(mount)))?;
+    line.split(' ').nth(2)
+}
+
 fn parse_entry(line: &str) -> Option<MountEntry> {
     let (left, right) = line.split_once(" - ")?;
     let mut fields = left.split(' ');

@@ -34,6 +34,8 @@ pub struct Listing {
     tokens: BTreeSet<String>,
     /// Pages in a row, up to the last one, that brought nothing new.
     barren_pages: u64,
+    /// Names that were not published when it began: no page may bring them. `None` once they were added.
+    local: Option<Vec<Name>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +57,8 @@ pub struct Found {
 }
 
 impl Listing {
-    /// Of the directory whose keys begin with `prefix`.
-    pub fn new(prefix: String, ordered: bool) -> Self {
+    /// Of the directory whose keys begin with `prefix`. `local`: names that have unpublished changes as it begins.
+    pub fn new(prefix: String, ordered: bool, local: Vec<Name>) -> Self {
         Self {
             prefix,
             ordered,
@@ -67,7 +69,30 @@ impl Listing {
             next: Next::Page(None),
             tokens: BTreeSet::new(),
             barren_pages: 0,
+            local: Some(local),
         }
+    }
+
+    /// Once, after the last page: the names that were local when it began.
+    pub fn take_local(&mut self) -> Option<Vec<Name>> {
+        self.local.take()
+    }
+
+    /// Adds those names that no page brought. False: there were none.
+    pub fn append(&mut self, names: Vec<(Name, Kind)>) -> bool {
+        let before = self.names.len();
+        let listed: BTreeSet<Name> = match names.is_empty() {
+            true => BTreeSet::new(),
+            false => self.names.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        let mut added = BTreeSet::new();
+        for (name, kind) in names {
+            if !listed.contains(&name) && added.insert(name.clone()) {
+                sometimes!(LocalNameListed);
+                self.names.push((name, kind));
+            }
+        }
+        self.names.len() > before
     }
 
     pub fn prefix(&self) -> &str {
@@ -240,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_directory_shadows_the_file_of_its_name_though_others_sort_between_them() {
-        let mut listing = Listing::new("d/".into(), true);
+        let mut listing = Listing::new("d/".into(), true, Vec::new());
         let first = listing.add(page(&["d/", "d/a", "d/a-1", "d/a.txt"], &[], Some("t")), Stamp::nth(1)).expect("fits");
         assert_eq!(first.hidden, Vec::<String>::new());
         let second = listing.add(page(&["d/b"], &["d/a/"], None), Stamp::nth(1)).expect("fits");
@@ -253,7 +278,7 @@ mod tests {
     #[test]
     fn keys_that_no_path_spells_are_hidden_and_named() {
         let long = "x".repeat(256);
-        let mut listing = Listing::new(String::new(), true);
+        let mut listing = Listing::new(String::new(), true, Vec::new());
         let found = listing.add(page(&["..", "ok", &long], &["./", "/"], None), Stamp::nth(1)).expect("fits");
         assert_eq!(shown(&listing), [("ok", Kind::File)]);
         assert_eq!(found.hidden.len(), 4);
@@ -261,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_page_that_repeats_a_key_or_a_token_is_refused() {
-        let mut listing = Listing::new(String::new(), true);
+        let mut listing = Listing::new(String::new(), true, Vec::new());
         listing.add(page(&["a", "b"], &[], Some("t")), Stamp::nth(1)).expect("fits");
         assert!(listing.add(page(&["b", "c"], &[], None), Stamp::nth(1)).is_err());
         assert!(listing.add(page(&["c"], &[], Some("t")), Stamp::nth(1)).is_err());
@@ -274,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_store_without_order_is_sorted_first() {
-        let mut listing = Listing::new(String::new(), false);
+        let mut listing = Listing::new(String::new(), false, Vec::new());
         listing.add(page(&["z", "a"], &[], Some("t")), Stamp::nth(1)).expect("fits");
         assert!(shown(&listing).is_empty());
         listing.add(page(&["m"], &["a/"], None), Stamp::nth(1)).expect("fits");
@@ -284,7 +309,7 @@ mod tests {
     #[test]
     fn empty_pages_are_waited_out_but_not_for_ever() {
         for ordered in [true, false] {
-            let mut listing = Listing::new(String::new(), ordered);
+            let mut listing = Listing::new(String::new(), ordered, Vec::new());
             let token = |n: u64| Some(format!("{n}"));
             let mut add = |n: u64, keys: &[&str]| listing.add(page(keys, &[], token(n).as_deref()), Stamp::nth(1));
             for n in 0..BARREN_PAGES_MAX {
@@ -317,7 +342,7 @@ mod tests {
                 };
             }
             let items: Vec<_> = items.into_iter().collect();
-            let mut listing = Listing::new(String::new(), true);
+            let mut listing = Listing::new(String::new(), true, Vec::new());
             let pages: Vec<_> = items.chunks(page_keys).collect();
             for (n, chunk) in pages.iter().enumerate() {
                 let pick = |kind| chunk.iter().filter(move |i| i.1 == kind).map(|i| i.0.as_str()).collect::<Vec<_>>();

@@ -8,6 +8,10 @@
 //! - freshness counts from when a request *began*: an answer that took long is not fresh for longer;
 //! - an inode lives while the kernel knows it or a handle is open.
 
+mod attributes;
+mod local;
+mod pins;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +21,13 @@ use crate::env::Time;
 use crate::env::store::{Key, ObjectMeta};
 use crate::error::FsError;
 use crate::marks::sometimes;
-use crate::op::{Attr, Caller, Entry, Ino, Kind, Name, UnixTime};
+use crate::op::{Attr, Caller, Entry, Ino, Kind, Name};
 use crate::state::posix::Posix;
-use crate::state::version::{Holds, Successor, Version};
+use crate::state::version::{Holds, Successor, UNDATED, Version};
+
 use crate::zoo::{self, Bug};
+
+pub use local::Publication;
 
 /// When a request began, in order and in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +92,10 @@ struct NameEntry {
     seen: Seen,
     /// Up to then an answer was under way that disagreed with what stands: only what was asked for later is fresh.
     doubted: u64,
-    /// What a HEAD or GET told of a file beyond its Version.
+    /// What a HEAD or GET told of a file beyond its Version, or of a directory's marker.
     meta: Option<Arc<ObjectMeta>>,
+    /// `ino` has changes that are not published: here it is what the name stands for, whatever the bucket says.
+    local: bool,
     /// Inodes that were pinned to the name while it was taken for another Version, and when: they, too, must learn what
     /// becomes of it.
     strays: Vec<(Ino, u64)>,
@@ -94,7 +103,7 @@ struct NameEntry {
 
 impl NameEntry {
     fn new(target: Target, seen: Seen) -> Self {
-        Self { target, ino: None, seen, doubted: 0, meta: None, strays: Vec::new() }
+        Self { target, ino: None, seen, doubted: 0, meta: None, local: false, strays: Vec::new() }
     }
 
     /// The same name, which stands for something else by now.
@@ -111,6 +120,8 @@ pub struct Directory {
     prune_at: usize,
     /// Open listings, which may yet have to tell of any name.
     listings: u32,
+    /// What its marker's metadata says, or was made here.
+    posix: Posix,
 }
 
 #[derive(Debug)]
@@ -122,6 +133,21 @@ pub struct File<C> {
     /// Opens under way, open handles and pins.
     pub opens: u32,
     verified: Time,
+    /// From the first change by this mount on.
+    pub own: Option<Own>,
+    /// Its name was removed, or given to another file, by this mount.
+    pub unlinked: bool,
+    /// What was written could not be published, and the name is somebody else's.
+    pub abandoned: bool,
+}
+
+/// What this mount made of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Bytes, unpublished ones included.
+    pub size: u64,
+    /// Each of its fields is set.
+    pub posix: Posix,
 }
 
 #[derive(Debug)]
@@ -156,6 +182,8 @@ pub struct Tree<C> {
     inodes: BTreeMap<Ino, Inode<C>>,
     /// Few: each lives for one system call, or until it expires.
     pins: Vec<Pin>,
+    /// Names that are local.
+    locals: u32,
     next_ino: u64,
     next_order: u64,
     metadata_ttl: Duration,
@@ -184,6 +212,7 @@ impl<C: Holds> Tree<C> {
         Self {
             inodes: BTreeMap::from([(Ino::ROOT, root)]),
             pins: Vec::new(),
+            locals: 0,
             next_ino: Ino::ROOT.0 + 1,
             next_order: 1,
             metadata_ttl: config.metadata_ttl,
@@ -280,9 +309,12 @@ impl<C: Holds> Tree<C> {
         }
         let obsolete = self.is_superseded(parent, name)?;
         let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
+        if entry.local {
+            return self.grant(parent, name, now).map(Some);
+        }
         let fresh =
             now < self.fresh_until(entry) || (zoo::has(Bug::NegativeOutlivesCreate) && entry.target == Target::Absent);
-        if obsolete || !fresh || self.wants_meta(entry) {
+        if obsolete || !fresh || self.wants_meta(entry) || self.wants_date(entry) {
             return Ok(None);
         }
         let granted = self.grant(parent, name, now)?;
@@ -309,19 +341,26 @@ impl<C: Holds> Tree<C> {
             // Before it is there itself: whoever asked is yet to look at it.
             self.prune(parent, stamp.at);
         }
+        let target = if self.is_directory_of_locals(parent, name) { Target::Directory } else { target };
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
             directory.names.insert(name.clone(), NameEntry::new(target, seen));
             return Ok(Vec::new());
         };
+        if entry.local {
+            return Ok(self.observe_beneath_local(parent, name, seen, target));
+        }
         if entry.target.is_same(&target) {
             if seen.at >= entry.seen.at {
                 entry.seen = Seen { ended: seen.ended.max(entry.seen.ended), ..seen };
             }
-            if let (Target::File(known), Target::File(told)) = (&mut entry.target, &target)
-                && known.version_id.is_none()
-            {
-                known.version_id = told.version_id.clone();
+            if let (Target::File(known), Target::File(told)) = (&mut entry.target, &target) {
+                if known.version_id.is_none() {
+                    known.version_id = told.version_id.clone();
+                }
+                if known.last_modified == UNDATED {
+                    known.last_modified = told.last_modified;
+                }
             }
             if superseded {
                 // It went and came back: what was lost meanwhile stays lost for that inode, so the name gets another.
@@ -403,7 +442,9 @@ impl<C: Holds> Tree<C> {
         let entry = self.directory(parent)?.names.get(name).ok_or(FsError::NotFound)?;
         let entry_ttl = self.fresh_until(entry).since(now);
         let entry_ttl = if zoo::has(Bug::TtlFromTheUse) { self.metadata_ttl } else { entry_ttl };
-        if entry.target == Target::Absent {
+        // What becomes of it is decided here: the kernel is to ask.
+        let entry_ttl = if entry.local { Duration::ZERO } else { entry_ttl };
+        if entry.target == Target::Absent && !entry.local {
             sometimes!(LookupNegative);
             return Ok(Entry { attr: None, entry_ttl, attr_ttl: Duration::ZERO });
         }
@@ -423,7 +464,7 @@ impl<C: Holds> Tree<C> {
     /// Keeps what a HEAD or GET told of this Version of the name.
     pub fn describe(&mut self, parent: Ino, name: &Name, version: &Version, meta: &Arc<ObjectMeta>) {
         let Ok(entry) = self.entry_mut(parent, name) else { return };
-        if !matches!(&entry.target, Target::File(known) if known.is_same(version)) {
+        if entry.local || !matches!(&entry.target, Target::File(known) if known.is_same(version)) {
             return;
         }
         entry.meta = Some(meta.clone());
@@ -432,6 +473,21 @@ impl<C: Holds> Tree<C> {
         {
             file.meta.get_or_insert(meta.clone());
         }
+    }
+
+    /// Keeps what a HEAD told of a directory's marker.
+    pub fn describe_directory(&mut self, parent: Ino, name: &Name, marker: &Arc<ObjectMeta>) {
+        let Ok(entry) = self.entry_mut(parent, name) else { return };
+        if entry.target != Target::Directory || entry.local {
+            return;
+        }
+        entry.meta = Some(marker.clone());
+    }
+
+    /// Whether the name must be described before it can be shown.
+    pub fn is_undescribed(&self, parent: Ino, name: &Name) -> bool {
+        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
+        entry.is_some_and(|entry| self.wants_meta(entry))
     }
 
     /// The Version of a listed file that must be described before it can be shown.
@@ -446,6 +502,9 @@ impl<C: Holds> Tree<C> {
     /// What the name is shown as, as far as is known.
     pub fn kind(&self, parent: Ino, name: &Name) -> Option<Kind> {
         let entry = self.directory(parent).ok()?.names.get(name)?;
+        if entry.local {
+            return self.attr(entry.ino?).ok().map(|attr| attr.kind);
+        }
         match &entry.target {
             Target::Absent => None,
             Target::Directory => Some(Kind::Directory),
@@ -489,86 +548,7 @@ impl<C: Holds> Tree<C> {
     /// Whether the name stands for something, as far as is known.
     pub fn exists(&self, parent: Ino, name: &Name) -> bool {
         let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
-        entry.is_some_and(|entry| entry.target != Target::Absent)
-    }
-
-    /// An `open` found another Version than the inode's and has its GET in hand: an inode waits with it for the look-up and
-    /// the open of the same thread that follow. It is the name's inode, unless others have learnt of a newer Version by
-    /// now; and its content is `content`, unless it has one already.
-    pub fn pin(
-        &mut self,
-        caller: Caller,
-        (parent, name): (Ino, &Name),
-        version: &Version,
-        content: Arc<C>,
-        meta: Arc<ObjectMeta>,
-    ) -> Result<(PinId, Arc<C>), FsError> {
-        let entry = self.directory(parent)?.names.get(name);
-        let current = entry.is_some_and(|entry| entry.target.is_same(&Target::File(version.clone())));
-        let usable = |file: &File<C>| file.content.as_ref().is_none_or(|content| !content.is_superseded());
-        let ino = match entry.and_then(|entry| entry.ino) {
-            Some(ino) if current && self.file(ino).map_or(true, usable) => ino,
-            Some(_) | None if current => {
-                self.entry_mut(parent, name)?.ino = None;
-                self.number(parent, name)?
-            }
-            Some(_) | None => self.fresh_number(),
-        };
-        if current {
-            self.materialise(parent, name, ino)?;
-            self.describe(parent, name, version, &meta);
-        } else {
-            let file = File { version: version.clone(), meta: None, content: None, opens: 0, verified: Time::ZERO };
-            self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node: Node::File(file) });
-            sometimes!(PinnedBesideItsName);
-            let since = self.next_order();
-            if let Ok(entry) = self.entry_mut(parent, name) {
-                entry.strays.push((ino, since));
-            }
-        }
-        let file = self.file_mut(ino)?;
-        file.meta = Some(meta);
-        // Linux may forget the inode between two look-ups of the same open.
-        file.opens += u32::from(!zoo::has(Bug::PinHoldsNoInode));
-        let content = file.content.get_or_insert(content).clone();
-        let id = PinId(self.next_order());
-        self.pins.push(Pin { id, caller, parent, name: name.clone(), ino });
-        Ok((id, content))
-    }
-
-    /// Takes the pin that waits for this thread's open, which then knows the Version to be current.
-    pub fn take_pin(&mut self, caller: Caller, ino: Ino) -> bool {
-        let at = self.pins.iter().rposition(|pin| (pin.caller, pin.ino) == (caller, ino));
-        if let Some(at) = at {
-            sometimes!(OpenTookPin);
-            if zoo::has(Bug::PinClosedTwice) {
-                self.close_pinned(self.pins[at].ino);
-            } else {
-                let pin = self.pins.remove(at);
-                self.close_pinned(pin.ino);
-                self.drop_unknown_above(pin.parent);
-            }
-        }
-        at.is_some()
-    }
-
-    /// Lets go of a pin that nobody came for; false if somebody did.
-    pub fn expire_pin(&mut self, id: PinId) -> bool {
-        let at = self.pins.iter().position(|pin| pin.id == id);
-        if let Some(at) = at {
-            sometimes!(PinExpired);
-            let pin = self.pins.remove(at);
-            self.close_pinned(pin.ino);
-            self.drop_if_unknown(pin.ino);
-            self.drop_unknown_above(pin.parent);
-        }
-        at.is_some()
-    }
-
-    fn close_pinned(&mut self, ino: Ino) {
-        if let Ok(file) = self.file_mut(ino) {
-            file.opens -= u32::from(!zoo::has(Bug::PinHoldsNoInode));
-        }
+        entry.is_some_and(|entry| entry.local || entry.target != Target::Absent)
     }
 
     /// A request that began at `stamp` saw the inode's Version to be the current one.
@@ -616,7 +596,7 @@ impl<C: Holds> Tree<C> {
         let in_use = match &inode.node {
             Node::File(file) => file.opens > 0,
             // Linux may forget it, too, between the two walks of an open.
-            Node::Directory(_) => ino == Ino::ROOT || self.leads_to_a_pin(ino),
+            Node::Directory(_) => ino == Ino::ROOT || self.leads_to_a_pin(ino) || self.has_locals(ino),
         };
         if inode.lookups > 0 || in_use {
             return;
@@ -628,24 +608,6 @@ impl<C: Holds> Tree<C> {
             if entry.ino == Some(ino) && !zoo::has(Bug::NumberSurvivesForget) {
                 entry.ino = None;
             }
-        }
-    }
-
-    fn leads_to_a_pin(&self, directory: Ino) -> bool {
-        let above = |ino: &Ino| self.inodes.get(ino).map(|inode| inode.parent).filter(|_| *ino != Ino::ROOT);
-        let mut places = self.pins.iter().flat_map(|pin| std::iter::successors(Some(pin.parent), above));
-        places.any(|ino| ino == directory)
-    }
-
-    /// Drops a directory that only a pin kept, and those above it.
-    fn drop_unknown_above(&mut self, directory: Ino) {
-        let mut at = directory;
-        while at != Ino::ROOT
-            && let Some(inode) = self.inodes.get(&at)
-        {
-            let parent = inode.parent;
-            self.drop_if_unknown(at);
-            at = parent;
         }
     }
 
@@ -678,14 +640,13 @@ impl<C: Holds> Tree<C> {
         let entry = directory.names.get(name).ok_or(FsError::NotFound)?;
         let node = match &entry.target {
             Target::Absent => return Err(FsError::NotFound),
-            Target::Directory => Node::Directory(Directory::new(format!("{}{}/", directory.prefix, name.as_str()))),
-            Target::File(version) => Node::File(File {
-                version: version.clone(),
-                meta: entry.meta.clone(),
-                content: None,
-                opens: 0,
-                verified: entry.seen.at,
+            Target::Directory => Node::Directory(Directory {
+                posix: entry.meta.as_deref().map(Posix::of).unwrap_or_default(),
+                ..Directory::new(format!("{}{}/", directory.prefix, name.as_str()))
             }),
+            Target::File(version) => {
+                Node::File(File { meta: entry.meta.clone(), verified: entry.seen.at, ..File::of(version.clone()) })
+            }
         };
         self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node });
         Ok(())
@@ -693,11 +654,13 @@ impl<C: Holds> Tree<C> {
 
     /// Listings do not tell what `--posix-metadata` is to show.
     fn wants_meta(&self, entry: &NameEntry) -> bool {
-        self.posix_metadata && entry.meta.is_none() && matches!(entry.target, Target::File(_))
+        self.posix_metadata && !entry.local && entry.meta.is_none() && entry.target != Target::Absent
     }
 
-    fn posix(&self, meta: Option<&ObjectMeta>) -> Posix {
-        meta.filter(|_| self.posix_metadata).map(Posix::of).unwrap_or_default()
+    /// Nobody has asked for the date of what this mount published there, and no inode shows another.
+    fn wants_date(&self, entry: &NameEntry) -> bool {
+        let undated = matches!(&entry.target, Target::File(version) if version.last_modified == UNDATED);
+        undated && entry.ino.is_none_or(|ino| !self.inodes.contains_key(&ino))
     }
 
     /// Whether the bucket is known to have moved on from what the name's inode stands for.
@@ -738,47 +701,26 @@ impl<C: Holds> Tree<C> {
         }
         directory.prune_at = (2 * directory.names.len()).max(idle_names_min);
     }
+}
 
-    fn attr_of(&self, ino: Ino, node: &Node<C>) -> Attr {
-        match node {
-            Node::Directory(_) => Attr {
-                ino,
-                kind: Kind::Directory,
-                size: 0,
-                mtime: self.mounted_at,
-                mtime_nanos: 0,
-                atime: UnixTime::from_seconds(self.mounted_at),
-                ctime: UnixTime::from_seconds(self.mounted_at),
-                perm: self.dir_mode,
-                uid: self.uid,
-                gid: self.gid,
-                // Not the count of subdirectories: 1 tells find(1) not to rely on it.
-                nlink: 1,
-            },
-            Node::File(file) => {
-                let posix = self.posix(file.meta.as_deref());
-                let mtime = posix.mtime.unwrap_or(file.version.last_modified);
-                Attr {
-                    ino,
-                    kind: posix.kind.unwrap_or(Kind::File),
-                    size: file.version.size,
-                    mtime,
-                    mtime_nanos: 0,
-                    atime: UnixTime::from_seconds(mtime),
-                    ctime: UnixTime::from_seconds(mtime),
-                    perm: posix.perm.unwrap_or(self.file_mode),
-                    uid: posix.uid.unwrap_or(self.uid),
-                    gid: posix.gid.unwrap_or(self.gid),
-                    nlink: 1,
-                }
-            }
+impl<C> File<C> {
+    fn of(version: Version) -> Self {
+        Self {
+            version,
+            meta: None,
+            content: None,
+            opens: 0,
+            verified: Time::ZERO,
+            own: None,
+            unlinked: false,
+            abandoned: false,
         }
     }
 }
 
 impl Directory {
     fn new(prefix: String) -> Self {
-        Self { prefix, names: BTreeMap::new(), prune_at: 0, listings: 0 }
+        Self { prefix, names: BTreeMap::new(), prune_at: 0, listings: 0, posix: Posix::default() }
     }
 
     /// The key of a file of that name here.

@@ -1,7 +1,10 @@
 //! One version of one object: what an inode stands for, and what may become of it in the bucket.
 
-use crate::env::store::{ETag, Key, ListedObject, ObjectMeta, VersionId};
+use crate::env::store::{ETag, Key, ListedObject, ObjectMeta, VersionId, Written};
 use crate::zoo::{self, Bug};
+
+/// The date of a version that this mount published and that nobody has asked for yet: S3 does not tell it in its answer.
+pub const UNDATED: i64 = i64::MIN;
 
 /// The bytes of a Version never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,11 +15,21 @@ pub struct Version {
     pub version_id: Option<VersionId>,
     /// Bytes.
     pub size: u64,
-    /// Seconds since 1970.
+    /// Seconds since 1970, or [`UNDATED`].
     pub last_modified: i64,
 }
 
 impl Version {
+    /// Of a file that was never published: no object has this ETag.
+    pub fn unborn(key: Key) -> Self {
+        Self { key, etag: ETag::from(""), version_id: None, size: 0, last_modified: UNDATED }
+    }
+
+    /// That this mount published.
+    pub fn written(key: Key, written: Written, size: u64) -> Self {
+        Self { key, etag: written.etag, version_id: written.version_id, size, last_modified: UNDATED }
+    }
+
     pub fn of(key: &Key, meta: &ObjectMeta) -> Self {
         Self {
             key: key.clone(),
@@ -37,18 +50,19 @@ impl Version {
         }
     }
 
-    /// Whether both describe the same Version. Listings do not tell version ids, so those count only where both have
-    /// one.
+    /// Whether both describe the same Version. Listings do not tell version ids, and answers to writes no dates, so those
+    /// count only where both have one.
     pub fn is_same(&self, other: &Version) -> bool {
         let ids_agree = match (&self.version_id, &other.version_id) {
             (Some(a), Some(b)) => a == b,
             (None, _) | (_, None) => true,
         };
+        let undated = self.last_modified == UNDATED || other.last_modified == UNDATED;
         ids_agree
             && self.key == other.key
             && (self.etag == other.etag || zoo::has(Bug::DateIsTheVersion))
             && self.size == other.size
-            && self.last_modified == other.last_modified
+            && (undated || self.last_modified == other.last_modified)
     }
 }
 

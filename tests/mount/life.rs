@@ -11,7 +11,7 @@ use holdfast::real::mountpoint::{Unmount, mount_at, unmount};
 use holdfast_sim::content::version_bytes;
 use holdfast_sim::version;
 use nix::errno::Errno;
-use nix::libc::{EACCES, ENODATA, EROFS};
+use nix::libc::{EACCES, ENODATA, EPERM, EROFS};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -250,11 +250,11 @@ fn no_log_line_holds_a_secret_however_much_is_logged() {
 
 /// Rule R30.
 #[test]
-fn a_mount_refuses_every_change_with_erofs() {
-    let Some(w) = World::plain() else { return };
+fn a_read_only_mount_refuses_every_change_with_erofs() {
+    let Some(w) = World::with(&["--read-only"]) else { return };
     w.put("note", version(1), 100);
     w.put("d/note", version(1), 100);
-    let errno = |outcome: std::io::Result<()>| outcome.expect_err("read-only").raw_os_error();
+    w.reset_stats();
     let note = w.path("note");
     assert_eq!(errno(std::fs::write(&note, "x")), Some(EROFS));
     assert_eq!(errno(std::fs::write(w.path("new"), "x")), Some(EROFS));
@@ -265,6 +265,33 @@ fn a_mount_refuses_every_change_with_erofs() {
     assert_eq!(errno(std::os::unix::fs::symlink("note", w.path("link"))), Some(EROFS));
     assert_eq!(errno(File::options().append(true).open(&note).map(drop)), Some(EROFS));
     assert_eq!(w.open("note").read_to_end(), saw(version(1), 100));
+    assert_eq!(w.stats().count("PutObject") + w.stats().count("DeleteObject"), 0, "not even tried");
+}
+
+/// Rule R30.
+#[test]
+fn without_deletion_or_overwriting_the_rest_of_writing_works() {
+    let Some(w) = World::with(&["--no-delete"]) else { return };
+    w.put_bytes("note", "old".into());
+    assert_eq!(errno(std::fs::remove_file(w.path("note"))), Some(EPERM));
+    assert_eq!(errno(std::fs::rename(w.path("note"), w.path("other"))), Some(EPERM));
+    std::fs::write(w.path("note"), "edited").expect("it may be changed");
+    std::fs::write(w.path("new"), "new").expect("a file may be made");
+    assert_eq!((w.text("note").as_deref(), w.text("new").as_deref()), (Some("edited"), Some("new")));
+
+    let Some(w) = World::with(&["--no-overwrite"]) else { return };
+    w.put_bytes("note", "old".into());
+    w.put_bytes("gone", "old".into());
+    assert_eq!(errno(std::fs::write(w.path("note"), "edited")), Some(EPERM));
+    assert_eq!(errno(File::options().append(true).open(w.path("note")).map(drop)), Some(EPERM));
+    std::fs::write(w.path("new"), "new").expect("a file may be made");
+    std::fs::remove_file(w.path("gone")).expect("and removed");
+    assert_eq!((w.text("note").as_deref(), w.text("new").as_deref()), (Some("old"), Some("new")));
+    assert_eq!(w.object("gone"), None);
+}
+
+fn errno(outcome: std::io::Result<()>) -> Option<i32> {
+    outcome.expect_err("refused").raw_os_error()
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! One binary, so that it links once. [`world::World`] is what a test holds; the other modules without `#[test]`s are
 //! [`require`] (what is skipped when), [`mounted`] (one mount), [`remote`] (who serves the bucket), [`reader`] (what an
-//! application does) and [`proxy`] (answers that are wrong on the wire).
+//! application does), [`shell`] (programs that work on a mount), [`proxy`] (answers that are wrong on the wire) and
+//! [`watchdog`] (a stuck test ends).
 //!
 //! No test measures time. Time-outs only end a test that hangs.
 
@@ -13,6 +14,7 @@ mod bad_answers;
 mod bad_mounts;
 mod calibration;
 mod churn;
+mod conflicts;
 mod fresh;
 mod life;
 mod listing;
@@ -21,11 +23,18 @@ mod moto;
 mod mounted;
 mod names;
 mod outage;
+mod posix;
+mod programs;
 mod proxy;
+mod publishing;
 mod random;
 mod reader;
 mod remote;
 mod replaced;
 mod requests;
 mod require;
+mod shell;
+mod suites;
+mod watchdog;
 mod world;
+mod writing;

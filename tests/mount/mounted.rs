@@ -15,6 +15,8 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::watchdog::Watched;
+
 /// A hung test ends after this.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -55,6 +57,8 @@ pub struct Mounted {
     process: Option<Child>,
     directory: PathBuf,
     log: PathBuf,
+    recovery: PathBuf,
+    watched: Watched,
     /// Holds the mount point, the cache and the log; removed last.
     _beneath: TempDir,
 }
@@ -65,16 +69,18 @@ impl Mounted {
         let beneath = tempfile::Builder::new().prefix("holdfast-test-").tempdir().expect("a temporary directory");
         // Resolved, so that it can be found in the mount table.
         let root = beneath.path().canonicalize().expect("it was made just now");
-        let (directory, log) = (root.join("mount"), root.join("log"));
+        let (directory, log, recovery) = (root.join("mount"), root.join("log"), root.join("recovery"));
         std::fs::create_dir(&directory).expect("a mount point");
         let mut command = holdfast();
-        command.args(["mount", "--foreground", "--cache-dir"]).arg(root.join("cache")).args(args);
+        command.args(["mount", "--foreground", "--cache-dir"]).arg(root.join("cache"));
+        command.arg("--recovery-dir").arg(&recovery).args(args);
         command.arg(source).arg(&directory);
         endpoint.lend_to(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("a log file"));
         end_with_this_thread(&mut command);
-        let process = Some(command.spawn().expect("the binary starts"));
-        let mut mounted = Self { process, directory, log, _beneath: beneath };
+        let process = command.spawn().expect("the binary starts");
+        let watched = Watched::new(Pid::from_raw(process.id() as i32), &directory);
+        let mut mounted = Self { process: Some(process), directory, log, recovery, watched, _beneath: beneath };
         mounted.wait_until_it_answers();
         mounted
     }
@@ -103,6 +109,16 @@ impl Mounted {
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// Where what could not be published is kept.
+    pub fn recovery(&self) -> &Path {
+        &self.recovery
+    }
+
+    /// A test that takes longer than others says so.
+    pub fn may_live(&self, time: Duration) {
+        self.watched.may_live(time);
     }
 
     /// All log lines so far.

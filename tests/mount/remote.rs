@@ -59,6 +59,23 @@ impl Embedded {
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the bucket has under a key now.
+    pub fn object(&self, key: &str) -> Option<Bytes> {
+        // Not under the lock: requests wait for it.
+        let content = self.model().current(key)?.content.clone();
+        Some(content.to_bytes())
+    }
+
+    /// The same of small texts.
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.object(key).map(|bytes| String::from_utf8(bytes.to_vec()).expect("text"))
+    }
+
+    /// All keys, in order.
+    pub fn keys(&self) -> Vec<String> {
+        self.model().objects().map(|(key, _)| key.to_string()).collect()
+    }
+
     /// An object with more than bytes.
     pub fn put_object(&self, key: &str, bytes: Bytes, object: NewObject) {
         let content = Content::from(bytes);

@@ -46,6 +46,11 @@ impl World {
         })
     }
 
+    /// A second mount of the same bucket, as on another machine.
+    pub fn elsewhere(&self, args: &[&str]) -> Mounted {
+        Mounted::start(&self.endpoint(), "s3://holdfast", args)
+    }
+
     pub fn stats(&self) -> StatsSnapshot {
         self.remote.server.lock().unwrap_or_else(PoisonError::into_inner).stats()
     }

@@ -7,11 +7,11 @@ use std::env;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use nix::unistd::{dup2_stdout, setsid};
 
+use crate::command::folders;
 use crate::command::mount::MountArgs;
 use crate::command::mount::running::Failure;
 
@@ -21,7 +21,7 @@ const MOUNTED: &str = "mounted";
 
 /// Starts the child and waits until it has mounted.
 pub(super) fn start(args: &MountArgs) -> Result<(), Failure> {
-    let log = args.log_file.clone().unwrap_or_else(default_log_file);
+    let log = args.log_file.clone().unwrap_or_else(|| folders::state().join("mount.log"));
     if let Some(directory) = log.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
@@ -86,11 +86,4 @@ impl Child {
             let _ = dup2_stdout(nowhere);
         }
     }
-}
-
-fn default_log_file() -> PathBuf {
-    let state = env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-    let base = state.or_else(home).unwrap_or_else(|| PathBuf::from("/var/log"));
-    base.join("holdfast/mount.log")
 }

@@ -1,14 +1,14 @@
 //! The options of `holdfast mount` and what they mean.
 
-use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::command::folders;
 use crate::command::logging::LogLevel;
 use crate::command::mount::running::{Failure, Plan};
-use crate::config::{Config, Hold, Sizes};
+use crate::config::{Config, Hold, OnConflict};
 use crate::fuse::Access;
 use crate::real::S3Options;
 use crate::units::{parse_bytes, parse_duration};
@@ -31,9 +31,28 @@ pub struct MountArgs {
     /// The least serious lines to log
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: LogLevel,
-    /// Refuse every change (this version never makes any)
-    #[arg(long)]
+
+    /// Refuse every change
+    #[arg(long, help_heading = "Writing")]
     pub read_only: bool,
+    /// Refuse to remove and to rename
+    #[arg(long, help_heading = "Writing")]
+    pub no_delete: bool,
+    /// Refuse to change what is there; new files can be made
+    #[arg(long, help_heading = "Writing")]
+    pub no_overwrite: bool,
+    /// What becomes of a file written here when somebody else has published another version meanwhile
+    #[arg(long, value_name = "WHAT", default_value = "fail", help_heading = "Writing")]
+    pub on_conflict: OnConflictArg,
+    /// Directory for what could not be published [default: holdfast/recovery in the state directory]
+    #[arg(long, value_name = "DIR", help_heading = "Writing")]
+    pub recovery_dir: Option<PathBuf>,
+    /// Storage class of new objects [default: the bucket's]
+    #[arg(long, value_name = "CLASS", help_heading = "Writing")]
+    pub storage_class: Option<String>,
+    /// A directory with more keys beneath it is not renamed
+    #[arg(long, value_name = "KEYS", default_value_t = 100_000, help_heading = "Writing")]
+    pub rename_directory_max: usize,
 
     /// How hard to keep a replaced object's bytes within reach
     #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Holding")]
@@ -149,6 +168,26 @@ impl From<HoldArg> for Hold {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnConflictArg {
+    /// fsync and close fail with ESTALE; what was written here is kept in the recovery folder
+    Fail,
+    /// What was written here replaces the other version
+    Overwrite,
+    /// What was written here is published beside it, as NAME.conflict-HOST-TIME
+    KeepBoth,
+}
+
+impl From<OnConflictArg> for OnConflict {
+    fn from(arg: OnConflictArg) -> Self {
+        match arg {
+            OnConflictArg::Fail => Self::Fail,
+            OnConflictArg::Overwrite => Self::Overwrite,
+            OnConflictArg::KeepBoth => Self::KeepBoth,
+        }
+    }
+}
+
 impl MountArgs {
     pub(super) fn plan(self) -> Result<Plan, Failure> {
         let (bucket, prefix) = parse_source(&self.source)?;
@@ -166,7 +205,14 @@ impl MountArgs {
             posix_metadata: self.posix_metadata,
             file_mode: self.file_mode,
             dir_mode: self.dir_mode,
-            sizes: Sizes::PRODUCTION,
+            read_only: self.read_only,
+            no_delete: self.no_delete,
+            no_overwrite: self.no_overwrite,
+            on_conflict: self.on_conflict.into(),
+            host: this_machine(),
+            storage_class: self.storage_class,
+            rename_directory_max: self.rename_directory_max,
+            ..Config::default()
         }
         .validated()?;
         let access = match (self.allow_other, self.allow_root) {
@@ -175,7 +221,14 @@ impl MountArgs {
             (false, false) => Access::Owner,
         };
         let s3 = self.s3.options(bucket, config.prefix.clone());
-        Ok(Plan { s3, config, directory: self.directory, cache: self.cache_dir.unwrap_or_else(default_cache), access })
+        Ok(Plan {
+            s3,
+            config,
+            directory: self.directory,
+            cache: self.cache_dir.unwrap_or_else(folders::cache),
+            recovery: self.recovery_dir.unwrap_or_else(folders::recovery),
+            access,
+        })
     }
 }
 
@@ -234,10 +287,11 @@ fn parse_mode(text: &str) -> Result<u16, String> {
     u16::from_str_radix(text, 8).map_err(|_| format!("{text:?} is no octal mode such as 0644"))
 }
 
-fn default_cache() -> PathBuf {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    cache.or_else(home).unwrap_or_else(|| PathBuf::from("/var/cache")).join("holdfast")
+/// This machine's name, as it may stand in the name of a file.
+fn this_machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let plain: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
+    if plain.is_empty() { Config::default().host } else { plain }
 }
 
 #[cfg(test)]

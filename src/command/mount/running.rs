@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,12 @@ use nix::errno::Errno;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::command::mount::probe;
 use crate::config::{Config, ConfigError};
 use crate::fs::Fs;
-use crate::fuse::{Access, Mounted};
+use crate::fuse::{Access, MountOptions, Mounted};
 use crate::real::mountpoint::{self, MountpointError, Unmount};
-use crate::real::{ConnectError, LocalDisk, RealEnv, S3Options, S3Store};
+use crate::real::{ConnectError, Descriptors, LocalDisk, RealEnv, S3Options, S3Store};
 
 /// Why a mount did not come about, or how it ended. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,8 @@ pub struct Plan {
     pub config: Config,
     pub directory: PathBuf,
     pub cache: PathBuf,
+    /// Where files go that could not be published. Made when it is needed.
+    pub recovery: PathBuf,
     pub access: Access,
 }
 
@@ -59,6 +63,7 @@ pub struct Running {
     directory: PathBuf,
     session: Option<JoinHandle<io::Result<()>>>,
     ended: watch::Receiver<bool>,
+    fs: Arc<Fs<RealEnv>>,
 }
 
 /// The runtime that a mount runs on.
@@ -74,17 +79,28 @@ impl Running {
         let source = format!("s3://{}/{}", plan.s3.bucket, plan.s3.prefix);
         let handle = runtime.handle().clone();
         let store = runtime.block_on(S3Store::connect(plan.s3, handle.clone()))?;
-        let env = RealEnv::new(store, LocalDisk::new(plan.cache, handle.clone()), handle);
-        let fs = Fs::new(env, plan.config);
+        let mut config = plan.config;
+        if !config.read_only {
+            config.preconditions_ignored = runtime.block_on(probe::ignores_preconditions(&store, &config.prefix));
+        }
+        let options = MountOptions {
+            source: source.clone(),
+            access: plan.access,
+            read_only: config.read_only,
+            descriptors: Some(descriptors(Descriptors::new(directory.clone(), handle.clone()))),
+            observer: None,
+        };
+        let env = RealEnv::new(store, LocalDisk::new(plan.cache, plan.recovery, handle.clone()), handle);
+        let fs = Fs::new(env, config);
         let kernel = |error| Failure::Kernel(directory.clone(), error);
-        let mounted = Mounted::new(fs, &directory, &source, plan.access).map_err(kernel)?;
+        let mounted = Mounted::new(fs.clone(), &directory, options).map_err(kernel)?;
         let (ends, ended) = watch::channel(false);
         let session = std::thread::Builder::new().name("kernel".to_string()).spawn(move || {
             let outcome = mounted.run();
             ends.send_replace(true);
             outcome
         })?;
-        let running = Self { source, directory, session: Some(session), ended };
+        let running = Self { source, directory, session: Some(session), ended, fs };
         std::fs::metadata(&running.directory).map_err(|error| Failure::Kernel(running.directory.clone(), error))?;
         match mountpoint::raise_readahead(&running.directory) {
             Ok(bytes) => tracing::debug!("the kernel reads ahead {bytes} bytes"),
@@ -148,6 +164,10 @@ impl Drop for Running {
             let _ = mountpoint::unmount(&self.directory, Unmount::Lazy);
         }
     }
+}
+
+fn descriptors(of_processes: Descriptors) -> crate::fuse::Descriptors {
+    Arc::new(move |pid, ino| Box::pin(of_processes.of(pid, ino)))
 }
 
 /// Creates the cache directory, for this user only, and shows early whether it can be written.

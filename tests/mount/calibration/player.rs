@@ -17,7 +17,7 @@ use holdfast::config::{Config, Hold};
 use holdfast::env::store::{Delete, NewObject, Put};
 use holdfast::error::FsError;
 use holdfast::fs::Fs;
-use holdfast::fuse::{Access, Mounted, Observer};
+use holdfast::fuse::{Access, MountOptions, Mounted, Observer};
 use holdfast::op::{Op, Reply};
 use holdfast::real::mountpoint::{Unmount, raise_readahead, unmount};
 use holdfast::real::{LocalDisk, RealEnv};
@@ -96,11 +96,18 @@ pub fn play(script: &Script) -> Recording {
     let bucket = Arc::new(Mutex::new(Bucket::new(BucketOptions::default())));
     let store = MemoryStore::new(bucket, now);
     let handle = runtime.handle().clone();
-    let env = RealEnv::new(store.clone(), LocalDisk::new(cache, handle.clone()), handle);
+    let disk = LocalDisk::new(cache, beneath.path().join("recovery"), handle.clone());
+    let env = RealEnv::new(store.clone(), disk, handle);
     let fs = Fs::new(env, config(&script.options));
     let recorder = Arc::new(Recorder::default());
-    let mounted = Mounted::observed(fs, &directory, "calibration", Access::Owner, Some(recorder.clone()));
-    let mounted = mounted.expect("a mount");
+    let options = MountOptions {
+        source: "calibration".to_string(),
+        access: Access::Owner,
+        read_only: false,
+        descriptors: None,
+        observer: Some(recorder.clone()),
+    };
+    let mounted = Mounted::new(fs, &directory, options).expect("a mount");
     let session = std::thread::spawn(move || mounted.run());
     if script.options.readahead_raised {
         raise_readahead(&directory).expect("root's to raise");

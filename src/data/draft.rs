@@ -1,0 +1,396 @@
+//! A file that this mount has changed: what was written, over the version it began from, until it is open no more.
+//!
+//! Invariants:
+//! - what was published is a snapshot: the file as it was at one instant;
+//! - what was written stays readable here for as long as the draft lives, also after it was published, or could not be;
+//! - a draft whose name is gone, or whose condition was lost, is published no more.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::lock::Mutex;
+
+use crate::config::OBJECT_BYTES_MAX;
+use crate::data::content::{Content, Kept};
+use crate::data::context::Context;
+use crate::data::log::Log;
+use crate::data::overlay::{Overlay, Source};
+use crate::data::publish::{Expects, Snapshot};
+use crate::env::store::{ETag, Key, NewObject};
+use crate::env::{Clock, Disk, Env, Kept as _};
+use crate::error::FsError;
+use crate::lock::Lock;
+use crate::marks::sometimes;
+
+/// What becomes of a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is published when it has changes.
+    Living,
+    /// Its name is gone: nobody will see it any more.
+    Unlinked,
+    /// Somebody else's version stands in its place. Where the bytes were kept, if they could be.
+    Lost(Option<String>),
+}
+
+pub struct Draft<E: Env> {
+    context: Arc<Context<E>>,
+    /// Held through a commit, and through what must not happen during one.
+    pub gate: Mutex<()>,
+    /// One change at a time.
+    changes: Mutex<()>,
+    inner: Lock<Inner<E>>,
+}
+
+struct Inner<E: Env> {
+    key: Key,
+    object: NewObject,
+    expects: Expects,
+    overlay: Overlay,
+    log: Arc<Log<E>>,
+    base: Option<Arc<Content<E>>>,
+    /// Counts changes.
+    generation: u64,
+    /// The change up to which it was published.
+    published: u64,
+    in_doubt: Vec<ETag>,
+    fate: Fate,
+    /// Nothing was written since it was created or truncated.
+    blank: bool,
+}
+
+/// The log is rewritten when so many records of it are needed no more, and it is more than half garbage.
+const GARBAGE_RECORDS_MIN: u64 = 64;
+
+impl<E: Env> Draft<E> {
+    /// Of a file that does not exist yet, or that is truncated as it is opened. It is a change already.
+    pub fn blank(context: Arc<Context<E>>, key: Key, object: NewObject, expects: Expects) -> Arc<Self> {
+        Self::new(context, key, object, expects, None, 1)
+    }
+
+    /// Over a version that exists. No change yet.
+    pub fn over(base: Arc<Content<E>>, context: Arc<Context<E>>, object: NewObject) -> Arc<Self> {
+        let (key, expects) = (base.version().key.clone(), Expects::ETag(base.version().etag.clone()));
+        Self::new(context, key, object, expects, Some(base), 0)
+    }
+
+    fn new(
+        context: Arc<Context<E>>,
+        key: Key,
+        object: NewObject,
+        expects: Expects,
+        base: Option<Arc<Content<E>>>,
+        generation: u64,
+    ) -> Arc<Self> {
+        let overlay = Overlay::over(base.as_ref().map_or(0, |base| base.version().size));
+        let log = Arc::new(Log::new(context.clone()));
+        let inner = Inner {
+            key,
+            object,
+            expects,
+            overlay,
+            log,
+            blank: generation > 0,
+            base,
+            generation,
+            published: 0,
+            in_doubt: Vec::new(),
+            fate: Fate::Living,
+        };
+        Arc::new(Self { context, gate: Mutex::new(()), changes: Mutex::new(()), inner: Lock::new(inner) })
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> u64 {
+        self.inner.lock().overlay.size()
+    }
+
+    pub fn key(&self) -> Key {
+        self.inner.lock().key.clone()
+    }
+
+    pub fn fate(&self) -> Fate {
+        self.inner.lock().fate.clone()
+    }
+
+    pub fn meets(&self, fate: Fate) {
+        self.inner.lock().fate = fate;
+    }
+
+    pub fn expects(&self) -> Expects {
+        self.inner.lock().expects.clone()
+    }
+
+    /// Whether anything of it may stand in the bucket: a publication succeeded, or is in doubt.
+    pub fn may_stand(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.expects != Expects::Absent || !inner.in_doubt.is_empty()
+    }
+
+    /// Whether it has changes that are not published, and are to be.
+    pub fn is_dirty(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.fate == Fate::Living && inner.generation != inner.published
+    }
+
+    /// Whether it is unpublished and nothing was written to it since it was created or truncated.
+    pub fn is_blank(&self) -> bool {
+        self.is_dirty() && self.inner.lock().blank
+    }
+
+    /// Bytes `offset..offset + len`, cut at the end of the file.
+    pub async fn read(&self, offset: u64, len: u64, kept: Kept) -> Result<Bytes, FsError> {
+        loop {
+            let snapshot = self.snapshot();
+            match snapshot.bytes(offset..offset.saturating_add(len), kept).await {
+                // Published meanwhile: the same bytes are to be had elsewhere.
+                Err(FsError::LostHold { .. }) if !self.has_base(&snapshot.base) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn has_base(&self, base: &Option<Arc<Content<E>>>) -> bool {
+        match (&self.inner.lock().base, base) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// Puts `data` at `offset`. Returns the size then.
+    ///
+    /// Errors: [`FsError::Disk`] when there is no room; [`FsError::TooLarge`]; [`FsError::LostUpdate`] when it can never be
+    /// published. Then nothing was written.
+    pub async fn write(&self, offset: u64, data: Bytes) -> Result<u64, FsError> {
+        let end = offset.saturating_add(data.len() as u64);
+        self.check_size(end)?;
+        let _turn = self.changes.lock().await;
+        let log = self.inner.lock().log.clone();
+        log.make_room(data.len() as u64).await?;
+        let size = {
+            let mut inner = self.inner.lock();
+            inner.may_change()?;
+            let at = inner.log.append(data);
+            inner.overlay.write(offset..end, at);
+            inner.changed()
+        };
+        if self.compaction_due() {
+            self.compact().await?;
+        }
+        Ok(size)
+    }
+
+    /// Zeros in `range`, which may reach beyond the end. Returns the size then.
+    pub async fn zero(&self, range: Range<u64>) -> Result<u64, FsError> {
+        self.check_size(range.end)?;
+        self.change(|overlay| overlay.zero(range)).await
+    }
+
+    /// Cuts it or lets it grow by zeros. Returns the size then.
+    pub async fn resize(&self, size: u64) -> Result<u64, FsError> {
+        self.check_size(size)?;
+        self.change(|overlay| overlay.resize(size)).await
+    }
+
+    async fn change(&self, apply: impl FnOnce(&mut Overlay)) -> Result<u64, FsError> {
+        let _turn = self.changes.lock().await;
+        let mut inner = self.inner.lock();
+        inner.may_change()?;
+        apply(&mut inner.overlay);
+        Ok(inner.changed())
+    }
+
+    /// O_TRUNC: as [`Draft::resize`] to nothing, and what was written is not awaited.
+    pub async fn truncate(&self) -> Result<(), FsError> {
+        self.resize(0).await?;
+        self.inner.lock().blank = true;
+        Ok(())
+    }
+
+    /// Its attributes were changed: they travel with the next publication.
+    pub fn touch(&self) {
+        self.inner.lock().generation += 1;
+    }
+
+    fn check_size(&self, bytes: u64) -> Result<(), FsError> {
+        if bytes > OBJECT_BYTES_MAX {
+            return Err(FsError::TooLarge { key: self.key(), bytes });
+        }
+        Ok(())
+    }
+
+    /// The file as it is now.
+    pub fn snapshot(&self) -> Snapshot<E> {
+        let inner = self.inner.lock();
+        Snapshot {
+            context: self.context.clone(),
+            key: inner.key.clone(),
+            object: inner.object.clone(),
+            expects: inner.expects.clone(),
+            overlay: inner.overlay.clone(),
+            log: inner.log.clone(),
+            base: inner.base.clone(),
+            generation: inner.generation,
+            in_doubt: inner.in_doubt.clone(),
+        }
+    }
+
+    /// The change `generation` and all before it stand in the bucket as the version of `base`. True: nothing is left to be
+    /// published.
+    pub fn published(&self, generation: u64, base: Arc<Content<E>>) -> bool {
+        let mut inner = self.inner.lock();
+        inner.published = generation;
+        let size = base.version().size;
+        inner.rebase(base);
+        let clean = inner.generation == generation;
+        // What filled its share of the memory is read from the bucket from now on.
+        if clean && inner.log.is_long() {
+            sometimes!(LogLetGo);
+            inner.overlay = Overlay::over(size);
+            inner.log = Arc::new(Log::new(self.context.clone()));
+        }
+        clean
+    }
+
+    /// The same bytes stand elsewhere, or under another ETag, by now.
+    pub fn rebased(&self, base: Arc<Content<E>>) {
+        self.inner.lock().rebase(base);
+    }
+
+    /// A publication failed, and may have been applied all the same.
+    pub fn doubts(&self, etag: ETag) {
+        let mut inner = self.inner.lock();
+        if !inner.in_doubt.contains(&etag) {
+            inner.in_doubt.push(etag);
+        }
+    }
+
+    /// From now on this must stand for a publication to replace it.
+    pub fn expect(&self, expects: Expects) {
+        self.inner.lock().expects = expects;
+    }
+
+    /// Puts all of it into the recovery folder, and answers where.
+    pub async fn keep(&self, reason: &str) -> Result<String, FsError> {
+        let snapshot = self.snapshot();
+        let file = self.context.env.disk().create_kept().await.map_err(FsError::Disk)?;
+        let size = snapshot.overlay.size();
+        let mut missing = Vec::new();
+        let mut at = 0;
+        while at < size {
+            let end = (at + self.context.config.sizes.record_bytes).min(size);
+            // Piece by piece, so that what cannot be had of the base costs no byte that was written.
+            for run in snapshot.overlay.runs(at..end) {
+                match snapshot.bytes(run.range.clone(), Kept::Nowhere).await {
+                    Ok(bytes) => file.write_at(run.range.start, bytes).await.map_err(FsError::Disk)?,
+                    Err(_) => missing.push(run.range),
+                }
+            }
+            at = end;
+        }
+        let base_etag = match &snapshot.expects {
+            Expects::ETag(etag) => Some(etag.as_str()),
+            Expects::Absent | Expects::Anything => None,
+        };
+        let time = self.context.env.clock().unix_seconds();
+        let sidecar = sidecar(snapshot.key.as_str(), base_etag, size, time, reason, &missing);
+        let name = snapshot.key.as_str().rsplit('/').next().unwrap_or_default().to_string();
+        sometimes!(KeptForRecovery);
+        file.finish(name, size, sidecar).await.map_err(FsError::Disk)
+    }
+
+    fn compaction_due(&self) -> bool {
+        let inner = self.inner.lock();
+        let needed = inner.log.end() / 2;
+        let garbage_min = GARBAGE_RECORDS_MIN * self.context.config.sizes.record_bytes;
+        // Cheap to rule out first: a log that is short has little garbage.
+        inner.log.end() > 2 * garbage_min && inner.overlay.logged_bytes() < needed
+    }
+
+    /// Writes what is needed of the log into a new one.
+    async fn compact(&self) -> Result<(), FsError> {
+        let snapshot = self.snapshot();
+        let log = Arc::new(Log::new(self.context.clone()));
+        let mut overlay = snapshot.overlay.clone();
+        for run in snapshot.overlay.runs(0..snapshot.overlay.size()) {
+            let Source::Log(at) = run.source else { continue };
+            let mut done = 0;
+            let len = run.range.end - run.range.start;
+            while done < len {
+                let piece = self.context.config.sizes.record_bytes.min(len - done);
+                let bytes = snapshot.log.read(at + done..at + done + piece).await?;
+                log.make_room(piece).await?;
+                let to = log.append(bytes);
+                overlay.write(run.range.start + done..run.range.start + done + piece, to);
+                done += piece;
+            }
+        }
+        sometimes!(LogCompacted);
+        // Changes wait for their turn, which the caller has: nothing was written meanwhile.
+        let mut inner = self.inner.lock();
+        (inner.overlay, inner.log) = (overlay, log);
+        Ok(())
+    }
+}
+
+impl<E: Env> Inner<E> {
+    fn may_change(&self) -> Result<(), FsError> {
+        match &self.fate {
+            Fate::Living | Fate::Unlinked => Ok(()),
+            Fate::Lost(kept) => Err(FsError::LostUpdate { key: self.key.clone(), kept: kept.clone() }),
+        }
+    }
+
+    fn changed(&mut self) -> u64 {
+        self.generation += 1;
+        self.blank = false;
+        self.overlay.size()
+    }
+
+    fn rebase(&mut self, base: Arc<Content<E>>) {
+        self.key = base.version().key.clone();
+        self.expects = Expects::ETag(base.version().etag.clone());
+        self.in_doubt.clear();
+        self.base = Some(base);
+    }
+}
+
+/// One JSON object, which `holdfast recover` shows.
+fn sidecar(key: &str, base_etag: Option<&str>, bytes: u64, time: i64, reason: &str, missing: &[Range<u64>]) -> String {
+    let base_etag = base_etag.map_or("null".to_string(), quoted);
+    let missing: Vec<String> = missing.iter().map(|range| format!("[{}, {}]", range.start, range.end)).collect();
+    format!(
+        "{{\"key\": {}, \"base_etag\": {base_etag}, \"bytes\": {bytes}, \"time\": {time}, \"reason\": {}, \"missing\": [{}]}}\n",
+        quoted(key),
+        quoted(reason),
+        missing.join(", ")
+    )
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if (c as u32) < 0x20 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sidecar;
+
+    #[test]
+    fn a_sidecar_is_json() {
+        assert_eq!(
+            sidecar("a \"b\"\n", Some("e"), 3, 7, "replaced", &[0..2]),
+            "{\"key\": \"a \\\"b\\\"\\u000a\", \"base_etag\": \"e\", \"bytes\": 3, \"time\": 7, \"reason\": \"replaced\", \"missing\": [[0, 2]]}\n"
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Requests that change the bucket, tried until it is known what became of them.
+//!
+//! An answer that got lost is never guessed at: the key is looked at, and the mutation counts as applied when what stands
+//! there can only be ours.
+
+use std::future::Future;
+
+use crate::data::context::Context;
+use crate::data::retry::{Retry, Verdict};
+use crate::env::store::{
+    Copy, CopySource, Delete, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store, StoreError,
+    WriteCondition, Written,
+};
+use crate::env::{Clock, Env, Rng};
+use crate::error::FsError;
+use crate::marks::sometimes;
+use crate::state::version::Version;
+
+/// Why a mutation was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its condition did not hold: what stands there, if anything does, is somebody else's.
+    Condition(Option<Box<ObjectMeta>>),
+    /// `in_doubt`: it may have been applied all the same, or may be yet.
+    Store { error: StoreError, in_doubt: bool },
+    /// What was to be sent could not be had.
+    Source(FsError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store { error, in_doubt: false }
+    }
+}
+
+impl Refusal {
+    /// What it means to a user who asked for a change of `key`, where a lost condition has no better meaning.
+    pub fn into_error(self, key: &Key) -> FsError {
+        match self {
+            Self::Condition(_) => FsError::LostUpdate { key: key.clone(), kept: None },
+            Self::Store { error, .. } => FsError::from_store(key, error),
+            Self::Source(error) => error,
+        }
+    }
+}
+
+impl<E: Env> Context<E> {
+    /// Sends a conditional mutation of `key` until it is decided. `is_ours` tells whether what stands there is what was sent.
+    pub(super) async fn decide<F: Future<Output = Result<Written, StoreError>>>(
+        &self,
+        key: &Key,
+        is_ours: impl Fn(&ObjectMeta) -> bool,
+        mut send: impl FnMut() -> F,
+    ) -> Result<Written, Refusal> {
+        let mut retry = Retry::new(self.config.deadline);
+        let mut in_doubt = false;
+        loop {
+            let error = match self.attempt(send()).await {
+                Ok(written) => return Ok(written),
+                Err(error) => error,
+            };
+            if matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotFound) {
+                return self.look(key, in_doubt, is_ours).await;
+            }
+            in_doubt |= error.kind.is_ambiguous();
+            match retry.failed(&error, self.env.clock().now(), self.env.rng().next_u64()) {
+                Verdict::Again(delay) => self.back_off(delay).await,
+                Verdict::GiveUp => return Err(Refusal::Store { error, in_doubt }),
+            }
+        }
+    }
+
+    /// What stands at `key` after a condition failed.
+    async fn look(&self, key: &Key, in_doubt: bool, is_ours: impl Fn(&ObjectMeta) -> bool) -> Result<Written, Refusal> {
+        match self.head(key).await {
+            // Without a doubt, too: a proxy between us and S3 may have repeated the request.
+            Ok(meta) if is_ours(&meta) => {
+                sometimes!(LostAnswerFound);
+                Ok(Written { etag: meta.etag, version_id: meta.version_id })
+            }
+            Ok(meta) => Err(Refusal::Condition(Some(Box::new(meta)))),
+            Err(error) if error.kind == ErrorKind::NotFound => Err(Refusal::Condition(None)),
+            Err(error) => Err(Refusal::Store { error, in_doubt }),
+        }
+    }
+
+    /// An empty object, or a short one, under a condition.
+    pub async fn put_object(
+        &self,
+        key: &Key,
+        body: bytes::Bytes,
+        object: &NewObject,
+        condition: Option<WriteCondition>,
+    ) -> Result<Written, Refusal> {
+        let etag = super::etag::of_put(&body);
+        let send = || {
+            let (body, object) = (body.clone(), object.clone());
+            self.env.store().put(Put { key: key.clone(), body, object, condition: condition.clone() })
+        };
+        self.decide(key, |meta| meta.etag == etag && meta.user == object.user, send).await
+    }
+
+    /// The bytes of `source`, if it is still the current version, at `key`. `replace`: other attributes than it has.
+    ///
+    /// Errors: [`Refusal::Condition`] also when `source` is not current any more.
+    pub async fn copy_version(
+        &self,
+        source: &Version,
+        key: &Key,
+        replace: Option<NewObject>,
+        condition: Option<WriteCondition>,
+    ) -> Result<Written, Refusal> {
+        let request = Copy {
+            source: CopySource {
+                key: source.key.clone(),
+                version_id: None,
+                conditions: ReadConditions::if_match(&source.etag),
+            },
+            key: key.clone(),
+            replace,
+            condition,
+        };
+        let in_place = source.key == *key;
+        // A copy of one part has the ETag of its bytes. Onto itself nothing tells the copy from what was there, and it does
+        // not matter which of the two stands.
+        let is_ours = |meta: &ObjectMeta| !in_place && meta.etag == source.etag && meta.size == source.size;
+        self.decide(key, is_ours, || self.env.store().copy(request.clone())).await
+    }
+
+    /// Deletes what is at `key`, under a condition if one is given. What is not there any more is deleted.
+    ///
+    /// Errors: [`Refusal::Condition`] when something else stands there by now.
+    pub async fn delete(&self, key: &Key, condition: Option<WriteCondition>) -> Result<(), Refusal> {
+        let mut retry = Retry::new(self.config.deadline);
+        let mut condition = condition;
+        let mut in_doubt = false;
+        loop {
+            let request = Delete { key: key.clone(), version_id: None, condition: condition.clone() };
+            let error = match self.attempt(self.env.store().delete(request)).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            match error.kind {
+                ErrorKind::NotFound => return Ok(()),
+                ErrorKind::PreconditionFailed => return Err(Refusal::Condition(None)),
+                // Stores that know no conditional delete say so.
+                ErrorKind::Unsupported if condition.is_some() => {
+                    condition = None;
+                    continue;
+                }
+                _ => {}
+            }
+            in_doubt |= error.kind.is_ambiguous();
+            match retry.failed(&error, self.env.clock().now(), self.env.rng().next_u64()) {
+                Verdict::Again(delay) => self.back_off(delay).await,
+                Verdict::GiveUp => return Err(Refusal::Store { error, in_doubt }),
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Publishing a snapshot of a file: atomically, under its precondition, and with as few bytes as may be.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use crate::config::{OBJECT_BYTES_MAX, PARTS_AT_ONCE, READ_BYTES_MAX};
+use crate::data::content::{Content, Kept};
+use crate::data::context::Context;
+use crate::data::log::Log;
+use crate::data::mutations::Refusal;
+use crate::data::overlay::{Overlay, Source};
+use crate::data::plan::{Part, Plan, plan};
+use crate::env::store::{
+    CompleteUpload, CopySource, CreateUpload, ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store,
+    UploadId, UploadPart, UploadPartCopy, WriteCondition, Written,
+};
+use crate::env::{Env, Spawn};
+use crate::error::FsError;
+use crate::marks::sometimes;
+use crate::state::version::Version;
+
+/// What must stand at a key for a publication to replace it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expects {
+    Absent,
+    ETag(ETag),
+    /// `--on-conflict=overwrite`, once there was a conflict.
+    Anything,
+}
+
+impl Expects {
+    fn condition(&self) -> Option<WriteCondition> {
+        match self {
+            Self::Absent => Some(WriteCondition::IfAbsent),
+            Self::ETag(etag) => Some(WriteCondition::IfMatch(etag.clone())),
+            Self::Anything => None,
+        }
+    }
+}
+
+/// A file as it was at one instant.
+pub struct Snapshot<E: Env> {
+    pub context: Arc<Context<E>>,
+    pub key: Key,
+    pub object: NewObject,
+    pub expects: Expects,
+    pub overlay: Overlay,
+    pub log: Arc<Log<E>>,
+    pub base: Option<Arc<Content<E>>>,
+    pub generation: u64,
+    /// ETags of publications before this one of which nobody knows what became of them.
+    pub in_doubt: Vec<ETag>,
+}
+
+/// Why a snapshot was not published.
+#[derive(Debug)]
+pub enum Unpublished {
+    /// Somebody else's version stands there.
+    Conflict,
+    /// An earlier publication of ours, which was in doubt, stands there.
+    Landed(Box<ObjectMeta>),
+    /// `maybe`: what may have been published all the same.
+    Failed { error: FsError, maybe: Option<ETag> },
+}
+
+impl From<FsError> for Unpublished {
+    fn from(error: FsError) -> Self {
+        Self::Failed { error, maybe: None }
+    }
+}
+
+/// How often an upload that somebody aborted under us is begun afresh.
+const UPLOADS_MAX: u32 = 3;
+
+impl<E: Env> Snapshot<E> {
+    /// Bytes `range` of the file, cut at its end.
+    pub async fn bytes(&self, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
+        let runs = self.overlay.runs(range);
+        let only_one = runs.len() == 1;
+        let mut joined = BytesMut::new();
+        for run in runs {
+            let bytes = match run.source {
+                Source::Log(at) => self.log.read(at..at + (run.range.end - run.range.start)).await?,
+                Source::Zeros => Bytes::from(vec![0; (run.range.end - run.range.start) as usize]),
+                Source::Base => self.base_bytes(run.range, kept).await?,
+            };
+            if only_one {
+                return Ok(bytes);
+            }
+            joined.extend_from_slice(&bytes);
+        }
+        Ok(joined.freeze())
+    }
+
+    async fn base_bytes(&self, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
+        let base = self.base.as_ref().expect("only what has a base shows it");
+        if range.end - range.start <= READ_BYTES_MAX {
+            return base.read(range.start, range.end - range.start, kept).await;
+        }
+        let mut joined = BytesMut::with_capacity((range.end - range.start) as usize);
+        let mut at = range.start;
+        while at < range.end {
+            let piece = base.read(at, READ_BYTES_MAX.min(range.end - at), kept).await?;
+            at += piece.len() as u64;
+            joined.extend_from_slice(&piece);
+        }
+        Ok(joined.freeze())
+    }
+
+    /// Makes it the current version at its key, whole or not at all.
+    pub async fn publish(&self) -> Result<Written, Unpublished> {
+        let size = self.overlay.size();
+        if size > OBJECT_BYTES_MAX {
+            return Err(FsError::TooLarge { key: self.key.clone(), bytes: size }.into());
+        }
+        if self.context.config.preconditions_ignored {
+            self.expect_by_looking().await?;
+        }
+        if let Some(base) = &self.base {
+            base.opening();
+        }
+        let outcome = match plan(size, &self.overlay.runs(0..size), &self.context.config.sizes) {
+            Plan::Put => self.put().await,
+            Plan::Parts(parts) => self.upload(&parts).await,
+        };
+        if let Some(base) = &self.base {
+            base.opening_ended();
+        }
+        let written = outcome?;
+        if self.context.config.preconditions_ignored {
+            self.verify_by_looking(&written).await?;
+        }
+        Ok(written)
+    }
+
+    async fn put(&self) -> Result<Written, Unpublished> {
+        let body = self.bytes(0..self.overlay.size(), Kept::Nowhere).await?;
+        let (store, condition) = (self.context.env.store(), self.expects.condition());
+        let etag = super::etag::of_put(&body);
+        let send = || {
+            let (key, body, object) = (self.key.clone(), body.clone(), self.object.clone());
+            store.put(Put { key, body, object, condition: condition.clone() })
+        };
+        let is_ours = |meta: &ObjectMeta| meta.etag == etag && meta.user == self.object.user;
+        self.context.decide(&self.key, is_ours, send).await.map_err(|refusal| self.unpublished(refusal, Some(&etag)))
+    }
+
+    async fn upload(&self, parts: &[Part]) -> Result<Written, Unpublished> {
+        let mut uploads = 0;
+        loop {
+            uploads += 1;
+            let request = CreateUpload { key: self.key.clone(), object: self.object.clone() };
+            let created = self.context.persist(|| self.context.env.store().create_upload(request.clone())).await;
+            let id = created.map_err(|error| FsError::from_store(&self.key, error))?;
+            let outcome = match self.send_parts(&id, parts).await {
+                Ok(etags) => self.complete(&id, etags).await,
+                Err(refusal) => Err(self.unpublished(refusal, None)),
+            };
+            match outcome {
+                Ok(written) => return Ok(written),
+                // By a lifecycle rule, or by somebody who tidied up.
+                Err(Unpublished::Failed { error: FsError::Exhausted { cause, .. }, maybe: None })
+                    if cause.kind == ErrorKind::NoSuchUpload && uploads < UPLOADS_MAX =>
+                {
+                    sometimes!(UploadVanished);
+                }
+                Err(unpublished) => {
+                    self.abort(id);
+                    return Err(unpublished);
+                }
+            }
+        }
+    }
+
+    async fn send_parts(&self, id: &UploadId, parts: &[Part]) -> Result<Vec<(u32, ETag)>, Refusal> {
+        let longest = parts.iter().filter(|part| matches!(part, Part::Upload(_))).map(|part| part.range());
+        let longest = longest.map(|range| range.end - range.start).max().unwrap_or(1).max(1);
+        let at_once = (self.context.config.memory_max / 2 / longest).clamp(1, PARTS_AT_ONCE as u64) as usize;
+        let mut waiting = parts.iter().zip(1u32..);
+        let mut under_way = FuturesUnordered::new();
+        let mut sent = Vec::with_capacity(parts.len());
+        loop {
+            let room = at_once - under_way.len();
+            for (part, number) in waiting.by_ref().take(room) {
+                under_way.push(self.send_part(id, number, part));
+            }
+            match under_way.next().await {
+                Some(part) => sent.push(part?),
+                None => break,
+            }
+        }
+        sent.sort_unstable_by_key(|(number, _)| *number);
+        Ok(sent)
+    }
+
+    async fn send_part(&self, id: &UploadId, number: u32, part: &Part) -> Result<(u32, ETag), Refusal> {
+        let store = self.context.env.store();
+        let (key, upload) = (self.key.clone(), id.clone());
+        match part {
+            Part::Upload(range) => {
+                let body = match self.bytes(range.clone(), Kept::Nowhere).await {
+                    Ok(body) => body,
+                    Err(error) => return Err(Refusal::Source(error)),
+                };
+                let request = UploadPart { key, upload, number, body };
+                let etag = self.context.persist(|| store.upload_part(request.clone())).await?;
+                Ok((number, etag))
+            }
+            Part::Copy(range) => {
+                sometimes!(PartCopied);
+                let base = self.base.as_ref().expect("only what has a base copies it").version();
+                let source = CopySource {
+                    key: base.key.clone(),
+                    version_id: base.version_id.clone(),
+                    conditions: ReadConditions::if_match(&base.etag),
+                };
+                let request = UploadPartCopy { key, upload, number, source, range: Some(range.clone()) };
+                match self.context.persist(|| store.upload_part_copy(request.clone())).await {
+                    Ok(etag) => Ok((number, etag)),
+                    Err(error) if error.kind.is_gone() => Err(Refusal::Condition(None)),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    async fn complete(&self, id: &UploadId, parts: Vec<(u32, ETag)>) -> Result<Written, Unpublished> {
+        let etag = super::etag::of_upload(&parts);
+        let condition = self.expects.condition();
+        let request = CompleteUpload { key: self.key.clone(), upload: id.clone(), parts, condition };
+        let is_ours = |meta: &ObjectMeta| {
+            etag.as_ref().is_some_and(|etag| *etag == meta.etag)
+                && meta.size == self.overlay.size()
+                && meta.user == self.object.user
+        };
+        let send = || async {
+            match self.context.env.store().complete_upload(request.clone()).await {
+                // Completed by an attempt before, or aborted: looking tells.
+                Err(error) if error.kind == ErrorKind::NoSuchUpload => match self.context.head(&self.key).await {
+                    Ok(meta) if is_ours(&meta) => Ok(Written { etag: meta.etag, version_id: meta.version_id }),
+                    Ok(_) | Err(_) => Err(error),
+                },
+                outcome => outcome,
+            }
+        };
+        let outcome = self.context.decide(&self.key, is_ours, send).await;
+        outcome.map_err(|refusal| self.unpublished(refusal, etag.as_ref()))
+    }
+
+    /// In the background: nobody waits for it, and what it leaves behind harms nobody but the bill.
+    fn abort(&self, id: UploadId) {
+        let (context, key) = (self.context.clone(), self.key.clone());
+        self.context.env.spawn().spawn("abort an upload", async move {
+            let aborted = context.persist(|| context.env.store().abort_upload(key.clone(), id.clone())).await;
+            if let Err(error) = aborted.or_else(|error| match error.kind {
+                ErrorKind::NoSuchUpload => Ok(()),
+                _ => Err(error),
+            }) {
+                tracing::warn!("{key:?}: upload {id} could not be aborted ({error}); its parts stay until it is");
+            }
+        });
+    }
+
+    fn unpublished(&self, refusal: Refusal, ours: Option<&ETag>) -> Unpublished {
+        match refusal {
+            Refusal::Condition(Some(meta)) if self.in_doubt.contains(&meta.etag) => Unpublished::Landed(meta),
+            Refusal::Condition(_) => Unpublished::Conflict,
+            Refusal::Source(FsError::LostHold { .. }) => Unpublished::Conflict,
+            Refusal::Source(error) => error.into(),
+            Refusal::Store { error, in_doubt } => Unpublished::Failed {
+                error: FsError::from_store(&self.key, error),
+                maybe: ours.filter(|_| in_doubt).cloned(),
+            },
+        }
+    }
+
+    /// For stores that ignore preconditions.
+    async fn expect_by_looking(&self) -> Result<(), Unpublished> {
+        let stands = match self.context.head(&self.key).await {
+            Ok(meta) => Some(meta),
+            Err(error) if error.kind == ErrorKind::NotFound => None,
+            Err(error) => return Err(FsError::from_store(&self.key, error).into()),
+        };
+        match (&self.expects, stands) {
+            (Expects::Anything, _) | (Expects::Absent, None) => Ok(()),
+            (Expects::ETag(etag), Some(meta)) if *etag == meta.etag => Ok(()),
+            (_, Some(meta)) if self.in_doubt.contains(&meta.etag) => Err(Unpublished::Landed(Box::new(meta))),
+            (Expects::Absent | Expects::ETag(_), _) => Err(Unpublished::Conflict),
+        }
+    }
+
+    async fn verify_by_looking(&self, written: &Written) -> Result<(), Unpublished> {
+        match self.context.head(&self.key).await {
+            Ok(meta) if meta.etag == written.etag => Ok(()),
+            Ok(_) => Err(Unpublished::Conflict),
+            Err(error) if error.kind == ErrorKind::NotFound => Err(Unpublished::Conflict),
+            Err(error) => {
+                let maybe = Some(written.etag.clone());
+                Err(Unpublished::Failed { error: FsError::from_store(&self.key, error), maybe })
+            }
+        }
+    }
+}
+
+/// All of `version`'s bytes at `key`, by as many copies as it takes: for what is too large for one.
+pub async fn copy_by_parts<E: Env>(
+    base: Arc<Content<E>>,
+    context: Arc<Context<E>>,
+    key: Key,
+    object: NewObject,
+    expects: Expects,
+) -> Result<Written, Unpublished> {
+    let version: &Version = base.version();
+    let overlay = Overlay::over(version.size);
+    let log = Arc::new(Log::new(context.clone()));
+    let snapshot =
+        Snapshot { context, key, object, expects, overlay, log, base: Some(base), generation: 0, in_doubt: Vec::new() };
+    snapshot.publish().await
+}

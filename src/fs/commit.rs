@@ -1,0 +1,176 @@
+//! Publishing what was written: fsync, close, and what happens when somebody else published in between.
+
+use std::sync::Arc;
+
+use crate::config::OnConflict;
+use crate::data::content::Content;
+use crate::data::draft::{Draft, Fate};
+use crate::data::publish::{Expects, Snapshot, Unpublished};
+use crate::env::store::{Key, ObjectMeta, Written};
+use crate::env::{Clock, Env};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::fs::lookup::supersede_by_us;
+use crate::marks::sometimes;
+use crate::op::{Fh, Ino, Reply};
+use crate::state::tree::{Publication, Stamp};
+use crate::state::version::Version;
+
+impl<E: Env> Fs<E> {
+    /// close(2) of a descriptor: see `docs/decisions/0010`.
+    pub(super) async fn flush(&self, ino: Ino, fh: Fh, still_open: bool) -> Result<Reply, FsError> {
+        let writes = {
+            let handles = self.handles.lock();
+            handles.content_of(ino, fh)?;
+            handles.writes(fh)
+        };
+        if let Some(draft) = self.draft_of(ino).filter(|_| writes)
+            && !(still_open && draft.is_blank())
+        {
+            self.commit(ino, &draft).await?;
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) async fn fsync(&self, ino: Ino, fh: Fh) -> Result<Reply, FsError> {
+        self.handles.lock().content_of(ino, fh)?;
+        if let Some(draft) = self.draft_of(ino) {
+            self.commit(ino, &draft).await?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Publishes all changes that were made before the call.
+    pub(super) async fn commit(&self, ino: Ino, draft: &Arc<Draft<E>>) -> Result<(), FsError> {
+        let _turn = draft.gate.lock().await;
+        self.commit_in_turn(ino, draft).await
+    }
+
+    /// The same, by whoever holds the draft's gate.
+    pub(super) async fn commit_in_turn(&self, ino: Ino, draft: &Arc<Draft<E>>) -> Result<(), FsError> {
+        loop {
+            match draft.fate() {
+                Fate::Living => {}
+                Fate::Unlinked => return Ok(()),
+                Fate::Lost(kept) => return Err(FsError::LostUpdate { key: draft.key(), kept }),
+            }
+            if !draft.is_dirty() {
+                return Ok(());
+            }
+            let (stamp, own) = {
+                let mut tree = self.tree.lock();
+                (tree.stamp(self.now()), tree.own_of(ino)?)
+            };
+            let mut snapshot = draft.snapshot();
+            own.posix.write_into(&mut snapshot.object.user);
+            self.hold_what_is_replaced(ino).await;
+            match snapshot.publish().await {
+                Ok(written) => {
+                    self.adopt(ino, draft, stamp, &snapshot, written);
+                    return Ok(());
+                }
+                // Of ours, and older: what was written since goes over it.
+                Err(Unpublished::Landed(meta)) => {
+                    sometimes!(LostAnswerFound);
+                    let version = Version::of(&snapshot.key, &meta);
+                    draft.rebased(Content::new(self.context.clone(), version));
+                }
+                Err(Unpublished::Conflict) => {
+                    if self.conflict(ino, draft, &snapshot).await? {
+                        return Ok(());
+                    }
+                }
+                Err(Unpublished::Failed { error, maybe }) => {
+                    if let Some(etag) = maybe {
+                        draft.doubts(etag);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The inode becomes the Version that was published of it.
+    fn adopt(&self, ino: Ino, draft: &Draft<E>, stamp: Stamp, snapshot: &Snapshot<E>, written: Written) {
+        let size = snapshot.overlay.size();
+        let object = &snapshot.object;
+        let meta = ObjectMeta {
+            etag: written.etag.clone(),
+            version_id: written.version_id.clone(),
+            size,
+            last_modified: self.context.env.clock().unix_seconds(),
+            content_type: object.content_type.clone(),
+            storage_class: object.storage_class.clone(),
+            user: object.user.clone(),
+        };
+        let version = Version::written(snapshot.key.clone(), written, size);
+        let content = Content::new(self.context.clone(), version.clone());
+        draft.published(snapshot.generation, content.clone());
+        self.handles.lock().rebase(ino, &content);
+        let obsolete = {
+            let mut tree = self.tree.lock();
+            let clean = !draft.is_dirty();
+            tree.published(ino, Publication { stamp, version, meta: Arc::new(meta), content: Some(content), clean })
+        };
+        supersede_by_us(obsolete.unwrap_or_default());
+    }
+
+    /// Whoever has open what a publication is about to replace goes on reading it.
+    async fn hold_what_is_replaced(&self, ino: Ino) {
+        let held = self.tree.lock().held_beside(ino);
+        for content in held {
+            self.hold_fully(&content).await;
+        }
+    }
+
+    /// A GET of all of it begins, for those who have it open, before its object goes.
+    pub(super) async fn hold_fully(&self, content: &Arc<Content<E>>) {
+        if !content.wants_holding() {
+            return;
+        }
+        if let Ok(reply) = self.context.get_if_current(content.version(), None).await {
+            sometimes!(HeldBeforeOwnChange);
+            content.keep_anchor(reply.body);
+        }
+    }
+
+    /// Somebody else's version stands where this one was to be. True: it is settled all the same. False: it is to be tried
+    /// again.
+    async fn conflict(&self, ino: Ino, draft: &Arc<Draft<E>>, snapshot: &Snapshot<E>) -> Result<bool, FsError> {
+        sometimes!(LostUpdate);
+        match self.context.config.on_conflict {
+            OnConflict::Overwrite if snapshot.expects != Expects::Anything => {
+                tracing::warn!(
+                    "{:?} was changed by somebody else; --on-conflict=overwrite replaces that",
+                    snapshot.key
+                );
+                draft.expect(Expects::Anything);
+                return Ok(false);
+            }
+            OnConflict::KeepBoth => {
+                let key = self.name_of_conflict(&snapshot.key);
+                let beside = Snapshot { key: key.clone(), expects: Expects::Absent, ..draft.snapshot() };
+                let beside = Snapshot { object: snapshot.object.clone(), ..beside };
+                if beside.publish().await.is_ok() {
+                    tracing::warn!(
+                        "{:?} was changed by somebody else; what was written here is published as {key:?}",
+                        snapshot.key
+                    );
+                    draft.meets(Fate::Lost(Some(key.to_string())));
+                    self.tree.lock().abandon(ino);
+                    return Ok(true);
+                }
+            }
+            OnConflict::Fail | OnConflict::Overwrite => {}
+        }
+        let kept = self.keep(draft, "somebody else changed it since it was opened").await;
+        draft.meets(Fate::Lost(kept.clone()));
+        self.tree.lock().abandon(ino);
+        Err(FsError::LostUpdate { key: snapshot.key.clone(), kept })
+    }
+
+    fn name_of_conflict(&self, key: &Key) -> Key {
+        let seconds = self.context.env.clock().unix_seconds();
+        Key::from(format!("{key}.conflict-{}-{seconds}", self.context.config.host))
+    }
+}

@@ -1,0 +1,227 @@
+//! Drafts: which inodes have one, how they come to have it, and how they lose it.
+//!
+//! Order of locks: drafts, handles, tree. An open takes its handle, and a last close takes the draft away, under the lock of
+//! the drafts, so that neither misses the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::PIN_KEPT;
+use crate::data::content::{Content, Kept};
+use crate::data::draft::{Draft, Fate};
+use crate::data::publish::Expects;
+use crate::env::store::{NewObject, ObjectMeta};
+use crate::env::{Clock, Env, Spawn};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::fs::handles::Handle;
+use crate::marks::sometimes;
+use crate::op::{Fh, Ino, Name, OpenMode, Reply};
+use crate::state::tree::Own;
+use crate::state::version::Version;
+
+pub(super) type Drafts<E> = BTreeMap<Ino, Arc<Draft<E>>>;
+
+impl<E: Env> Fs<E> {
+    pub(super) fn may_change(&self, what: &'static str) -> Result<(), FsError> {
+        if self.context.config.read_only { Err(FsError::ReadOnly(what)) } else { Ok(()) }
+    }
+
+    pub(super) fn draft_of(&self, ino: Ino) -> Option<Arc<Draft<E>>> {
+        self.drafts.lock().get(&ino).cloned()
+    }
+
+    /// Whether the handle's file is empty, unpublished, and was not written to since it was created or truncated. Then a
+    /// FLUSH of one of several descriptors should publish nothing.
+    pub fn is_blank(&self, fh: Fh) -> bool {
+        let ino = self.handles.lock().ino_of(fh);
+        ino.and_then(|ino| self.draft_of(ino)).is_some_and(|draft| draft.is_blank())
+    }
+
+    /// Publishes whatever is not: before the mount ends.
+    pub async fn settle(&self) {
+        let drafts: Vec<_> = self.drafts.lock().iter().map(|(ino, draft)| (*ino, draft.clone())).collect();
+        for (ino, draft) in drafts {
+            if let Err(error) = self.commit(ino, &draft).await {
+                self.complain(&error);
+                if draft.is_dirty() {
+                    let _gate = draft.gate.lock().await;
+                    let lost = self.keep(&draft, "the mount ended, and it could not be published").await;
+                    draft.meets(Fate::Lost(lost));
+                }
+            }
+        }
+    }
+
+    /// The draft by which a file is to be changed, over what it is now.
+    pub(super) async fn draft_for_change(&self, ino: Ino, base: Arc<Content<E>>) -> Result<Arc<Draft<E>>, FsError> {
+        if let Some(draft) = self.draft_of(ino) {
+            return Ok(draft);
+        }
+        // Its attributes are published anew with it.
+        let meta = self.meta(ino).await?;
+        let mut drafts = self.drafts.lock();
+        let draft = drafts.entry(ino).or_insert_with(|| {
+            // Published while its attributes were asked for: then there is a newer base.
+            let base = self.tree.lock().file(ino).ok().and_then(|file| file.content.clone()).unwrap_or(base);
+            Draft::over(base, self.context.clone(), self.as_new(&meta))
+        });
+        Ok(draft.clone())
+    }
+
+    /// What an object is given that takes the place of one with this metadata.
+    pub(super) fn as_new(&self, meta: &ObjectMeta) -> NewObject {
+        NewObject {
+            content_type: meta.content_type.clone(),
+            storage_class: self.context.config.storage_class.clone().or_else(|| meta.storage_class.clone()),
+            user: meta.user.clone(),
+        }
+    }
+
+    /// After a change of its bytes: the inode shows it, and its name is local while it is not published.
+    pub(super) fn note_change(&self, ino: Ino, draft: &Draft<E>) -> Result<(), FsError> {
+        let now = self.context.env.clock().unix_time();
+        let mut tree = self.tree.lock();
+        let mut own = tree.own_of(ino)?;
+        own.size = draft.size();
+        (own.posix.mtime, own.posix.ctime) = (Some(now), Some(now));
+        tree.changed(ino, own, draft.is_dirty())
+    }
+
+    /// An open of a file with unpublished changes asks nothing. `None`: it has none.
+    ///
+    /// Errors: [`FsError::Superseded`] when the path means another inode by now.
+    pub(super) async fn open_draft(&self, ino: Ino, mode: OpenMode) -> Result<Option<Reply>, FsError> {
+        if self.tree.lock().is_displaced(ino) {
+            return Err(self.displaced(ino));
+        }
+        let Some(draft) = self.draft_of(ino).filter(|draft| draft.is_dirty()) else { return Ok(None) };
+        if mode.truncate {
+            draft.truncate().await?;
+            self.note_change(ino, &draft)?;
+        }
+        let drafts = self.drafts.lock();
+        if !drafts.get(&ino).is_some_and(|there| Arc::ptr_eq(there, &draft)) {
+            return Ok(None);
+        }
+        self.add_handle(ino, None, mode).map(Some)
+    }
+
+    /// The path of the inode means another one by now, or none.
+    pub(super) fn displaced(&self, ino: Ino) -> FsError {
+        let key = self.tree.lock().file(ino).map(|file| file.version.key.clone());
+        key.map_or_else(|error| error, |key| FsError::Superseded { key })
+    }
+
+    /// A handle of a file, under the lock of the drafts.
+    pub(super) fn add_handle(
+        &self,
+        ino: Ino,
+        content: Option<Arc<Content<E>>>,
+        mode: OpenMode,
+    ) -> Result<Reply, FsError> {
+        let kept = if mode.direct { Kept::Nowhere } else { Kept::InPageCache };
+        let mut handles = self.handles.lock();
+        let content = {
+            let mut tree = self.tree.lock();
+            let file = tree.file_mut(ino)?;
+            file.opens += 1;
+            // Where a commit came between, the inode has another content by now.
+            let known = file.content.clone().or(content);
+            known.unwrap_or_else(|| Content::new(self.context.clone(), file.version.clone()))
+        };
+        let fh = handles.insert(Handle::File { ino, content: content.clone(), kept, writes: mode.write });
+        content.opened(fh);
+        Ok(Reply::Opened { fh })
+    }
+
+    /// An empty file takes the name. The draft is there before anybody can ask for it.
+    pub(super) fn create_blank(
+        &self,
+        drafts: &mut Drafts<E>,
+        (parent, name): (Ino, &Name),
+        version: Version,
+        expects: Expects,
+        meta: ObjectMeta,
+        own: Own,
+    ) -> Result<Ino, FsError> {
+        let object = self.as_new(&meta);
+        let key = version.key.clone();
+        let ino = self.tree.lock().create(parent, name, version, Arc::new(meta), own)?;
+        drafts.insert(ino, Draft::blank(self.context.clone(), key, object, expects));
+        Ok(ino)
+    }
+
+    /// A fresh inode waits for the open that was told to look its path up again; it is given up when none comes.
+    pub(super) fn await_reopening(self: &Arc<Self>, ino: Ino) {
+        let fs = self.clone();
+        self.context.env.spawn().spawn("wait for a reopening", async move {
+            fs.context.env.clock().sleep(PIN_KEPT).await;
+            {
+                let mut drafts = fs.drafts.lock();
+                if fs.handles.lock().count_of(ino) == 0 && drafts.remove(&ino).is_some() {
+                    fs.tree.lock().abandon(ino);
+                }
+            }
+            fs.close_inode(ino);
+        });
+    }
+
+    /// One share in the inode less.
+    pub(super) fn close_inode(&self, ino: Ino) {
+        let mut tree = self.tree.lock();
+        if let Ok(file) = tree.file_mut(ino) {
+            file.opens -= 1;
+        }
+        tree.drop_if_unknown(ino);
+    }
+
+    /// The last handle is gone: what is unpublished is published, or kept where it can be found; then the draft goes.
+    pub(super) async fn retire(&self, ino: Ino) {
+        let Some(draft) = self.draft_of(ino) else { return };
+        let outcome = self.commit(ino, &draft).await;
+        if let Err(error) = &outcome
+            && draft.is_dirty()
+        {
+            let _gate = draft.gate.lock().await;
+            if self.handles.lock().count_of(ino) > 0 {
+                return;
+            }
+            sometimes!(GivenUp);
+            let kept = self.keep(&draft, "it could not be published when it was closed").await;
+            let drafts = self.drafts.lock();
+            if self.handles.lock().count_of(ino) > 0 {
+                return;
+            }
+            tracing::warn!(
+                "{:?}: what was written was not published when the file was closed ({error}); {}",
+                draft.key(),
+                match &kept {
+                    Some(at) => format!("it is kept as {at:?}; see `holdfast recover`"),
+                    None => "it is lost".to_string(),
+                }
+            );
+            draft.meets(Fate::Lost(kept));
+            self.tree.lock().abandon(ino);
+            drop(drafts);
+        }
+        let mut drafts = self.drafts.lock();
+        if self.handles.lock().count_of(ino) == 0 && !draft.is_dirty() {
+            drafts.remove(&ino);
+        }
+    }
+
+    /// Where the draft's bytes were kept, if they could be.
+    pub(super) async fn keep(&self, draft: &Draft<E>, why: &str) -> Option<String> {
+        match draft.keep(why).await {
+            Ok(at) => Some(at),
+            Err(error) => {
+                tracing::error!(
+                    "{:?}: what was written could not be put into the recovery folder: {error}",
+                    draft.key()
+                );
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Removing names: unlink and rmdir. Who has the file open goes on reading it.
+
+use std::sync::Arc;
+
+use crate::data::draft::{Draft, Fate};
+use crate::env::Env;
+use crate::env::store::{Key, List};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::fs::lookup::supersede_by_us;
+use crate::marks::sometimes;
+use crate::op::{Ino, Name, Reply};
+use crate::state::tree::Target;
+
+impl<E: Env> Fs<E> {
+    pub(super) async fn unlink(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
+        let name = self.name_to_remove(name)?;
+        match self.resolve(parent, &name).await? {
+            Target::Absent => return Err(FsError::NotFound),
+            Target::Directory => return Err(FsError::IsDirectory),
+            Target::File(_) => {}
+        }
+        let (ino, key) = {
+            let tree = self.tree.lock();
+            (tree.ino_of(parent, &name), tree.directory(parent)?.key(&name))
+        };
+        let draft = ino.and_then(|ino| self.draft_of(ino));
+        // A commit that is under way ends first, and none begins.
+        let _turn = match &draft {
+            Some(draft) => Some(draft.gate.lock().await),
+            None => None,
+        };
+        let stamp = self.tree.lock().stamp(self.now());
+        if draft.as_ref().is_none_or(|draft| draft.may_stand()) {
+            self.hold_open(parent, &name).await;
+            if let Err(refusal) = self.context.delete(&key, None).await {
+                self.tree.lock().doubt(parent, &name);
+                return Err(refusal.into_error(&key));
+            }
+        } else {
+            sometimes!(RemovedBeforeItStood);
+        }
+        if let Some(draft) = &draft {
+            forsake(draft);
+        }
+        self.directory_changed(parent);
+        let obsolete = self.tree.lock().removed(parent, &name, stamp);
+        supersede_by_us(obsolete);
+        Ok(Reply::Done)
+    }
+
+    pub(super) async fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
+        let name = self.name_to_remove(name)?;
+        match self.resolve(parent, &name).await? {
+            Target::Absent => return Err(FsError::NotFound),
+            Target::File(_) => return Err(FsError::NotDirectory),
+            Target::Directory => {}
+        }
+        let (ino, key) = {
+            let tree = self.tree.lock();
+            (tree.ino_of(parent, &name), Key::from(format!("{}/", tree.directory(parent)?.key(&name))))
+        };
+        let stamp = self.tree.lock().stamp(self.now());
+        if !self.is_empty(ino, &key).await? {
+            return Err(FsError::NotEmpty);
+        }
+        if let Err(refusal) = self.context.delete(&key, None).await {
+            self.tree.lock().doubt(parent, &name);
+            return Err(refusal.into_error(&key));
+        }
+        self.directory_changed(parent);
+        let obsolete = self.tree.lock().removed(parent, &name, stamp);
+        supersede_by_us(obsolete);
+        Ok(Reply::Done)
+    }
+
+    /// Whether nothing is beneath a directory but its marker, as far as one listing tells.
+    pub(super) async fn is_empty(&self, ino: Option<Ino>, marker: &Key) -> Result<bool, FsError> {
+        if ino.is_some_and(|ino| self.tree.lock().has_locals(ino)) {
+            return Ok(false);
+        }
+        let request = List { prefix: marker.to_string(), max_keys: 2, ..List::default() };
+        let page = self.context.list(request).await.map_err(|error| FsError::from_store(marker, error))?;
+        Ok(page.objects.iter().all(|object| object.key == *marker) && page.next.is_none())
+    }
+
+    /// Whoever has open what the name stands for, or stood for, goes on reading it when its object goes.
+    pub(super) async fn hold_open(&self, parent: Ino, name: &Name) {
+        let held = self.tree.lock().held_by(parent, name);
+        for content in held {
+            self.hold_fully(&content).await;
+        }
+    }
+
+    pub(super) fn name_to_remove(&self, name: &[u8]) -> Result<Name, FsError> {
+        self.may_change("remove or rename")?;
+        if self.context.config.no_delete {
+            return Err(FsError::NotPermitted("--no-delete"));
+        }
+        if name.len() > Name::BYTES_MAX {
+            return Err(FsError::NameTooLong);
+        }
+        std::str::from_utf8(name).ok().and_then(Name::new).ok_or(FsError::NotFound)
+    }
+}
+
+/// The draft's name is gone: nobody will see more of it than who has it open.
+pub(super) fn forsake<E: Env>(draft: &Arc<Draft<E>>) {
+    if draft.fate() == Fate::Living {
+        draft.meets(Fate::Unlinked);
+    }
+}

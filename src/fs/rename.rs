@@ -1,0 +1,300 @@
+//! Renaming: a conditional copy, then a conditional delete; for a directory, of each key beneath.
+//!
+//! The target is never missing in between: the copy replaces what is there. When the delete finds that somebody has put
+//! something else at the source meanwhile, that stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use crate::config::{COPY_BYTES_MAX, RENAMES_AT_ONCE};
+use crate::data::content::Content;
+use crate::data::mutations::Refusal;
+use crate::data::publish::{Expects, Unpublished, copy_by_parts};
+use crate::env::Env;
+use crate::env::store::{ErrorKind, Key, List, WriteCondition, Written};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::fs::lookup::supersede_by_us;
+use crate::fs::remove::forsake;
+use crate::marks::sometimes;
+use crate::op::{Ino, Name, Reply};
+use crate::state::tree::Target;
+use crate::state::version::Version;
+
+/// How often the log tells how far a directory's rename has come.
+const RENAME_TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// A name and the directory it is in.
+type Place<'a> = (Ino, &'a Name);
+
+impl<E: Env> Fs<E> {
+    pub(super) async fn rename(
+        &self,
+        (parent, name): (Ino, &[u8]),
+        (new_parent, new_name): (Ino, &[u8]),
+        no_replace: bool,
+    ) -> Result<Reply, FsError> {
+        let name = self.name_to_remove(name)?;
+        let (new_name, new_key) = self.new_name(new_parent, new_name, "")?;
+        let (from, to) = ((parent, &name), (new_parent, &new_name));
+        let source = self.resolve(parent, &name).await?;
+        if source == Target::Absent {
+            return Err(FsError::NotFound);
+        }
+        if (parent, &name) == (new_parent, &new_name) {
+            return if no_replace { Err(FsError::Exists) } else { Ok(Reply::Done) };
+        }
+        let replaced = self.resolve(new_parent, &new_name).await?;
+        match (&source, &replaced) {
+            (_, Target::File(_) | Target::Directory) if no_replace => return Err(FsError::Exists),
+            (Target::File(_), Target::Directory) => return Err(FsError::IsDirectory),
+            (Target::Directory, Target::File(_)) => return Err(FsError::NotDirectory),
+            (Target::File(_), Target::File(_)) if self.context.config.no_overwrite => {
+                return Err(FsError::NotPermitted("--no-overwrite"));
+            }
+            (Target::Directory, Target::Directory) => {
+                let ino = self.tree.lock().ino_of(new_parent, &new_name);
+                if !self.is_empty(ino, &Key::from(format!("{new_key}/"))).await? {
+                    return Err(FsError::NotEmpty);
+                }
+            }
+            (Target::File(_) | Target::Directory, _) | (Target::Absent, _) => {}
+        }
+        match source {
+            Target::Directory => self.rename_directory(from, to, &new_key).await?,
+            Target::File(_) | Target::Absent => self.rename_file(from, to, &new_key, no_replace).await?,
+        }
+        self.directory_changed(parent);
+        self.directory_changed(new_parent);
+        Ok(Reply::Done)
+    }
+
+    async fn rename_file(
+        &self,
+        from: Place<'_>,
+        to: Place<'_>,
+        new_key: &Key,
+        no_replace: bool,
+    ) -> Result<(), FsError> {
+        let moved = self.tree.lock().ino_of(from.0, from.1);
+        let draft = moved.and_then(|ino| self.draft_of(ino));
+        let replaced = self.tree.lock().ino_of(to.0, to.1).and_then(|ino| self.draft_of(ino));
+        // No commit of either runs meanwhile. Always in the same order, so that two renames cannot wait for each other.
+        let mut gates = [&draft, &replaced];
+        gates.sort_by_key(|draft| draft.as_ref().map(|draft| draft.key()));
+        let _first = match gates[0] {
+            Some(draft) => Some(draft.gate.lock().await),
+            None => None,
+        };
+        let _second = match gates[1] {
+            Some(draft) => Some(draft.gate.lock().await),
+            None => None,
+        };
+        if let (Some(ino), Some(draft)) = (moved, &draft) {
+            self.commit_in_turn(ino, draft).await?;
+        }
+        let Some(Target::File(version)) = self.tree.lock().target(from.0, from.1) else {
+            return Err(FsError::NotFound);
+        };
+        self.hold_open(to.0, to.1).await;
+        let stamp = self.tree.lock().stamp(self.now());
+        let condition = no_replace.then_some(WriteCondition::IfAbsent);
+        let written = match self.copy_whole(&version, new_key, condition).await {
+            Ok(written) => written,
+            Err(error) => {
+                // The source may be another by now, or the target: both are asked for again.
+                let mut tree = self.tree.lock();
+                tree.doubt(from.0, from.1);
+                tree.doubt(to.0, to.1);
+                return Err(error);
+            }
+        };
+        let gone = self.delete_moved(&version).await;
+        let version = Version::written(new_key.clone(), written, version.size);
+        let content = moved.map(|ino| self.move_handles(ino, &version));
+        if let (Some(draft), Some(content)) = (&draft, &content) {
+            draft.rebased(content.clone());
+        }
+        if let Some(replaced) = &replaced {
+            forsake(replaced);
+        }
+        let obsolete = {
+            let mut tree = self.tree.lock();
+            let meta = tree.meta_of(from.0, from.1);
+            tree.renamed(from, to, &version, meta, content, stamp, gone)
+        };
+        supersede_by_us(obsolete);
+        Ok(())
+    }
+
+    /// Who has the file open reads it where it is by now.
+    fn move_handles(&self, ino: Ino, version: &Version) -> Arc<Content<E>> {
+        let content = Content::new(self.context.clone(), version.clone());
+        self.handles.lock().rebase(ino, &content);
+        content
+    }
+
+    /// False: something else stands there by now, or nobody knows what.
+    async fn delete_moved(&self, version: &Version) -> bool {
+        match self.context.delete(&version.key, Some(WriteCondition::IfMatch(version.etag.clone()))).await {
+            Ok(()) => true,
+            Err(Refusal::Condition(_)) => {
+                sometimes!(SourceOfRenameReplaced);
+                false
+            }
+            Err(refusal) => {
+                let error = refusal.into_error(&version.key);
+                tracing::warn!(
+                    "{:?} was renamed, but could not be removed where it was ({error}); it is at both places, remove it there",
+                    version.key
+                );
+                false
+            }
+        }
+    }
+
+    /// All of a version at another key, by one copy or by as many parts as it takes.
+    pub(super) async fn copy_whole(
+        &self,
+        version: &Version,
+        key: &Key,
+        condition: Option<WriteCondition>,
+    ) -> Result<Written, FsError> {
+        let absent = condition == Some(WriteCondition::IfAbsent);
+        if version.size > COPY_BYTES_MAX {
+            let meta = self.context.head(&version.key).await.map_err(|e| FsError::from_store(&version.key, e))?;
+            let base = Content::new(self.context.clone(), version.clone());
+            let expects = if absent { Expects::Absent } else { Expects::Anything };
+            let copied = copy_by_parts(base, self.context.clone(), key.clone(), self.as_new(&meta), expects).await;
+            return copied.map_err(|unpublished| match unpublished {
+                Unpublished::Failed { error, .. } => error,
+                Unpublished::Conflict | Unpublished::Landed(_) if absent => FsError::Exists,
+                Unpublished::Conflict | Unpublished::Landed(_) => FsError::Superseded { key: version.key.clone() },
+            });
+        }
+        match self.context.copy_version(version, key, None, condition).await {
+            Ok(written) => Ok(written),
+            // Either the target is taken, or the source is another.
+            Err(Refusal::Condition(Some(_))) if absent => Err(FsError::Exists),
+            Err(Refusal::Condition(_)) => Err(FsError::Superseded { key: version.key.clone() }),
+            Err(refusal) => Err(refusal.into_error(&version.key)),
+        }
+    }
+
+    async fn rename_directory(&self, from: Place<'_>, to: Place<'_>, new_key: &Key) -> Result<(), FsError> {
+        let (ino, old_prefix) = {
+            let tree = self.tree.lock();
+            let ino = tree.ino_of(from.0, from.1);
+            if ino.is_some_and(|ino| tree.is_beneath(to.0, ino)) {
+                return Err(FsError::InvalidArgument);
+            }
+            (ino, format!("{}/", tree.directory(from.0)?.key(from.1)))
+        };
+        // What is not published has no key that could be copied.
+        let unpublished = ino.map(|ino| self.tree.lock().locals_beneath(ino)).unwrap_or_default();
+        for file in unpublished {
+            if let Some(draft) = self.draft_of(file) {
+                self.commit(file, &draft).await?;
+            }
+        }
+        let versions = self.versions_beneath(&old_prefix).await?;
+        let new_prefix = format!("{new_key}/");
+        let stamp = self.tree.lock().stamp(self.now());
+        let mut waiting = versions.into_iter();
+        let mut moves = FuturesUnordered::new();
+        let mut moved = Vec::new();
+        let mut failed = None;
+        let mut told_at = self.now();
+        loop {
+            let room = RENAMES_AT_ONCE - moves.len();
+            // After a failure those under way end, and none begins.
+            let begin = if failed.is_some() { 0 } else { room };
+            for version in waiting.by_ref().take(begin) {
+                moves.push(self.move_key(version, &old_prefix, &new_prefix));
+            }
+            let Some(outcome) = moves.next().await else { break };
+            match outcome {
+                Ok(Some(pair)) => moved.push(pair),
+                Ok(None) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+            if self.now().since(told_at) >= RENAME_TOLD_EVERY {
+                told_at = self.now();
+                tracing::info!("renaming {old_prefix:?}: {} keys moved", moved.len());
+            }
+        }
+        drop(moves);
+        if let Some(error) = failed {
+            // Part of it is there, part of it here: all of it is asked for again.
+            let mut tree = self.tree.lock();
+            tree.doubt_beneath(from.0, from.1);
+            tree.doubt_beneath(to.0, to.1);
+            return Err(error);
+        }
+        let files = self.tree.lock().directory_renamed(from, to, &moved, stamp);
+        for (file, version) in files {
+            if self.handles.lock().count_of(file) > 0 {
+                let content = self.move_handles(file, &version);
+                if let Some(draft) = self.draft_of(file) {
+                    draft.rebased(content.clone());
+                }
+                if let Ok(file) = self.tree.lock().file_mut(file) {
+                    file.content = Some(content);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every object whose key starts with `prefix`, as a listing tells.
+    async fn versions_beneath(&self, prefix: &str) -> Result<Vec<Version>, FsError> {
+        let key = Key::from(prefix);
+        let max = self.context.config.rename_directory_max;
+        let mut versions = Vec::new();
+        let mut continuation = None;
+        loop {
+            let max_keys = self.context.config.sizes.list_page_keys;
+            let request = List { prefix: prefix.to_string(), continuation, max_keys, ..List::default() };
+            let page = self.context.list(request).await.map_err(|error| FsError::from_store(&key, error))?;
+            versions.extend(page.objects.iter().map(Version::listed));
+            if versions.len() > max {
+                tracing::warn!("{prefix:?} is not renamed: it has more than {max} keys (--rename-directory-max)");
+                return Err(FsError::NotPermitted("more keys than --rename-directory-max"));
+            }
+            continuation = match page.next {
+                Some(next) => Some(next),
+                None => return Ok(versions),
+            };
+        }
+    }
+
+    /// One key of a directory that is renamed. `None`: it is gone by now.
+    async fn move_key(
+        &self,
+        version: Version,
+        old_prefix: &str,
+        new_prefix: &str,
+    ) -> Result<Option<(Key, Version)>, FsError> {
+        let rest = version.key.as_str().strip_prefix(old_prefix).unwrap_or_default();
+        let new_key = Key::from(format!("{new_prefix}{rest}"));
+        let mut version = version;
+        loop {
+            match self.copy_whole(&version, &new_key, None).await {
+                Ok(written) => {
+                    self.delete_moved(&version).await;
+                    let old_key = version.key.clone();
+                    return Ok(Some((old_key, Version::written(new_key, written, version.size))));
+                }
+                // Replaced since it was listed: what is there now is moved, and what is gone is not.
+                Err(FsError::Superseded { .. } | FsError::NotFound) => match self.context.head(&version.key).await {
+                    Ok(meta) => version = Version::of(&version.key, &meta),
+                    Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+                    Err(error) => return Err(FsError::from_store(&version.key, error)),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

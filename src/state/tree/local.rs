@@ -1,0 +1,456 @@
+//! What this mount itself makes of names: files that are not published yet, publications, removals, renames.
+//!
+//! A name is *local* while its inode has changes that are not published. Then it stands for that inode, whatever the bucket
+//! says; what the bucket says is remembered beneath, for when the changes are published or given up.
+
+use std::sync::Arc;
+
+use crate::env::Time;
+use crate::env::store::{Key, ObjectMeta};
+use crate::error::FsError;
+use crate::marks::sometimes;
+use crate::op::{Ino, Name};
+use crate::state::posix::Posix;
+use crate::state::tree::{Directory, File, Inode, NameEntry, Node, Obsolete, Own, Seen, Stamp, Target, Tree};
+use crate::state::version::{Holds, Successor, Version};
+
+/// What a publication made of an inode.
+pub struct Publication<C> {
+    /// Of when it was sent.
+    pub stamp: Stamp,
+    pub version: Version,
+    pub meta: Arc<ObjectMeta>,
+    /// `None`: what is at hand of the Version before is good for it, too.
+    pub content: Option<Arc<C>>,
+    /// No change was made since.
+    pub clean: bool,
+}
+
+impl<C: Holds> Tree<C> {
+    /// A file that is not published yet takes the name; whoever had another file there open keeps it.
+    pub fn create(
+        &mut self,
+        parent: Ino,
+        name: &Name,
+        version: Version,
+        meta: Arc<ObjectMeta>,
+        own: Own,
+    ) -> Result<Ino, FsError> {
+        self.directory(parent)?;
+        let ino = self.fresh_number();
+        let since = self.next_order();
+        let file = File { meta: Some(meta), own: Some(own), ..File::of(version) };
+        let displaced = self.inodes_of_name(parent, name);
+        let entry = self.entry_or_unknown(parent, name)?;
+        let was_local = std::mem::replace(&mut entry.local, true);
+        entry.ino = Some(ino);
+        if let Some(displaced) = displaced {
+            sometimes!(ReadersDisplaced);
+            entry.strays.push((displaced, since));
+        }
+        self.locals += u32::from(!was_local);
+        self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node: Node::File(file) });
+        Ok(ino)
+    }
+
+    fn inodes_of_name(&self, parent: Ino, name: &Name) -> Option<Ino> {
+        let ino = self.directory(parent).ok()?.names.get(name)?.ino?;
+        self.inodes.contains_key(&ino).then_some(ino)
+    }
+
+    /// The name's entry; one of which nothing is known where there was none.
+    fn entry_or_unknown(&mut self, parent: Ino, name: &Name) -> Result<&mut NameEntry, FsError> {
+        let never = Seen { began: 0, ended: 0, at: Time::ZERO };
+        let names = &mut self.directory_mut(parent)?.names;
+        let entry = names.entry(name.clone()).or_insert_with(|| NameEntry {
+            // Never fresh, and contradicted by nothing.
+            doubted: 1,
+            ..NameEntry::new(Target::Absent, never)
+        });
+        Ok(entry)
+    }
+
+    /// The inode was changed. Its name, if it is still its own, is local while that is not published (`dirty`).
+    pub fn changed(&mut self, ino: Ino, own: Own, dirty: bool) -> Result<(), FsError> {
+        let file = self.file_mut(ino)?;
+        file.own = Some(own);
+        if file.unlinked || file.abandoned {
+            return Ok(());
+        }
+        let (parent, name) = self.place(ino)?;
+        if let Ok(entry) = self.entry_mut(parent, &name)
+            && entry.ino == Some(ino)
+        {
+            let was_local = std::mem::replace(&mut entry.local, dirty);
+            self.locals = self.locals + u32::from(dirty) - u32::from(was_local);
+        }
+        Ok(())
+    }
+
+    /// Whether an open of the inode by its path is to be told to look again: the name is another inode's, or nobody's.
+    pub fn is_displaced(&self, ino: Ino) -> bool {
+        let Ok(file) = self.file(ino) else { return false };
+        let other = || {
+            let (parent, name) = self.place(ino).ok()?;
+            let entry = self.directory(parent).ok()?.names.get(&name)?;
+            Some(entry.local && entry.ino != Some(ino))
+        };
+        file.unlinked || file.abandoned || other().unwrap_or(false)
+    }
+
+    /// Whether the inode's name is local, and its own.
+    pub fn is_local(&self, ino: Ino) -> bool {
+        let entry = || {
+            let (parent, name) = self.place(ino).ok()?;
+            let entry = self.directory(parent).ok()?.names.get(&name)?;
+            Some(entry.local && entry.ino == Some(ino))
+        };
+        entry().unwrap_or(false)
+    }
+
+    /// The inode of a local name.
+    pub fn local_of(&self, parent: Ino, name: &Name) -> Option<Ino> {
+        let entry = self.directory(parent).ok()?.names.get(name)?;
+        entry.ino.filter(|_| entry.local)
+    }
+
+    /// Names of a directory that are local now.
+    pub fn local_names(&self, directory: Ino) -> Vec<Name> {
+        if self.locals == 0 {
+            return Vec::new();
+        }
+        let names = self.directory(directory).map(|directory| directory.names.iter());
+        names.into_iter().flatten().filter(|(_, entry)| entry.local).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether any name beneath the directory, at any depth, is local.
+    pub fn has_locals(&self, ino: Ino) -> bool {
+        if self.locals == 0 {
+            return false;
+        }
+        let Ok(directory) = self.directory(ino) else { return false };
+        directory.names.values().any(|entry| entry.local || entry.ino.is_some_and(|child| self.has_locals(child)))
+    }
+
+    /// A directory beneath which names are local exists, whatever the bucket says.
+    pub(super) fn is_directory_of_locals(&self, parent: Ino, name: &Name) -> bool {
+        self.locals > 0
+            && self.directory(parent).ok().and_then(|directory| directory.names.get(name)).is_some_and(|entry| {
+                entry.target == Target::Directory && entry.ino.is_some_and(|ino| self.has_locals(ino))
+            })
+    }
+
+    /// What the bucket says of a name that is local.
+    pub(super) fn observe_beneath_local(
+        &mut self,
+        parent: Ino,
+        name: &Name,
+        seen: Seen,
+        target: Target,
+    ) -> Obsolete<C> {
+        let Ok(entry) = self.entry_mut(parent, name) else { return Vec::new() };
+        if entry.seen.ended > seen.began {
+            return Vec::new();
+        }
+        sometimes!(ObservedBeneathLocal);
+        let (local, same) = (entry.ino, entry.target.is_same(&target));
+        (entry.target, entry.seen) = (target.clone(), seen);
+        let mut obsolete = self.obsolete_strays(parent, name, seen, &target);
+        let base = local.filter(|_| !same).and_then(|ino| self.file(ino).ok()?.content.clone());
+        obsolete.extend(base.map(|content| (content, target.as_successor())));
+        obsolete
+    }
+
+    /// The inode's changes stand in the bucket as a new Version, which it adopts.
+    pub fn published(&mut self, ino: Ino, publication: Publication<C>) -> Result<Obsolete<C>, FsError> {
+        let Publication { stamp, version, meta, content, clean } = publication;
+        let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let (parent, name) = self.place(ino)?;
+        let file = self.file_mut(ino)?;
+        (file.version, file.meta) = (version.clone(), Some(meta.clone()));
+        file.content = content.or(file.content.take());
+        file.verified = file.verified.max(stamp.at);
+        let unlinked = file.unlinked;
+        let Ok(entry) = self.entry_mut(parent, &name) else { return Ok(Vec::new()) };
+        if entry.ino != Some(ino) || unlinked {
+            return Ok(Vec::new());
+        }
+        let target = Target::File(version);
+        let overlapped = entry.seen.ended > stamp.order;
+        (entry.target, entry.seen, entry.meta) = (target.clone(), seen, Some(meta));
+        let was_local = std::mem::replace(&mut entry.local, !clean);
+        self.locals = self.locals + u32::from(!clean) - u32::from(was_local);
+        if overlapped {
+            // Somebody saw something else meanwhile, before it or after.
+            self.doubt(parent, &name);
+        }
+        Ok(self.obsolete_strays(parent, &name, seen, &target))
+    }
+
+    /// Contents of the inode that has the name, and of others that were opened by it.
+    pub fn held_by(&self, parent: Ino, name: &Name) -> Vec<Arc<C>> {
+        let Some(entry) = self.directory(parent).ok().and_then(|directory| directory.names.get(name)) else {
+            return Vec::new();
+        };
+        let inodes = entry.ino.into_iter().chain(entry.strays.iter().map(|(stray, _)| *stray));
+        inodes.filter_map(|ino| self.file(ino).ok()?.content.clone()).collect()
+    }
+
+    /// Nothing that is known of the name, or beneath it, is taken for granted.
+    pub fn doubt_beneath(&mut self, parent: Ino, name: &Name) {
+        self.doubt(parent, name);
+        let Some(ino) = self.ino_of(parent, name) else { return };
+        let names = self.directory(ino).map(|directory| directory.names.keys().cloned().collect::<Vec<_>>());
+        for beneath in names.unwrap_or_default() {
+            self.doubt_beneath(ino, &beneath);
+        }
+    }
+
+    /// Contents of other inodes that were opened by the inode's name, and that are no more what it stands for.
+    pub fn held_beside(&self, ino: Ino) -> Vec<Arc<C>> {
+        let strays = || {
+            let (parent, name) = self.place(ino).ok()?;
+            let entry = self.directory(parent).ok()?.names.get(&name)?;
+            let files = entry.strays.iter().filter_map(|(stray, _)| self.file(*stray).ok());
+            Some(files.filter_map(|file| file.content.clone()).collect())
+        };
+        strays().unwrap_or_default()
+    }
+
+    /// What was written can never be published: the name shows again what the bucket has, and the inode is nobody's.
+    pub fn abandon(&mut self, ino: Ino) {
+        let Ok((parent, name)) = self.place(ino) else { return };
+        if let Ok(file) = self.file_mut(ino) {
+            file.abandoned = true;
+        }
+        let since = self.next_order();
+        if let Ok(entry) = self.entry_mut(parent, &name)
+            && entry.ino == Some(ino)
+        {
+            entry.ino = None;
+            entry.strays.push((ino, since));
+            let was_local = std::mem::replace(&mut entry.local, false);
+            self.locals -= u32::from(was_local);
+        }
+        self.doubt(parent, &name);
+    }
+
+    /// A request that began at `stamp` has removed the name, or it never stood in the bucket.
+    pub fn removed(&mut self, parent: Ino, name: &Name, stamp: Stamp) -> Obsolete<C> {
+        let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let Ok(entry) = self.entry_or_unknown(parent, name) else { return Vec::new() };
+        let overlapped = entry.seen.ended > stamp.order;
+        let old = self.vacate(parent, name, Target::Absent, seen);
+        if overlapped {
+            self.doubt(parent, name);
+        }
+        let mut obsolete = self.obsolete_strays(parent, name, seen, &Target::Absent);
+        obsolete.extend(old.map(|content| (content, Successor::Deleted)));
+        obsolete
+    }
+
+    /// The name stands for `target` and for no inode. Answers the content of the file that had it.
+    fn vacate(&mut self, parent: Ino, name: &Name, target: Target, seen: Seen) -> Option<Arc<C>> {
+        let entry = self.entry_or_unknown(parent, name).ok()?;
+        let old = entry.ino;
+        entry.moves_on(target, None, seen);
+        let was_local = std::mem::replace(&mut entry.local, false);
+        self.locals -= u32::from(was_local);
+        let file = self.file_mut(old?).ok()?;
+        file.unlinked = true;
+        file.content.clone()
+    }
+
+    /// A file's object stands at another key by now, as `version`, and its inode goes with it. `gone`: nothing is left at the
+    /// key where it was.
+    #[expect(clippy::too_many_arguments, reason = "two names, and what stands there")]
+    pub fn renamed(
+        &mut self,
+        (parent, name): (Ino, &Name),
+        (new_parent, new_name): (Ino, &Name),
+        version: &Version,
+        meta: Option<Arc<ObjectMeta>>,
+        content: Option<Arc<C>>,
+        stamp: Stamp,
+        gone: bool,
+    ) -> Obsolete<C> {
+        let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let target = Target::File(version.clone());
+        let old = self.vacate(new_parent, new_name, target.clone(), seen);
+        let mut obsolete = self.obsolete_strays(new_parent, new_name, seen, &target);
+        obsolete.extend(old.map(|content| (content, target.as_successor())));
+        // Its number moves, whether or not there is an inode yet.
+        let mut moved = None;
+        let mut was_local = false;
+        if let Ok(entry) = self.entry_mut(parent, name) {
+            moved = entry.ino.take();
+            was_local = std::mem::replace(&mut entry.local, false);
+            if gone {
+                entry.moves_on(Target::Absent, None, seen);
+            }
+        }
+        if !gone {
+            self.doubt(parent, name);
+        }
+        if let Ok(entry) = self.entry_mut(new_parent, new_name) {
+            (entry.ino, entry.meta, entry.local) = (moved, meta.clone(), was_local);
+        }
+        if let Some(ino) = moved
+            && let Some(inode) = self.inodes.get_mut(&ino)
+        {
+            (inode.parent, inode.name) = (new_parent, new_name.clone());
+            if let Node::File(file) = &mut inode.node {
+                file.version = version.clone();
+                file.verified = file.verified.max(stamp.at);
+                file.meta = meta.or(file.meta.take());
+                file.content = content;
+            }
+        }
+        obsolete
+    }
+
+    /// A directory stands elsewhere by now, with all that is beneath it. `moved`: what became of each key, the old one and
+    /// what stands at the new one. Answers the inodes of files beneath, with what they are by now.
+    pub fn directory_renamed(
+        &mut self,
+        (parent, name): (Ino, &Name),
+        (new_parent, new_name): (Ino, &Name),
+        moved: &[(Key, Version)],
+        stamp: Stamp,
+    ) -> Vec<(Ino, Version)> {
+        let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        self.vacate(new_parent, new_name, Target::Directory, seen);
+        let mut ino = None;
+        let mut meta = None;
+        if let Ok(entry) = self.entry_mut(parent, name) {
+            (ino, meta) = (entry.ino, entry.meta.take());
+            entry.moves_on(Target::Absent, None, seen);
+        }
+        if let Ok(entry) = self.entry_mut(new_parent, new_name) {
+            (entry.ino, entry.meta) = (ino, meta);
+        }
+        let mut files = Vec::new();
+        let Some(ino) = ino else { return files };
+        let prefix = self.directory(new_parent).map(|directory| format!("{}{}/", directory.prefix, new_name.as_str()));
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            (inode.parent, inode.name) = (new_parent, new_name.clone());
+        }
+        self.move_beneath(ino, prefix.unwrap_or_default(), moved, seen, &mut files);
+        files
+    }
+
+    fn move_beneath(
+        &mut self,
+        ino: Ino,
+        prefix: String,
+        moved: &[(Key, Version)],
+        seen: Seen,
+        files: &mut Vec<(Ino, Version)>,
+    ) {
+        let Ok(directory) = self.directory_mut(ino) else { return };
+        let old_prefix = std::mem::replace(&mut directory.prefix, prefix.clone());
+        let names: Vec<Name> = directory.names.keys().cloned().collect();
+        for name in names {
+            let old_key = Key::from(format!("{old_prefix}{}", name.as_str()));
+            let version = moved.iter().find(|(key, _)| *key == old_key).map(|(_, version)| version.clone());
+            let Ok(entry) = self.entry_mut(ino, &name) else { continue };
+            let child = entry.ino.filter(|_| entry.local || entry.target != Target::Absent);
+            match (&entry.target, version) {
+                (Target::File(_), Some(version)) => {
+                    let number = entry.ino;
+                    let meta = entry.meta.take();
+                    entry.moves_on(Target::File(version.clone()), number, seen);
+                    entry.meta = meta;
+                    if let Some(child) = child
+                        && let Ok(file) = self.file_mut(child)
+                    {
+                        (file.version, file.content) = (version.clone(), None);
+                        files.push((child, version));
+                    }
+                }
+                (Target::Directory, _) => {
+                    if let Some(child) = child {
+                        self.move_beneath(child, format!("{prefix}{}/", name.as_str()), moved, seen, files);
+                    }
+                }
+                // What was not there when the keys were listed: nobody knows what is there now.
+                (Target::File(_) | Target::Absent, _) => entry.doubted = seen.ended,
+            }
+        }
+    }
+
+    /// A directory was made here.
+    pub fn directory_made(
+        &mut self,
+        parent: Ino,
+        name: &Name,
+        marker: Arc<ObjectMeta>,
+        stamp: Stamp,
+    ) -> Result<(), FsError> {
+        let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let entry = self.entry_or_unknown(parent, name)?;
+        entry.moves_on(Target::Directory, None, seen);
+        entry.meta = Some(marker);
+        Ok(())
+    }
+
+    /// A file was made here that nobody has open.
+    pub fn file_made(&mut self, parent: Ino, name: &Name, version: Version, meta: Arc<ObjectMeta>, stamp: Stamp) {
+        let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let Ok(entry) = self.entry_or_unknown(parent, name) else { return };
+        let (size, posix) = (version.size, Posix::of(&meta));
+        entry.moves_on(Target::File(version), None, seen);
+        entry.meta = Some(meta);
+        // An inode at once, which shows what was made: the date that S3 gave it is not known.
+        if let Ok(ino) = self.number(parent, name)
+            && self.materialise(parent, name, ino).is_ok()
+            && let Ok(file) = self.file_mut(ino)
+        {
+            file.own = Some(Own { size, posix });
+        }
+    }
+
+    /// The directories that lead to an inode's place, and it itself: for what must not be moved into itself.
+    pub fn is_beneath(&self, ino: Ino, directory: Ino) -> bool {
+        let above = |ino: &Ino| self.inodes.get(ino).map(|inode| inode.parent).filter(|_| *ino != Ino::ROOT);
+        std::iter::successors(Some(ino), above).any(|at| at == directory)
+    }
+
+    /// What the name is known to be, if that is fresh or local.
+    pub fn target_if_fresh(&self, parent: Ino, name: &Name, now: Time) -> Result<Option<Target>, FsError> {
+        let Some(entry) = self.directory(parent)?.names.get(name) else { return Ok(None) };
+        if entry.local {
+            let version = self.file(entry.ino.unwrap_or(Ino::ROOT))?.version.clone();
+            return Ok(Some(Target::File(version)));
+        }
+        let fresh = now < self.fresh_until(entry) && !self.is_superseded(parent, name)?;
+        Ok(fresh.then(|| entry.target.clone()))
+    }
+
+    /// What the name is known to be, however old that is.
+    pub fn target(&self, parent: Ino, name: &Name) -> Option<Target> {
+        Some(self.directory(parent).ok()?.names.get(name)?.target.clone())
+    }
+
+    /// The inode that the name has, if it exists.
+    pub fn ino_of(&self, parent: Ino, name: &Name) -> Option<Ino> {
+        self.inodes_of_name(parent, name)
+    }
+
+    /// What was told of the name's object.
+    pub fn meta_of(&self, parent: Ino, name: &Name) -> Option<Arc<ObjectMeta>> {
+        self.directory(parent).ok()?.names.get(name)?.meta.clone()
+    }
+
+    /// Directories beneath `ino` whose inodes exist, with it: their names may be open, or local.
+    pub fn prefix_of(&self, ino: Ino) -> Result<String, FsError> {
+        self.directory(ino).map(|directory: &Directory| directory.prefix.clone())
+    }
+
+    /// Inodes of files that have unpublished changes, beneath a directory at any depth.
+    pub fn locals_beneath(&self, ino: Ino) -> Vec<Ino> {
+        let Ok(directory) = self.directory(ino) else { return Vec::new() };
+        let children = directory.names.values().filter_map(|entry| Some((entry.ino?, entry.local)));
+        children.flat_map(|(ino, local)| if local { vec![ino] } else { self.locals_beneath(ino) }).collect()
+    }
+}
