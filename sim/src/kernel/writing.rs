@@ -203,13 +203,19 @@ impl Thread {
             return Err(Errno::EINVAL);
         }
         let _locked = self.lock_for_change(ino).await;
-        let _resizing = self.resizing(ino);
+        let resizing = self.resizing(ino);
         let changes = Changes { size: Some(size), ..Changes::default() };
-        match self.change(Op::Setattr { ino, fh, changes }, names).await? {
-            Reply::Attr { attr, .. } if attr.size == size => {}
-            other => self.kernel.violated(format!("a SETATTR of the size {size} was answered with {other:?}")),
+        let before = self.kernel.with(|state| state.names.changes);
+        let answer = self.change(Op::Setattr { ino, fh, changes }, names).await?;
+        drop(resizing);
+        let Reply::Attr { attr, .. } = answer else {
+            self.kernel.violated(format!("SETATTR was answered with {answer:?}"))
+        };
+        // An open with O_TRUNC does not wait for the lock.
+        if attr.size != size && !self.kernel.is_unsettled(ino, before) {
+            self.kernel.violated(format!("a SETATTR of the size {size} was answered with {attr:?}"));
         }
-        self.resized(ino, size).await;
+        self.resized(ino, attr.size).await;
         Ok(())
     }
 
