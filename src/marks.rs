@@ -43,6 +43,7 @@ marks! {
     SourceOfRenameReplaced: "what was renamed was replaced meanwhile at its old name",
     WaitedForRename: "a change waited for the rename of a directory above it",
     DirectoryRevived: "a file was made in a directory that the bucket has no more",
+    Seeded: "what was published stayed at hand",
     LostUpdate: "a publication found another version in its place",
     GivenUp: "the last close could not publish what was written",
     LogCompacted: "a log that was mostly garbage was rewritten",

@@ -110,8 +110,8 @@ impl<E: Env> Snapshot<E> {
         Ok(joined.freeze())
     }
 
-    /// Makes it the current version at its key, whole or not at all.
-    pub async fn publish(&self) -> Result<Written, Unpublished> {
+    /// Makes it the current version at its key, whole or not at all. What was sent in one piece is answered with it.
+    pub async fn publish(&self) -> Result<(Written, Option<Bytes>), Unpublished> {
         let size = self.overlay.size();
         if size > OBJECT_BYTES_MAX {
             return Err(FsError::TooLarge { key: self.key.clone(), bytes: size }.into());
@@ -123,29 +123,34 @@ impl<E: Env> Snapshot<E> {
             base.opening();
         }
         let outcome = match plan(size, &self.overlay.runs(0..size), &self.context.config.sizes) {
-            Plan::Put => self.put().await,
-            Plan::Parts(parts) => self.upload(&parts).await,
+            Plan::Put => self.put().await.map(|(written, body)| (written, Some(body))),
+            Plan::Parts(parts) => self.upload(&parts).await.map(|written| (written, None)),
         };
         if let Some(base) = &self.base {
             base.opening_ended();
         }
-        let written = outcome?;
+        let (written, body) = outcome?;
         if self.context.config.preconditions_ignored {
             self.verify_by_looking(&written).await?;
         }
-        Ok(written)
+        Ok((written, body))
     }
 
-    async fn put(&self) -> Result<Written, Unpublished> {
+    async fn put(&self) -> Result<(Written, Bytes), Unpublished> {
         let body = self.bytes(0..self.overlay.size(), Kept::Nowhere).await?;
         let (store, condition) = (self.context.env.store(), self.expects.condition());
-        let etag = super::etag::of_put(&body);
+        // Only where it must be told from others'.
+        let etag = || super::etag::of_put(&body);
         let send = || {
             let (key, body, object) = (self.key.clone(), body.clone(), self.object.clone());
             store.put(Put { key, body, object, condition: condition.clone() })
         };
-        let is_ours = |meta: &ObjectMeta| meta.etag == etag && meta.user == self.object.user;
-        self.context.decide(&self.key, is_ours, send).await.map_err(|refusal| self.unpublished(refusal, Some(&etag)))
+        let is_ours = |meta: &ObjectMeta| meta.user == self.object.user && meta.etag == etag();
+        match self.context.decide(&self.key, is_ours, send).await {
+            Ok(written) => Ok((written, body)),
+            Err(refusal @ Refusal::Store { in_doubt: true, .. }) => Err(self.unpublished(refusal, Some(&etag()))),
+            Err(refusal) => Err(self.unpublished(refusal, None)),
+        }
     }
 
     async fn upload(&self, parts: &[Part]) -> Result<Written, Unpublished> {
@@ -318,5 +323,5 @@ pub async fn copy_by_parts<E: Env>(
     let log = Arc::new(Log::new(context.clone()));
     let snapshot =
         Snapshot { context, key, object, expects, overlay, log, base: Some(base), generation: 0, in_doubt: Vec::new() };
-    snapshot.publish().await
+    snapshot.publish().await.map(|(written, _)| written)
 }

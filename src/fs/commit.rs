@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::config::OnConflict;
 use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
@@ -71,8 +73,8 @@ impl<E: Env> Fs<E> {
             own.posix.write_into(&mut snapshot.object.user);
             self.hold_what_is_replaced(ino).await;
             match snapshot.publish().await {
-                Ok(written) => {
-                    self.adopt(ino, draft, stamp, &snapshot, written);
+                Ok((written, body)) => {
+                    self.adopt(ino, draft, stamp, &snapshot, written, body);
                     return Ok(());
                 }
                 // Of ours, and older: what was written since goes over it.
@@ -97,7 +99,15 @@ impl<E: Env> Fs<E> {
     }
 
     /// The inode becomes the Version that was published of it.
-    fn adopt(&self, ino: Ino, draft: &Draft<E>, stamp: Stamp, snapshot: &Snapshot<E>, written: Written) {
+    fn adopt(
+        &self,
+        ino: Ino,
+        draft: &Draft<E>,
+        stamp: Stamp,
+        snapshot: &Snapshot<E>,
+        written: Written,
+        body: Option<Bytes>,
+    ) {
         let size = snapshot.overlay.size();
         let object = &snapshot.object;
         let meta = ObjectMeta {
@@ -111,6 +121,9 @@ impl<E: Env> Fs<E> {
         };
         let version = Version::written(snapshot.key.clone(), written, size);
         let content = Content::new(self.context.clone(), version.clone());
+        if let Some(body) = &body {
+            content.seed(body);
+        }
         draft.published(snapshot.generation, content.clone());
         self.handles.lock().rebase(ino, &content);
         let obsolete = {
