@@ -25,7 +25,8 @@ fn kept(mount: &Mounted) -> Vec<std::path::PathBuf> {
 
 fn recover(mount: &Mounted, args: &[&str]) -> String {
     let mut command = holdfast();
-    let output = command.arg("recover").arg("--recovery-dir").arg(mount.recovery()).args(args).output().expect("it runs");
+    let output =
+        command.arg("recover").arg("--recovery-dir").arg(mount.recovery()).args(args).output().expect("it runs");
     assert!(output.status.success(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).expect("text")
 }

@@ -5,7 +5,6 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::reader::xattr;
-use crate::remote::Remote;
 use crate::world::World;
 
 const SHOWN: &[&str] = &["--posix-metadata"];
@@ -29,7 +28,8 @@ fn modes_owners_times_and_links_last_across_mounts() {
     drop(file);
     let elsewhere = w.elsewhere(SHOWN);
     for mount in [&w.mount, &elsewhere] {
-        let meta = |name: &str| fs::symlink_metadata(mount.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let meta =
+            |name: &str| fs::symlink_metadata(mount.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let note = meta("note");
         assert_eq!((note.mode(), note.uid(), note.gid()), (0o100_640, 1234, 4321));
         assert_eq!(note.modified().expect("a time"), time);
@@ -97,5 +97,5 @@ fn a_mode_set_elsewhere_is_seen_here() {
     w.mount.sh("echo x > note; chmod 644 note");
     fs::set_permissions(elsewhere.path("note"), Permissions::from_mode(0o600)).expect("chmod");
     assert_eq!(fs::metadata(w.path("note")).expect("stat").mode() & 0o777, 0o600);
-    assert_eq!(w.remote.text("note").as_deref(), Some("x\n"));
+    assert_eq!(w.text("note").as_deref(), Some("x\n"));
 }

@@ -38,15 +38,13 @@ fn git_inits_commits_checks_and_clones() {
 #[test]
 fn tar_and_cp_copy_trees() {
     let Some(w) = World::with(LIKE_A_DISK) else { return };
-    w.mount.sh(
-        "mkdir -p tree/a/b tree/empty
+    w.mount.sh("mkdir -p tree/a/b tree/empty
          for n in 1 2 3 4 5 6 7 8 9; do head -c ${n}00000 /dev/urandom > tree/a/file-$n; done
          ln -s a/file-1 tree/link; echo '#!/bin/sh' > tree/run; chmod 755 tree/run; touch -d 2001-02-03 tree/run
          tar -cf tree.tar tree; mkdir out; tar -xf tree.tar -C out; diff -r tree out/tree
          cp -a tree copy; diff -r tree copy
          test -x copy/run; test -L copy/link; test -d copy/empty
-         test \"$(stat -c %Y copy/run)\" = \"$(stat -c %Y tree/run)\"; mv copy moved; diff -r tree moved",
-    );
+         test \"$(stat -c %Y copy/run)\" = \"$(stat -c %Y tree/run)\"; mv copy moved; diff -r tree moved");
     let elsewhere = w.elsewhere(LIKE_A_DISK);
     elsewhere.sh("diff -r tree out/tree; diff -r tree moved; test -x moved/run; tar -df tree.tar tree");
 }
@@ -125,7 +123,8 @@ fn python_makes_a_virtual_environment() {
         return;
     }
     let Some(w) = World::with(LIKE_A_DISK) else { return };
-    w.mount.sh("python3 -m venv --without-pip env; env/bin/python -c 'import sys; assert sys.prefix.endswith(\"env\")'");
+    w.mount
+        .sh("python3 -m venv --without-pip env; env/bin/python -c 'import sys; assert sys.prefix.endswith(\"env\")'");
     w.elsewhere(LIKE_A_DISK).sh("test -L env/bin/python; test -f env/pyvenv.cfg");
 }
 

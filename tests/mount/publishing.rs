@@ -155,7 +155,8 @@ fn a_shell_that_redirects_into_a_file_publishes_once_and_nothing_empty() {
             w.reset_stats();
             w.mount.sh(script);
             // RELEASE comes after close(2) has returned.
-            let versions = w.model().versions("f").filter_map(|entry| entry.object().map(|o| o.content.size())).collect();
+            let versions =
+                w.model().versions("f").filter_map(|entry| entry.object().map(|o| o.content.size())).collect();
             let versions: Vec<u64> = versions;
             assert_eq!(versions.len(), 1 + usize::from(there_before), "{script}: {versions:?}");
             assert!(versions.iter().all(|size| *size > 0), "{script}: {versions:?}");

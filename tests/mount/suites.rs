@@ -30,7 +30,7 @@ fn fsx_finds_no_difference() {
     for seed in [1, 2] {
         let mut command = Command::new("fsx");
         command.args(["-N", &FSX_OPERATIONS.to_string(), "-S", &seed.to_string(), "-f"]).arg(config.path());
-        let said = run(command.arg(w.path(format!("fsx-{seed}"))), PATIENCE);
+        let said = run(command.arg(w.path(&format!("fsx-{seed}"))), PATIENCE);
         let tail: Vec<&str> = said.stderr.lines().chain(said.stdout.lines()).rev().take(60).collect();
         assert!(said.status.success(), "seed {seed}: {}\n{}", said.status, tail.join("\n"));
     }

@@ -38,7 +38,8 @@ impl Watched {
         static START: Once = Once::new();
         START.call_once(|| drop(std::thread::spawn(watch)));
         let test = std::thread::current().name().unwrap_or("a test without a name").to_string();
-        let life = Life { test, pid, directory: directory.to_path_buf(), ends: Instant::now() + LIFE_MAX, killed: false };
+        let life =
+            Life { test, pid, directory: directory.to_path_buf(), ends: Instant::now() + LIFE_MAX, killed: false };
         let mut lives = lives();
         let number = lives.keys().next_back().map_or(0, |last| last + 1);
         lives.insert(number, life);

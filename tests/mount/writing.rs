@@ -285,7 +285,7 @@ fn files_and_directories_are_renamed() {
     fs::create_dir(w.path("to")).expect("a directory");
     fs::rename(w.path("a"), w.path("to/c")).expect("a directory is renamed");
     for n in 0..40 {
-        assert_eq!(fs::read_to_string(w.path(format!("to/c/b/{n}"))).expect("moved"), format!("{n}"));
+        assert_eq!(fs::read_to_string(w.path(&format!("to/c/b/{n}"))).expect("moved"), format!("{n}"));
         assert_eq!((w.object(&format!("a/b/{n}")), w.text(&format!("to/c/b/{n}"))), (None, Some(format!("{n}"))));
     }
     assert!(fs::metadata(w.path("a")).is_err(), "nothing is left");
