@@ -299,6 +299,15 @@ impl<E: Env> Content<E> {
 
     /// The bucket holds another object at the key, or none. Anchors take over at once; one line a handle says so.
     pub fn supersede(&self, successor: Successor) {
+        self.moves_on(successor, true);
+    }
+
+    /// The same, by this mount's own doing, of which nobody need be told.
+    pub fn supersede_by_us(&self, successor: Successor) {
+        self.moves_on(successor, false);
+    }
+
+    fn moves_on(&self, successor: Successor, tell: bool) {
         if successor == Successor::Replaced(self.version.etag.clone()) {
             // Put again with the same bytes, or only its metadata changed: GETs under its condition go on.
             sometimes!(SameBytesAgain);
@@ -340,7 +349,7 @@ impl<E: Env> Content<E> {
             held = self.held_after(&inner);
         }
         self.wake_all();
-        if handles.is_empty() {
+        if handles.is_empty() || !tell {
             return;
         }
         sometimes!(SupersededWhileOpen);

@@ -10,7 +10,7 @@ use crate::env::store::{Key, ObjectMeta, Written};
 use crate::env::{Clock, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::lookup::supersede;
+use crate::fs::lookup::supersede_by_us;
 use crate::marks::sometimes;
 use crate::op::{Fh, Ino, Reply};
 use crate::state::tree::{Publication, Stamp};
@@ -112,7 +112,7 @@ impl<E: Env> Fs<E> {
             let clean = !draft.is_dirty();
             tree.published(ino, Publication { stamp, version, meta: Arc::new(meta), content: Some(content), clean })
         };
-        supersede(obsolete.unwrap_or_default());
+        supersede_by_us(obsolete.unwrap_or_default());
     }
 
     /// Whoever has open what a publication is about to replace goes on reading it.

@@ -56,6 +56,7 @@ impl<E: Env> Fs<E> {
             let Reply::Opened { fh } = self.add_handle(ino, None, OpenMode { truncate: false, ..mode })? else {
                 return Err(FsError::NotFound);
             };
+            self.directory_changed(parent);
             let entry = self.tree.lock().grant(parent, &name, self.now())?;
             return Ok(Reply::Created { entry, fh });
         }
@@ -143,6 +144,7 @@ impl<E: Env> Fs<E> {
             }
             Err(refusal) => return Err(refusal.into_error(&key)),
         };
+        self.directory_changed(parent);
         (meta.etag, meta.version_id, meta.size) = (written.etag.clone(), written.version_id.clone(), size);
         let mut tree = self.tree.lock();
         tree.file_made(parent, &name, Version::written(key, written, size), Arc::new(meta), stamp);
@@ -165,6 +167,7 @@ impl<E: Env> Fs<E> {
             }
             Err(refusal) => return Err(refusal.into_error(&key)),
         };
+        self.directory_changed(parent);
         let mut tree = self.tree.lock();
         tree.directory_made(parent, &name, Arc::new(marker), stamp)?;
         tree.grant(parent, &name, self.now()).map(Reply::Entry)
@@ -192,6 +195,12 @@ impl<E: Env> Fs<E> {
             user,
             ..no_meta()
         })
+    }
+
+    /// The directory's times show that this mount changed it.
+    pub(super) fn directory_changed(&self, ino: Ino) {
+        let now = self.context.env.clock().unix_time();
+        self.tree.lock().directory_changed(ino, now);
     }
 
     /// A name that is to come into being, and its key.

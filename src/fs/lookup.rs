@@ -143,6 +143,13 @@ impl<E: Env> Fs<E> {
     }
 }
 
+/// The same, of what this mount itself has done.
+pub(super) fn supersede_by_us<E: Env>(obsolete: impl IntoIterator<Item = (Arc<Content<E>>, Successor)>) {
+    for (content, successor) in obsolete {
+        content.supersede_by_us(successor);
+    }
+}
+
 /// Of what has no object.
 pub(super) fn no_meta() -> ObjectMeta {
     ObjectMeta {

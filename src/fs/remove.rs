@@ -7,7 +7,7 @@ use crate::env::Env;
 use crate::env::store::{Key, List};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::lookup::supersede;
+use crate::fs::lookup::supersede_by_us;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
 use crate::state::tree::Target;
@@ -43,8 +43,9 @@ impl<E: Env> Fs<E> {
         if let Some(draft) = &draft {
             forsake(draft);
         }
+        self.directory_changed(parent);
         let obsolete = self.tree.lock().removed(parent, &name, stamp);
-        supersede(obsolete);
+        supersede_by_us(obsolete);
         Ok(Reply::Done)
     }
 
@@ -67,8 +68,9 @@ impl<E: Env> Fs<E> {
             self.tree.lock().doubt(parent, &name);
             return Err(refusal.into_error(&key));
         }
+        self.directory_changed(parent);
         let obsolete = self.tree.lock().removed(parent, &name, stamp);
-        supersede(obsolete);
+        supersede_by_us(obsolete);
         Ok(Reply::Done)
     }
 

@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, List, WriteCondition, Written};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::lookup::supersede;
+use crate::fs::lookup::supersede_by_us;
 use crate::fs::remove::forsake;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
@@ -66,6 +66,8 @@ impl<E: Env> Fs<E> {
             Target::Directory => self.rename_directory(from, to, &new_key).await?,
             Target::File(_) | Target::Absent => self.rename_file(from, to, &new_key, no_replace).await?,
         }
+        self.directory_changed(parent);
+        self.directory_changed(new_parent);
         Ok(Reply::Done)
     }
 
@@ -123,7 +125,7 @@ impl<E: Env> Fs<E> {
             let meta = tree.meta_of(from.0, from.1);
             tree.renamed(from, to, &version, meta, content, stamp, gone)
         };
-        supersede(obsolete);
+        supersede_by_us(obsolete);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::env::store::{Key, NewObject, ObjectMeta, WriteCondition, Written};
 use crate::env::{Clock, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::lookup::supersede;
+use crate::fs::lookup::supersede_by_us;
 use crate::op::{Changes, Fh, Ino, Kind, Reply, SetTime};
 use crate::state::posix::Posix;
 use crate::state::tree::Publication;
@@ -172,7 +172,7 @@ impl<E: Env> Fs<E> {
             tree.file_mut(ino)?.own = Some(own);
             tree.published(ino, Publication { stamp, version: fresh, meta: Arc::new(meta), content, clean })?
         };
-        supersede(obsolete);
+        supersede_by_us(obsolete);
         Ok(())
     }
 

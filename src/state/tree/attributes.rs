@@ -14,7 +14,7 @@ impl<C: Holds> Tree<C> {
         match node {
             Node::Directory(directory) => {
                 let mounted_at = UnixTime::from_seconds(self.mounted_at);
-                let posix = if self.posix_metadata { directory.posix } else { Posix::default() };
+                let posix = self.shown(directory.posix);
                 let mtime = posix.mtime.unwrap_or(mounted_at);
                 Attr {
                     ino,
@@ -88,6 +88,13 @@ impl<C: Holds> Tree<C> {
             ctime: Some(attr.ctime),
         };
         Ok(Own { size: attr.size, posix })
+    }
+
+    /// Names came or went beneath a directory by this mount's doing, which its times show for as long as it is remembered.
+    pub fn directory_changed(&mut self, ino: Ino, now: UnixTime) {
+        if let Ok(directory) = self.directory_mut(ino) {
+            (directory.posix.mtime, directory.posix.ctime) = (Some(now), Some(now));
+        }
     }
 
     /// A directory's attributes from now on.
