@@ -41,6 +41,8 @@ marks! {
     LocalNameListed: "a listing named a file that is not published yet",
     RemovedBeforeItStood: "a file was removed that was never published",
     SourceOfRenameReplaced: "what was renamed was replaced meanwhile at its old name",
+    WaitedForRename: "a change waited for the rename of a directory above it",
+    DirectoryRevived: "a file was made in a directory that the bucket has no more",
     LostUpdate: "a publication found another version in its place",
     GivenUp: "the last close could not publish what was written",
     LogCompacted: "a log that was mostly garbage was rewritten",

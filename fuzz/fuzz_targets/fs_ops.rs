@@ -539,7 +539,8 @@ fn xattr(input: &mut Input) -> Vec<u8> {
 
 fn mode(input: &mut Input) -> OpenMode {
     let flags = input.byte();
-    OpenMode { write: flags & 0xf0 == 0x10, truncate: flags & 0xf0 == 0x20, direct: flags & 1 != 0 }
+    let (write, truncate) = (flags & 0xf0 == 0x10, flags & 0xf0 == 0x20);
+    OpenMode { write, truncate, direct: flags & 1 != 0, ..OpenMode::default() }
 }
 
 fn offset(input: &mut Input) -> u64 {

@@ -9,6 +9,7 @@
 //! - [`names`] and [`walk`]: the dentry cache, references, forgets; paths.
 //! - [`attributes`], [`files`], [`directory`]: the calls that need neither pages nor readahead.
 //! - [`witness`]: who watches what the core says of names.
+//! - [`naming`]: the calls that make, remove and move names; [`writing`]: those that change a file; [`locks`].
 //! - [`pages`], [`readahead`], [`reading`], [`mapping`]: the page cache and the four ways to it.
 //!
 //! Invariants: what is in use (an open file, a walk under way, a name beneath) is referenced; an inode without names is
@@ -18,8 +19,10 @@
 mod attributes;
 mod directory;
 mod files;
+mod locks;
 mod mapping;
 mod names;
+mod naming;
 mod pages;
 mod readahead;
 mod reading;
@@ -31,6 +34,7 @@ mod system_call;
 mod trace;
 mod walk;
 mod witness;
+mod writing;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
@@ -48,18 +52,21 @@ use names::Names;
 use reads::Reads;
 
 pub use directory::{Directory, Listed};
-pub use files::{OpenFile, SeekFrom};
+pub use files::{OpenFile, OpenHow, SeekFrom};
 pub use mapping::{Mapping, SIGBUS};
 pub use reading::Pieces;
 pub use reads::Manner;
 pub use system_call::SystemCall;
 pub use trace::Trace;
-pub use witness::{Naming, Witness};
+pub use witness::{Naming, Watcher, Witness};
+pub use writing::{At, Written};
 
 /// A system call that was killed: nobody is left to see it.
 pub const EINTR: Errno = Errno(4);
 /// More symbolic links than a path may have.
 pub const ELOOP: Errno = Errno(40);
+/// The root is not removed nor moved.
+pub const EBUSY: Errno = Errno(16);
 /// "Transport endpoint is not connected": the file system's process is gone.
 pub const ENOTCONN: Errno = Errno(107);
 
@@ -121,6 +128,7 @@ struct Shared {
     config: KernelConfig,
     rng: SimRng,
     witness: OnceLock<Witness>,
+    watcher: OnceLock<Box<dyn Watcher>>,
     state: Mutex<State>,
 }
 
@@ -148,7 +156,17 @@ struct State {
 impl Kernel {
     pub fn new(fs: Arc<Fs<SimEnv>>, handle: SimHandle, config: KernelConfig, seed: u64) -> Self {
         let rng = SimRng::new(seed, "kernel");
-        Self { shared: Arc::new(Shared { fs, handle, config, rng, witness: OnceLock::new(), state: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                fs,
+                handle,
+                config,
+                rng,
+                witness: OnceLock::new(),
+                watcher: OnceLock::new(),
+                state: Mutex::default(),
+            }),
+        }
     }
 
     pub fn fs(&self) -> &Arc<Fs<SimEnv>> {

@@ -57,6 +57,12 @@ impl<E: Env> Fs<E> {
             if !draft.is_dirty() {
                 return Ok(());
             }
+            let key = draft.key();
+            let _path = self.paths.enter(&key).await;
+            if draft.key() != key {
+                // A directory above it was renamed meanwhile.
+                continue;
+            }
             let (stamp, own) = {
                 let mut tree = self.tree.lock();
                 (tree.stamp(self.now()), tree.own_of(ino)?)

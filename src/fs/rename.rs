@@ -63,21 +63,15 @@ impl<E: Env> Fs<E> {
             (Target::File(_) | Target::Directory, _) | (Target::Absent, _) => {}
         }
         match source {
-            Target::Directory => self.rename_directory(from, to, &new_key).await?,
-            Target::File(_) | Target::Absent => self.rename_file(from, to, &new_key, no_replace).await?,
+            Target::Directory => self.rename_directory(from, to).await?,
+            Target::File(_) | Target::Absent => self.rename_file(from, to, no_replace).await?,
         }
         self.directory_changed(parent);
         self.directory_changed(new_parent);
         Ok(Reply::Done)
     }
 
-    async fn rename_file(
-        &self,
-        from: Place<'_>,
-        to: Place<'_>,
-        new_key: &Key,
-        no_replace: bool,
-    ) -> Result<(), FsError> {
+    async fn rename_file(&self, from: Place<'_>, to: Place<'_>, no_replace: bool) -> Result<(), FsError> {
         let moved = self.tree.lock().ino_of(from.0, from.1);
         let draft = moved.and_then(|ino| self.draft_of(ino));
         let replaced = self.tree.lock().ino_of(to.0, to.1).and_then(|ino| self.draft_of(ino));
@@ -95,6 +89,10 @@ impl<E: Env> Fs<E> {
         if let (Some(ino), Some(draft)) = (moved, &draft) {
             self.commit_in_turn(ino, draft).await?;
         }
+        // Both in the order of their keys, as above.
+        let (_path, _) = self.enter(from.0, from.1).await?;
+        let (_new_path, new_key) = self.enter(to.0, to.1).await?;
+        let new_key = &new_key;
         let Some(Target::File(version)) = self.tree.lock().target(from.0, from.1) else {
             return Err(FsError::NotFound);
         };
@@ -183,24 +181,30 @@ impl<E: Env> Fs<E> {
         }
     }
 
-    async fn rename_directory(&self, from: Place<'_>, to: Place<'_>, new_key: &Key) -> Result<(), FsError> {
-        let (ino, old_prefix) = {
+    async fn rename_directory(&self, from: Place<'_>, to: Place<'_>) -> Result<(), FsError> {
+        let prefixes = || {
             let tree = self.tree.lock();
             let ino = tree.ino_of(from.0, from.1);
             if ino.is_some_and(|ino| tree.is_beneath(to.0, ino)) {
                 return Err(FsError::InvalidArgument);
             }
-            (ino, format!("{}/", tree.directory(from.0)?.key(from.1)))
+            let prefix = |place: Place<'_>| Ok(format!("{}/", tree.directory(place.0)?.key(place.1)));
+            Ok((ino, [prefix(from)?, prefix(to)?]))
         };
-        // What is not published has no key that could be copied.
+        let (ino, [old_prefix, new_prefix]) = prefixes()?;
+        // What is published already goes with the rest; what is written from now on is published where it is by then.
         let unpublished = ino.map(|ino| self.tree.lock().locals_beneath(ino)).unwrap_or_default();
         for file in unpublished {
             if let Some(draft) = self.draft_of(file) {
                 self.commit(file, &draft).await?;
             }
         }
+        let _closed = self.paths.close([old_prefix.clone(), new_prefix.clone()]).await;
+        if prefixes()?.1 != [old_prefix.clone(), new_prefix.clone()] {
+            // The directory above was renamed first: Linux looks the path up again.
+            return Err(FsError::Superseded { key: Key::from(old_prefix) });
+        }
         let versions = self.versions_beneath(&old_prefix).await?;
-        let new_prefix = format!("{new_key}/");
         let stamp = self.tree.lock().stamp(self.now());
         let mut waiting = versions.into_iter();
         let mut moves = FuturesUnordered::new();
@@ -233,11 +237,19 @@ impl<E: Env> Fs<E> {
             tree.doubt_beneath(to.0, to.1);
             return Err(error);
         }
-        let files = self.tree.lock().directory_renamed(from, to, &moved, stamp);
+        let drafts = self.drafts.lock();
+        let (files, unborn) = self.tree.lock().directory_renamed(from, to, &moved, stamp);
+        for (file, key) in unborn {
+            if let Some(draft) = drafts.get(&file) {
+                draft.moves_to(key);
+            }
+        }
+        drop(drafts);
         for (file, version) in files {
-            if self.handles.lock().count_of(file) > 0 {
+            let draft = self.draft_of(file);
+            if draft.is_some() || self.handles.lock().count_of(file) > 0 {
                 let content = self.move_handles(file, &version);
-                if let Some(draft) = self.draft_of(file) {
+                if let Some(draft) = draft {
                     draft.rebased(content.clone());
                 }
                 if let Ok(file) = self.tree.lock().file_mut(file) {

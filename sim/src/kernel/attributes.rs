@@ -140,9 +140,13 @@ impl Thread {
     async fn ask_attributes(&self, ino: Ino) -> Result<Attr, Errno> {
         match self.request(Op::Getattr { ino }).await? {
             Reply::Attr { attr, ttl } => {
-                let now = self.kernel.now();
-                self.kernel.with(|state| state.names.set_attributes(&attr, ttl, now));
-                Ok(attr)
+                let seen = self.seen(0);
+                // What was changed from here meanwhile is shown as it is by now.
+                Ok(self.kernel.with(|state| {
+                    state.names.set_attributes(&attr, ttl, seen);
+                    let size = state.names.inode(ino).attr.size;
+                    if state.names.inode(ino).attr.kind == Kind::Directory { attr } else { Attr { size, ..attr } }
+                }))
             }
             other => self.kernel.violated(format!("GETATTR was answered with {other:?}")),
         }

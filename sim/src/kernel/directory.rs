@@ -146,6 +146,10 @@ impl Thread {
         });
         let plus = self.kernel.shared.config.plus && (advised || offset == 0);
         let read = Op::Readdir { ino, fh: directory.fh, offset, max_bytes: BUFFER_BYTES, plus };
+        let _shared = match self.kernel.shared.config.read_only {
+            true => None,
+            false => Some(self.lock(ino, false).await),
+        };
         let evictions = self.kernel.with(|state| state.names.evictions());
         let asked = self.kernel.now();
         let Reply::Directory(entries) = self.request(read).await? else {
@@ -153,7 +157,7 @@ impl Thread {
         };
         // Linux counts the TTLs of a listing's names from when it links each, which is later if it must wait for a
         // look-up of the same name. By then the answer may be older than it says; see the limits in docs/semantics.md.
-        let seen = Seen { now: self.kernel.now(), evictions };
+        let seen = self.seen(evictions);
         let dentry = directory.held.as_ref().expect("it is not released while it is used").dentry;
         for listed in &entries {
             if let Some(entry) = &listed.entry {

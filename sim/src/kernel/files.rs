@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::op::{Fh, Ino, Kind, Op, OpenMode, Reply, Whence};
 
@@ -19,11 +20,33 @@ pub struct OpenFile {
     pub(super) fh: Fh,
     ino: Ino,
     pub(super) direct: bool,
+    /// O_WRONLY or O_RDWR
+    pub(super) writes: bool,
+    /// O_APPEND
+    pub(super) appends: bool,
     /// Of read(2) and lseek(2).
     pub(super) position: Mutex<u64>,
     pub(super) readahead: Mutex<Readahead>,
     /// `None` once released.
     held: Option<Held>,
+}
+
+/// The flags of open(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenHow {
+    pub mode: OpenMode,
+    /// O_CREAT
+    pub create: bool,
+    /// O_EXCL
+    pub exclusive: bool,
+    /// O_APPEND
+    pub append: bool,
+}
+
+/// Where open(2) with O_CREAT has come.
+pub(super) enum Reached {
+    Found(Held),
+    Created(Arc<OpenFile>),
 }
 
 /// What lseek(2) counts from.
@@ -42,11 +65,15 @@ impl Kernel {
     }
 
     pub fn open_with(&self, path: &str, mode: OpenMode) -> SystemCall<Result<Arc<OpenFile>, Errno>> {
+        self.open_how(path, OpenHow { mode, ..OpenHow::default() })
+    }
+
+    pub fn open_how(&self, path: &str, how: OpenHow) -> SystemCall<Result<Arc<OpenFile>, Errno>> {
         let path: Arc<[u8]> = Arc::from(path.as_bytes());
-        self.enter(|thread| async move {
-            match thread.open_once(&path, mode, false).await {
+        self.enter(move |thread| async move {
+            match thread.open_once(&path, how, false).await {
                 // do_filp_open: once more, and past every entry TTL.
-                Err(Errno::ESTALE) => thread.open_once(&path, mode, true).await,
+                Err(Errno::ESTALE) => thread.open_once(&path, how, true).await,
                 outcome => outcome,
             }
         })
@@ -54,12 +81,21 @@ impl Kernel {
 
     /// close(2) of one descriptor: its FLUSH. The handle is given back when nobody holds the file any more.
     pub fn close(&self, file: Arc<OpenFile>) -> SystemCall<Result<(), Errno>> {
-        self.enter(|thread| async move { thread.flush(&file).await })
+        self.close_one(file, false)
     }
 
+    /// `still_open`: the closing process has another descriptor of the file.
+    pub fn close_one(&self, file: Arc<OpenFile>, still_open: bool) -> SystemCall<Result<(), Errno>> {
+        self.enter(move |thread| async move { thread.flush(&file, still_open).await })
+    }
+
+    /// Alone with the file (fuse_fsync).
     pub fn fsync(&self, file: &Arc<OpenFile>) -> SystemCall<Result<(), Errno>> {
         let file = file.clone();
-        self.enter(|thread| async move { thread.request(Op::Fsync { ino: file.ino, fh: file.fh }).await.map(drop) })
+        self.enter(|thread| async move {
+            let _locked = thread.lock_for_change(file.ino).await;
+            thread.change(Op::Fsync { ino: file.ino, fh: file.fh }, Vec::new()).await.map(drop)
+        })
     }
 
     /// Moves the position of all descriptors of the file. Data and holes are the core's to tell.
@@ -81,42 +117,69 @@ impl Kernel {
 }
 
 impl Thread {
-    async fn open_once(&self, path: &[u8], mode: OpenMode, revalidate: bool) -> Result<Arc<OpenFile>, Errno> {
-        const READ: u32 = 4;
+    async fn open_once(&self, path: &[u8], how: OpenHow, revalidate: bool) -> Result<Arc<OpenFile>, Errno> {
         let began = self.kernel.now();
-        let held = self.walk(path, How { follow: true, revalidate }).await?;
-        let ino = held.ino();
+        let held = match how.create {
+            true => match self.walk_or_create(path, how, revalidate, began).await? {
+                Reached::Created(file) => return Ok(file),
+                Reached::Found(held) => held,
+            },
+            false => self.walk(path, How { follow: true, revalidate }).await?,
+        };
+        self.open_found(held, how, began).await
+    }
+
+    async fn open_found(&self, held: Held, how: OpenHow, began: Time) -> Result<Arc<OpenFile>, Errno> {
+        const READ: u32 = 4;
+        const WRITE: u32 = 2;
+        let (ino, mode) = (held.ino(), how.mode);
         if self.kind(ino) == Kind::Directory {
             return Err(Errno::EISDIR);
         }
         if (mode.write || mode.truncate) && self.kernel.shared.config.read_only {
             return Err(Errno::EROFS);
         }
-        self.permit(ino, READ).await?;
-        let opened = self.request(Op::Open { ino, mode }).await;
-        if opened.as_ref().err() == Some(&Errno::ESTALE) {
-            let told = self.kernel.now();
-            self.kernel.with(|state| state.stale_opens.push((began, told)));
-        }
+        let mask = if mode.write_only { 0 } else { READ } | if mode.write { WRITE } else { 0 };
+        self.permit(ino, mask).await?;
+        let resizing = mode.truncate.then(|| self.resizing(ino));
+        let op = Op::Open { ino, mode };
+        let names = vec![self.kernel.path_of(held.dentry)];
+        let opened =
+            if self.kernel.shared.config.read_only { self.request(op).await } else { self.change(op, names).await };
+        self.note_stale(opened.as_ref().err(), began);
         let fh = match opened? {
             Reply::Opened { fh } => fh,
             other => self.kernel.violated(format!("OPEN was answered with {other:?}")),
         };
-        let kernel = self.kernel.clone();
-        kernel.with(|state| state.names.inode_mut(ino).expect("the walk refers to it").open += 1);
-        let readahead = Mutex::default();
-        let position = Mutex::default();
-        let file = Arc::new(OpenFile { kernel, fh, ino, direct: mode.direct, position, readahead, held: Some(held) });
+        let file = self.kernel.file(held, fh, how);
+        if mode.truncate {
+            // fuse_finish_open, where the server truncates by itself.
+            self.resized(ino, 0).await;
+        }
+        drop(resizing);
+        self.opened(file).await
+    }
+
+    /// A file that was opened for this thread, if it still lives.
+    pub(super) async fn opened(&self, file: Arc<OpenFile>) -> Result<Arc<OpenFile>, Errno> {
         if self.is_killed() {
             // The dying process closes what it has been given.
-            self.flush(&file).await?;
+            self.flush(&file, false).await?;
             return Err(EINTR);
         }
         Ok(file)
     }
 
-    async fn flush(&self, file: &OpenFile) -> Result<(), Errno> {
-        self.request_by_force(Op::Flush { ino: file.ino, fh: file.fh, still_open: false }).await.map(drop)
+    pub(super) fn note_stale(&self, errno: Option<&Errno>, began: Time) {
+        if errno == Some(&Errno::ESTALE) {
+            let told = self.kernel.now();
+            self.kernel.with(|state| state.stale_opens.push((began, told)));
+        }
+    }
+
+    async fn flush(&self, file: &OpenFile, still_open: bool) -> Result<(), Errno> {
+        let op = Op::Flush { ino: file.ino, fh: file.fh, still_open };
+        self.change_by_force(op).await.map(drop)
     }
 
     async fn seek(&self, file: &OpenFile, offset: u64, whence: Whence) -> Result<u64, Errno> {
@@ -125,6 +188,18 @@ impl Thread {
             Reply::Offset(at) => Ok(at),
             other => self.kernel.violated(format!("LSEEK was answered with {other:?}")),
         }
+    }
+}
+
+impl Kernel {
+    /// A `struct file` of a handle.
+    pub(super) fn file(&self, held: Held, fh: Fh, how: OpenHow) -> Arc<OpenFile> {
+        let ino = held.ino();
+        self.with(|state| state.names.inode_mut(ino).expect("the walk refers to it").open += 1);
+        let OpenHow { mode, append: appends, .. } = how;
+        let (readahead, position) = (Mutex::default(), Mutex::default());
+        let (kernel, direct, writes) = (self.clone(), mode.direct, mode.write);
+        Arc::new(OpenFile { kernel, fh, ino, direct, writes, appends, position, readahead, held: Some(held) })
     }
 }
 

@@ -58,6 +58,10 @@ impl Thread {
             let bytes = self.fault(file, at / PAGE_BYTES, end.div_ceil(PAGE_BYTES)).await?;
             let from = (at % PAGE_BYTES) as usize;
             let to = bytes.len().min(from + (end - at) as usize);
+            if to <= from {
+                // The file was cut meanwhile.
+                return Err(SIGBUS);
+            }
             pieces.push(bytes.slice(from..to));
             at += (to - from) as u64;
         }

@@ -13,6 +13,7 @@ use holdfast::env::Time;
 use holdfast::op::{Attr, Entry, Ino, Kind, UnixTime};
 
 use super::Kernel;
+use super::locks::Lock;
 use super::pages::Pages;
 
 /// Inodes that the core is yet to be told about, with their look-ups.
@@ -35,6 +36,12 @@ pub(super) struct Inode {
     pub(super) advised_plus: bool,
     /// It came by a READDIRPLUS and has not been walked to since (FUSE_I_INIT_RDPLUS).
     came_by_plus: bool,
+    /// i_rwsem
+    pub(super) lock: Lock,
+    /// Requests under way that change its size.
+    pub(super) changing: u32,
+    /// When it was last changed from here, on the clock of [`Names::changes`] (fi->attr_version).
+    pub(super) changed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +84,8 @@ pub(super) struct Known {
 pub(super) struct Seen {
     pub(super) now: Time,
     pub(super) evictions: u64,
+    /// How many changes of this kernel's own there had been.
+    pub(super) changes: u64,
 }
 
 pub(super) struct Names {
@@ -87,6 +96,8 @@ pub(super) struct Names {
     pub(super) forgets: Forgets,
     /// Inodes forgotten so far (fc->evict_ctr).
     evictions: u64,
+    /// Changes that inodes had from here so far (fc->attr_version).
+    pub(super) changes: u64,
     /// Nothing that is unused stays.
     pub(super) pressed: bool,
 }
@@ -124,6 +135,7 @@ impl Default for Names {
             looked_up: Vec::new(),
             forgets: Forgets::new(),
             evictions: 0,
+            changes: 0,
             pressed: false,
         }
     }
@@ -141,6 +153,9 @@ impl Inode {
             link: None,
             advised_plus: false,
             came_by_plus: false,
+            lock: Lock::default(),
+            changing: 0,
+            changed: 0,
         }
     }
 
@@ -214,10 +229,10 @@ impl Names {
     }
 
     /// An answer names the inode that the name stands for: counts it and prolongs both.
-    pub(super) fn prolong(&mut self, id: DentryId, attr: &Attr, entry: &Entry, now: Time) {
-        self.dentry_mut(id).until = now.plus(entry.entry_ttl);
+    pub(super) fn prolong(&mut self, id: DentryId, attr: &Attr, entry: &Entry, seen: Seen) {
+        self.dentry_mut(id).until = seen.now.plus(entry.entry_ttl);
         self.inodes.get_mut(&attr.ino).expect("a name refers to it").lookups += 1;
-        self.set_attributes(attr, entry.attr_ttl, now);
+        self.set_attributes(attr, entry.attr_ttl, seen);
     }
 
     /// A fresh answer for a name that the cache does not have: makes or counts the inode and gives it the name.
@@ -229,7 +244,7 @@ impl Names {
         // The answer to a request during which an inode was forgotten may be older than what that inode knew: the
         // attributes that it brings a new inode are not relied on (fuse_change_attributes_common).
         let doubtful = new && seen.evictions != self.evictions;
-        self.set_attributes(attr, if doubtful { Duration::ZERO } else { entry.attr_ttl }, now);
+        self.set_attributes(attr, if doubtful { Duration::ZERO } else { entry.attr_ttl }, seen);
         let until = now.plus(entry.entry_ttl);
         // A directory has one dentry, which is found again though its name had been dropped (d_splice_alias).
         if attr.kind == Kind::Directory
@@ -257,10 +272,27 @@ impl Names {
         self.link(parent, name, attr, entry, seen)
     }
 
+    /// It was made just now, under a name that stood for nothing.
+    pub(super) fn link_made(
+        &mut self,
+        parent: DentryId,
+        name: &Arc<[u8]>,
+        attr: &Attr,
+        entry: &Entry,
+        seen: Seen,
+    ) -> DentryId {
+        if let Some(known) = self.find(parent, name) {
+            self.invalidate(known.dentry);
+        }
+        let dentry = self.link(parent, name, attr, entry, seen);
+        self.touch(attr.ino);
+        dentry
+    }
+
     /// One entry of a READDIRPLUS (fuse_direntplus_link). The name is not being looked up.
     pub(super) fn link_listed(&mut self, parent: DentryId, name: &[u8], attr: &Attr, entry: &Entry, seen: Seen) {
         match self.find(parent, name) {
-            Some(known) if known.ino == Some(attr.ino) => self.prolong(known.dentry, attr, entry, seen.now),
+            Some(known) if known.ino == Some(attr.ino) => self.prolong(known.dentry, attr, entry, seen),
             known => {
                 if let Some(known) = known {
                     self.invalidate(known.dentry);
@@ -305,17 +337,71 @@ impl Names {
 
     // Attributes.
 
-    pub(super) fn set_attributes(&mut self, attr: &Attr, ttl: Duration, now: Time) {
+    pub(super) fn set_attributes(&mut self, attr: &Attr, ttl: Duration, seen: Seen) {
         let Some(inode) = self.inodes.get_mut(&attr.ino) else { return };
+        // Asked for before it was changed from here: what the kernel knows is newer (fuse_change_attributes).
+        if inode.changed > seen.changes {
+            inode.attr_until = Time::ZERO;
+            return;
+        }
         if inode.attr != *attr {
+            let in_use = attr.ino != Ino::ROOT && (!inode.pages.is_empty() || inode.open > 0);
+            // Of what was changed from here the server tells the times; the size it has from the kernel.
+            let told = inode.changed > 0 && inode.attr.kind == attr.kind;
             assert!(
-                attr.ino == Ino::ROOT || (inode.pages.is_empty() && inode.open == 0),
+                !in_use || (told && inode.attr.size == attr.size) || inode.changing > 0,
                 "the attributes of an inode in use changed from {:?} to {attr:?}",
                 inode.attr
             );
+            let size = inode.attr.size;
             inode.attr = attr.clone();
+            if inode.changing > 0 {
+                // Which of the two is newer, the answer under way will tell.
+                inode.attr.size = size;
+            }
         }
-        inode.attr_until = now.plus(ttl);
+        inode.attr_until = seen.now.plus(ttl);
+    }
+
+    /// The file ends elsewhere from now on, by a change from here that was answered.
+    pub(super) fn resize(&mut self, ino: Ino, size: u64) {
+        self.changes += 1;
+        let changes = self.changes;
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.changed = changes;
+            inode.attr.size = size;
+            // When it was, the server knows.
+            inode.attr_until = Time::ZERO;
+        }
+    }
+
+    /// It was changed from here in another way than in its size: a new time is no surprise.
+    pub(super) fn touch(&mut self, ino: Ino) {
+        if let Some(size) = self.inodes.get(&ino).map(|inode| inode.attr.size) {
+            self.resize(ino, size);
+        }
+    }
+
+    /// Attributes that the kernel no longer relies on.
+    pub(super) fn doubt_attributes(&mut self, ino: Ino) {
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.attr_until = Time::ZERO;
+        }
+    }
+
+    /// What `from` names has the name of `to` from now on, which stands for something else or for nothing (d_move).
+    pub(super) fn rename(&mut self, from: DentryId, parent: DentryId, name: &Arc<[u8]>) {
+        if let Some(known) = self.find(parent, name) {
+            self.invalidate(known.dentry);
+        }
+        self.unhash(from);
+        let before = self.dentry(from).parent;
+        let dentry = self.dentry_mut(from);
+        (dentry.parent, dentry.name, dentry.hashed) = (parent, name.clone(), true);
+        let above = self.dentry_mut(parent);
+        above.users += 1;
+        above.children.insert(name.clone(), from);
+        self.let_go(before);
     }
 
     // References.

@@ -136,6 +136,102 @@ impl Pages {
         self.take_waiters()
     }
 
+    /// What a WRITE had locked, whose bytes are not here, or are put here by [`Pages::write`].
+    pub(super) fn unlock_absent(&mut self, pages: &Range<u64>) -> Vec<Waker> {
+        let at = self.locked.iter().position(|locked| locked == pages).expect("they were locked by this WRITE");
+        self.locked.swap_remove(at);
+        self.take_waiters()
+    }
+
+    /// Whether a READ or a WRITE of one of these is under way.
+    pub(super) fn is_any_locked(&self, pages: Range<u64>) -> bool {
+        self.locked.iter().any(|locked| locked.start < pages.end && pages.start < locked.end)
+    }
+
+    /// The file ends here from now on. What is locked beyond is for the caller to wait for.
+    pub(super) fn resize(&mut self, size: u64) {
+        while let Some((first, bytes)) = self.runs.pop_last() {
+            let starts = first * PAGE_BYTES;
+            if starts >= size {
+                continue;
+            }
+            let end = starts + bytes.len() as u64;
+            let full = (end.next_multiple_of(PAGE_BYTES)).min(size);
+            let kept = match end.cmp(&full) {
+                std::cmp::Ordering::Greater => bytes.slice(..(size - starts) as usize),
+                std::cmp::Ordering::Equal => bytes,
+                // What the last page had beyond the end was zeros.
+                std::cmp::Ordering::Less => {
+                    let mut longer = bytes.to_vec();
+                    longer.resize((full - starts) as usize, 0);
+                    longer.into()
+                }
+            };
+            self.runs.insert(first, kept);
+            break;
+        }
+        let pages = size.div_ceil(PAGE_BYTES);
+        self.failed.retain(|page| *page < pages);
+    }
+
+    /// These bytes are in the file, which already reaches to their end. A page is here afterwards if it was, or if all of
+    /// it was written (fuse_fill_write_pages).
+    pub(super) fn write(&mut self, offset: u64, data: &Bytes) {
+        let end = offset + data.len() as u64;
+        let pages = offset / PAGE_BYTES..end.div_ceil(PAGE_BYTES);
+        let mut whole: Vec<(u64, Bytes)> = Vec::new();
+        for page in pages.clone() {
+            let (from, to) = (page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+            let piece = data.slice((from.max(offset) - offset) as usize..(to.min(end) - offset) as usize);
+            if piece.len() as u64 == PAGE_BYTES {
+                whole.push((page, piece));
+            } else if let Some((first, bytes)) = self.run_at(page) {
+                let start = ((page - first) * PAGE_BYTES) as usize;
+                let mut merged = bytes[start..bytes.len().min(start + PAGE_BYTES as usize)].to_vec();
+                let at = (from.max(offset) - from) as usize;
+                merged.resize(merged.len().max(at + piece.len()), 0);
+                merged[at..at + piece.len()].copy_from_slice(&piece);
+                whole.push((page, merged.into()));
+            }
+        }
+        self.remove(pages);
+        let mut run: Option<(u64, Vec<u8>)> = None;
+        for (page, bytes) in whole {
+            match &mut run {
+                Some((first, joined)) if *first + joined.len() as u64 / PAGE_BYTES == page => joined.extend(bytes),
+                _ => {
+                    if let Some((first, joined)) = run.replace((page, bytes.to_vec())) {
+                        self.runs.insert(first, joined.into());
+                    }
+                }
+            }
+        }
+        if let Some((first, joined)) = run {
+            self.runs.insert(first, joined.into());
+        }
+    }
+
+    /// Lets go of up-to-date and failed pages.
+    pub(super) fn remove(&mut self, pages: Range<u64>) {
+        let touched: Vec<u64> = self
+            .runs
+            .range(..pages.end)
+            .filter(|(first, bytes)| **first + page_count(bytes) > pages.start)
+            .map(|(first, _)| *first)
+            .collect();
+        for first in touched {
+            let Some(bytes) = self.runs.remove(&first) else { continue };
+            let end = first + page_count(&bytes);
+            if first < pages.start {
+                self.runs.insert(first, bytes.slice(..((pages.start - first) * PAGE_BYTES) as usize));
+            }
+            if end > pages.end {
+                self.runs.insert(pages.end, bytes.slice(((pages.end - first) * PAGE_BYTES) as usize..));
+            }
+        }
+        self.failed.retain(|page| !pages.contains(page));
+    }
+
     /// Pages that failed are absent again.
     pub(super) fn forget_failure(&mut self, pages: Range<u64>) {
         for page in pages {
@@ -236,6 +332,32 @@ mod tests {
         let Found::UpToDate { bytes, mark } = pages.find(4, 100) else { panic!("it is here") };
         assert_eq!((bytes.len() as u64, mark), (4 * PAGE_BYTES, None));
         assert_eq!(pages.find(8, 100), Found::Absent);
+    }
+
+    #[test]
+    fn what_is_written_is_here_where_whole_pages_were_or_where_the_page_was_here() {
+        let mut pages = with(&[0..1, 1..2]);
+        pages.resize(4 * PAGE_BYTES);
+        // The end of the second page, all of the third, the beginning of the fourth.
+        let data = Bytes::from(vec![9; (PAGE_BYTES + 20) as usize]);
+        pages.write(2 * PAGE_BYTES - 10, &data);
+        let Found::UpToDate { bytes, .. } = pages.find(1, 100) else { panic!("it was here") };
+        assert_eq!((bytes[0], bytes[PAGE_BYTES as usize - 11], bytes[PAGE_BYTES as usize - 10]), (7, 7, 9));
+        assert!(matches!(pages.find(2, 100), Found::UpToDate { .. }));
+        assert_eq!(pages.find(3, 100), Found::Absent);
+    }
+
+    #[test]
+    fn a_file_that_grows_has_zeros_between() {
+        let mut pages = Pages::default();
+        pages.lock(0..1);
+        pages.unlock(&(0..1), Some(Bytes::from(vec![7; 100])));
+        pages.resize(200);
+        let Found::UpToDate { bytes, .. } = pages.find(0, 1) else { panic!("it is here") };
+        assert_eq!((bytes.len(), bytes[99], bytes[100]), (200, 7, 0));
+        pages.resize(50);
+        let Found::UpToDate { bytes, .. } = pages.find(0, 1) else { panic!("it is here") };
+        assert_eq!(bytes.len(), 50);
     }
 
     #[test]

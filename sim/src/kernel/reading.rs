@@ -127,7 +127,8 @@ impl Kernel {
             });
             let Some(request) = request else { return };
             at = request.end;
-            let read = Read { kernel: self.clone(), file: file.clone(), pages: request, ended: false };
+            let changes = self.with(|state| state.names.changes);
+            let read = Read { kernel: self.clone(), file: file.clone(), pages: request, changes, ended: false };
             self.run_in_background(async move {
                 let op = read.op();
                 read.kernel.linger().await;
@@ -160,14 +161,19 @@ impl Thread {
             let draw = self.kernel.shared.rng.next_u64();
             self.kernel.with(|state| state.names.inode_mut(file.ino()).map(|inode| inode.pages.evict_some(draw)));
         }
-        let (end, before) = (asked.min(size), asked.div_ceil(PAGE_BYTES));
+        let (mut end, before) = (asked.min(size), asked.div_ceil(PAGE_BYTES));
         let mut pieces = Vec::new();
         let mut at = offset;
         while at < end {
             match self.pages(file, at / PAGE_BYTES, before).await {
                 Ok(bytes) => {
+                    // Others may have made it longer or shorter meanwhile.
+                    end = asked.min(self.kernel.with(|state| state.names.inode(file.ino()).attr.size));
                     let from = (at % PAGE_BYTES) as usize;
-                    let to = bytes.len().min(from + (end - at) as usize);
+                    let to = bytes.len().min(from + end.saturating_sub(at) as usize);
+                    if to <= from {
+                        break;
+                    }
                     pieces.push(bytes.slice(from..to));
                     at += (to - from) as u64;
                 }
@@ -282,7 +288,8 @@ impl Thread {
             Some(pages)
         });
         let Some(pages) = chosen else { return Ok(()) };
-        let read = Read { kernel: self.kernel.clone(), file: file.clone(), pages, ended: false };
+        let changes = self.kernel.with(|state| state.names.changes);
+        let read = Read { kernel: self.kernel.clone(), file: file.clone(), pages, changes, ended: false };
         let outcome = self.request(read.op()).await;
         let pages = read.pages.clone();
         let ended = read.end(outcome);
@@ -307,9 +314,12 @@ impl Thread {
         let requests = starts.map(|start| async move {
             let len = (offset + len - start).min(most) as u32;
             let (ino, fh) = (file.ino(), file.fh);
+            let changes = self.kernel.with(|state| state.names.changes);
             match self.request(Op::Read { ino, fh, offset: start, len }).await? {
                 Reply::Data(data) => {
-                    self.kernel.judge_read(start..start + u64::from(len), size, data.len());
+                    if !self.kernel.is_unsettled(ino, changes) {
+                        self.kernel.judge_read(start..start + u64::from(len), size, data.len());
+                    }
                     Ok(data)
                 }
                 other => self.kernel.violated(format!("READ was answered with {other:?}")),
@@ -325,6 +335,8 @@ struct Read {
     kernel: Kernel,
     file: Arc<OpenFile>,
     pages: Range<u64>,
+    /// [`super::names::Names::changes`] when it was sent.
+    changes: u64,
     ended: bool,
 }
 
@@ -337,11 +349,9 @@ impl Read {
     fn end(mut self, outcome: Result<Reply, Errno>) -> Result<(), Errno> {
         let bytes = match outcome {
             Ok(Reply::Data(data)) => {
-                let size = self.kernel.with(|state| state.names.inode(self.file.ino()).attr.size);
                 let range = self.pages.start * PAGE_BYTES..self.pages.end * PAGE_BYTES;
-                self.kernel.judge_read(range, size, data.len());
                 // Linux copies too; and what the core keeps in memory must not depend on what is kept here.
-                Ok(Bytes::copy_from_slice(&data))
+                Ok(Bytes::from(self.kernel.settle_read(self.file.ino(), range, self.changes, data.to_vec())))
             }
             Ok(other) => self.kernel.violated(format!("READ was answered with {other:?}")),
             Err(errno) => Err(errno),
@@ -377,6 +387,34 @@ impl Drop for Read {
 }
 
 impl Kernel {
+    /// Whether the size of an inode may have been another since there had been so many changes.
+    fn is_unsettled(&self, ino: Ino, changes: u64) -> bool {
+        self.with(|state| {
+            let inode = state.names.inode(ino);
+            inode.changing > 0 || inode.changed > changes
+        })
+    }
+
+    /// What a READ brought, as it goes into the cache. An answer that is short while the size is being changed shows where
+    /// the file ends now; after it was changed, what it had beyond is zeros (fuse_short_read).
+    fn settle_read(&self, ino: Ino, range: Range<u64>, changes: u64, mut data: Vec<u8>) -> Vec<u8> {
+        let (size, changed, changing) = self.with(|state| {
+            let inode = state.names.inode(ino);
+            (inode.attr.size, inode.changed > changes, inode.changing > 0)
+        });
+        if !changed && !changing {
+            self.judge_read(range, size, data.len());
+            return data;
+        }
+        let expected = range.end.min(size).saturating_sub(range.start) as usize;
+        if data.len() < expected && !changed {
+            self.with(|state| state.names.resize(ino, range.start + data.len() as u64));
+            return data;
+        }
+        data.resize(expected, 0);
+        data
+    }
+
     fn judge_read(&self, range: Range<u64>, size: u64, bytes: usize) {
         let expected = range.end.min(size).saturating_sub(range.start);
         if (bytes as u64) < expected {

@@ -25,7 +25,32 @@ impl Thread {
         if self.is_killed() {
             return Err(EINTR);
         }
+        self.note_changes();
         self.kernel.carry(self.caller, op).await
+    }
+
+    /// A request that changes something, under the eyes of whoever watches. `names`: the paths that it is about.
+    pub(super) async fn change(&self, op: Op, names: Vec<String>) -> Result<Reply, Errno> {
+        if self.is_killed() {
+            return Err(EINTR);
+        }
+        self.kernel.linger().await;
+        if self.is_killed() {
+            return Err(EINTR);
+        }
+        self.note_changes();
+        self.kernel.carry_watched(self.caller, op, &names).await
+    }
+
+    /// The same, whatever has become of the thread.
+    pub(super) async fn change_by_force(&self, op: Op) -> Result<Reply, Errno> {
+        self.kernel.linger().await;
+        self.kernel.carry_watched(self.caller, op, &[]).await
+    }
+
+    fn note_changes(&self) {
+        let changes = self.kernel.with_state(|state| state.names.changes);
+        self.changes.store(changes, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The same, whatever has become of the thread: requests by which something is given back.
@@ -84,6 +109,13 @@ impl Kernel {
         })
     }
 
+    async fn carry_watched(&self, caller: Caller, op: Op, names: &[String]) -> Result<Reply, Errno> {
+        let at = self.change_begins(&op, names);
+        let outcome = self.carry(caller, op).await;
+        self.change_ends(at, Some(outcome.as_ref().map_err(|errno| *errno)));
+        outcome
+    }
+
     /// `None`: the file system's process died before. What it was at is dropped where it was.
     async fn while_it_lives<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
         let mut answer = pin!(answer);
@@ -118,6 +150,9 @@ impl Kernel {
     /// Gives a handle back. Its inode is not forgotten before.
     pub(super) fn release(&self, op: Op, held: Held) {
         self.with(|state| state.trace.as_mut().map(|trace| trace.told(&op)));
+        if !self.shared.config.read_only {
+            return self.release_written(op, held);
+        }
         if !self.shared.config.unhurried {
             self.tell(op);
             return drop(held);
@@ -131,6 +166,22 @@ impl Kernel {
             kernel.with_state(|state| state.reads.asked(&op));
             let released = kernel.shared.fs.handle(op).await;
             assert!(released.is_ok(), "a handle could not be given back: {released:?}");
+            drop(held);
+        });
+    }
+
+    /// The last handle of a file may have something to publish, which takes its time; that it fails is told to nobody.
+    fn release_written(&self, op: Op, held: Held) {
+        let kernel = self.clone();
+        self.run_in_background(async move {
+            kernel.linger().await;
+            if kernel.with_state(|state| state.dead) {
+                return drop(held);
+            }
+            kernel.with_state(|state| state.reads.asked(&op));
+            let at = kernel.change_begins(&op, &[]);
+            let released = kernel.shared.fs.handle(op).await;
+            kernel.change_ends(at, Some(released.as_ref().map_err(holdfast::error::FsError::errno)));
             drop(held);
         });
     }

@@ -7,13 +7,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use holdfast::env::Time;
 use holdfast::op::Caller;
 
 use super::Kernel;
+use super::names::Seen;
 
 /// A thread of an application while it makes one system call.
 #[derive(Clone)]
@@ -23,9 +24,16 @@ pub(super) struct Thread {
     /// When the call began.
     pub(super) began: Time,
     killed: Arc<AtomicBool>,
+    /// How many changes of the kernel's own there had been when it sent its last request.
+    pub(super) changes: Arc<AtomicU64>,
 }
 
 impl Thread {
+    /// That its last request was answered now. `evictions`: from before it was sent.
+    pub(super) fn seen(&self, evictions: u64) -> Seen {
+        Seen { now: self.kernel.now(), evictions, changes: self.changes.load(Ordering::Relaxed) }
+    }
+
     pub(super) fn is_killed(&self) -> bool {
         self.killed.load(Ordering::Relaxed)
     }
@@ -74,7 +82,8 @@ impl Kernel {
             state.threads += 1;
             Caller(state.threads)
         });
-        let thread = Thread { kernel: self.clone(), caller, began: self.now(), killed: Arc::default() };
+        let thread =
+            Thread { kernel: self.clone(), caller, began: self.now(), killed: Arc::default(), changes: Arc::default() };
         SystemCall(Call::UnderWay { body: Box::pin(body(thread.clone())), thread, begun: false })
     }
 }

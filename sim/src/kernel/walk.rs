@@ -9,7 +9,7 @@ use holdfast::error::Errno;
 use holdfast::op::{Entry, Ino, Kind, Op, Reply};
 
 use super::ELOOP;
-use super::names::{DentryId, Held, Known, Seen};
+use super::names::{DentryId, Held, Known};
 use super::system_call::Thread;
 use super::witness::How as Told;
 
@@ -84,7 +84,7 @@ impl Thread {
         self.kernel.with(|state| state.names.inode(ino).attr.kind)
     }
 
-    async fn step(&self, at: &Held, name: &Arc<[u8]>, revalidate: bool) -> Result<Held, Errno> {
+    pub(super) async fn step(&self, at: &Held, name: &Arc<[u8]>, revalidate: bool) -> Result<Held, Errno> {
         let parent = at.dentry;
         loop {
             match self.cached(parent, name, revalidate) {
@@ -98,6 +98,10 @@ impl Thread {
                 }
                 Cached::Unknown => {}
             }
+            let _shared = match self.kernel.shared.config.read_only {
+                true => None,
+                false => Some(self.lock(at.ino(), false).await),
+            };
             // Whoever comes second waits, and then looks at what the first has found as at any cached name.
             let waited = self.wait_for_look_up(parent, name).await;
             if waited {
@@ -109,7 +113,7 @@ impl Thread {
         }
     }
 
-    fn cached(&self, parent: DentryId, name: &[u8], revalidate: bool) -> Cached {
+    pub(super) fn cached(&self, parent: DentryId, name: &[u8], revalidate: bool) -> Cached {
         let now = self.kernel.now();
         self.kernel.with(|state| {
             let names = &mut state.names;
@@ -137,19 +141,19 @@ impl Thread {
 
     /// Whether the name still stands for the inode: any answer but that one drops the name and is itself forgotten
     /// (fuse_dentry_revalidate). Those who ask about one name at a time do not wait for each other.
-    async fn revalidate(&self, parent: Ino, held: &Held, target: Ino, name: &[u8]) -> Result<bool, Errno> {
+    pub(super) async fn revalidate(&self, parent: Ino, held: &Held, target: Ino, name: &[u8]) -> Result<bool, Errno> {
         let above = self.kernel.with(|state| state.names.parent(held.dentry));
         let answer = match self.look_up(above, parent, name).await {
             Err(super::EINTR) => return Err(super::EINTR),
             answer => answer,
         };
-        let now = self.kernel.now();
+        let seen = self.seen(0);
         let Ok(entry) = answer else { return Ok(false) };
         let Some(attr) = &entry.attr else { return Ok(false) };
         Ok(self.kernel.with(|state| {
             let same = attr.ino == target;
             if same {
-                state.names.prolong(held.dentry, attr, &entry, now);
+                state.names.prolong(held.dentry, attr, &entry, seen);
             } else {
                 state.names.forgets.push_back((attr.ino, 1));
             }
@@ -158,7 +162,7 @@ impl Thread {
     }
 
     /// Looks a name up that the cache does not have. `None`: meanwhile a listing has brought it.
-    async fn look_up_new(&self, at: &Held, name: &Arc<[u8]>) -> Result<Option<Held>, Errno> {
+    pub(super) async fn look_up_new(&self, at: &Held, name: &Arc<[u8]>) -> Result<Option<Held>, Errno> {
         let parent = at.dentry;
         let begins = self.kernel.with(|state| {
             let unknown = state.names.find(parent, name).is_none();
@@ -173,7 +177,7 @@ impl Thread {
         let ending = LookUp { thread: self, parent, name };
         let evictions = self.kernel.with(|state| state.names.evictions());
         let entry = self.look_up(parent, at.ino(), name).await?;
-        let seen = Seen { now: self.kernel.now(), evictions };
+        let seen = self.seen(evictions);
         let found = self.kernel.with(|state| match &entry.attr {
             Some(attr) => {
                 let dentry = state.names.link_looked_up(parent, name, attr, &entry, seen);
@@ -213,7 +217,7 @@ impl Thread {
     }
 }
 
-enum Cached {
+pub(super) enum Cached {
     Fresh(Held),
     Stale(Held, Ino),
     /// Known not to exist.

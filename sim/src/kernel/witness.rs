@@ -1,7 +1,8 @@
 //! Whoever watches what the core tells the kernel of names: what it is held to is more than applications come to see.
 
 use holdfast::env::Time;
-use holdfast::op::{Attr, Entry};
+use holdfast::error::Errno;
+use holdfast::op::{Attr, Entry, Op, Reply};
 
 use super::Kernel;
 use super::names::{DentryId, Names};
@@ -27,6 +28,16 @@ pub(super) enum How {
     ListedLate,
 }
 
+/// Whoever watches what this kernel changes, and what comes of it.
+pub trait Watcher: Send + Sync {
+    /// A request that changes something, opens, commits or gives a handle back is about to be sent. `names`: the paths that
+    /// it is about. Answers what to name to [`Watcher::ends`].
+    fn begins(&self, op: &Op, names: &[String]) -> u64;
+
+    /// It was answered; `None`: it was not sent after all.
+    fn ends(&self, at: u64, outcome: Option<Result<&Reply, Errno>>);
+}
+
 pub type Witness = Box<dyn Fn(&Naming<'_>) + Send + Sync>;
 
 impl Kernel {
@@ -34,6 +45,27 @@ impl Kernel {
     pub fn watch(&self, witness: Witness) {
         let set = self.shared.witness.set(witness);
         assert!(set.is_ok(), "one witness is enough");
+    }
+
+    /// Once.
+    pub fn watch_changes(&self, watcher: Box<dyn Watcher>) {
+        let set = self.shared.watcher.set(watcher);
+        assert!(set.is_ok(), "one watcher is enough");
+    }
+
+    pub(super) fn change_begins(&self, op: &Op, names: &[String]) -> Option<u64> {
+        self.shared.watcher.get().map(|watcher| watcher.begins(op, names))
+    }
+
+    pub(super) fn change_ends(&self, at: Option<u64>, outcome: Option<Result<&Reply, Errno>>) {
+        if let (Some(watcher), Some(at)) = (self.shared.watcher.get(), at) {
+            watcher.ends(at, outcome);
+        }
+    }
+
+    /// From the root of the mount.
+    pub(super) fn path_of(&self, dentry: DentryId) -> String {
+        path_of(&locked(&self.shared.state).names, dentry)
     }
 
     pub(super) fn witness(&self, parent: DentryId, name: &[u8], entry: &Entry, began: Time, how: How) {
