@@ -63,8 +63,14 @@ impl<E: Env> Fs<E> {
         let mut drafts = self.drafts.lock();
         let draft = drafts.entry(ino).or_insert_with(|| {
             // Published while its attributes were asked for: then there is a newer base.
-            let base = self.tree.lock().file(ino).ok().and_then(|file| file.content.clone()).unwrap_or(base);
-            Draft::over(base, self.context.clone(), self.as_new(&meta))
+            let tree = self.tree.lock();
+            let file = tree.file(ino).ok();
+            let base = file.and_then(|file| file.content.clone()).unwrap_or(base);
+            let draft = Draft::over(base, self.context.clone(), self.as_new(&meta));
+            if file.is_some_and(|file| file.unlinked) {
+                draft.meets(Fate::Unlinked);
+            }
+            draft
         });
         Ok(draft.clone())
     }

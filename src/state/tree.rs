@@ -80,6 +80,24 @@ impl Target {
     }
 }
 
+/// A name whose metadata no listing told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undescribed {
+    File(Version),
+    /// The key of its marker, if there is one.
+    Directory(Key),
+}
+
+impl Undescribed {
+    /// What a HEAD asks for.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::File(version) => &version.key,
+            Self::Directory(marker) => marker,
+        }
+    }
+}
+
 /// Two answers that overlapped in time disagree: neither can be called the newer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contradiction;
@@ -490,12 +508,14 @@ impl<C: Holds> Tree<C> {
         entry.is_some_and(|entry| self.wants_meta(entry))
     }
 
-    /// The Version of a listed file that must be described before it can be shown.
-    pub fn undescribed(&self, parent: Ino, name: &Name) -> Option<Version> {
-        let entry = self.directory(parent).ok()?.names.get(name)?;
+    /// What of a listed name must be described before it can be shown.
+    pub fn undescribed(&self, parent: Ino, name: &Name) -> Option<Undescribed> {
+        let directory = self.directory(parent).ok()?;
+        let entry = directory.names.get(name).filter(|entry| self.wants_meta(entry))?;
         match &entry.target {
-            Target::File(version) if self.wants_meta(entry) => Some(version.clone()),
-            Target::File(_) | Target::Directory | Target::Absent => None,
+            Target::File(version) => Some(Undescribed::File(version.clone())),
+            Target::Directory => Some(Undescribed::Directory(Key::from(format!("{}/", directory.key(name))))),
+            Target::Absent => None,
         }
     }
 
