@@ -12,8 +12,8 @@ use nix::libc::ESTALE;
 use crate::mounted::{Endpoint, PATIENCE, end_with_this_thread};
 use crate::reader::{KIB, MIB, Sight, saw};
 use crate::remote::Remote;
-use crate::shell::spawn;
 use crate::replaced::{rest_after, two_handles_in_turn, two_mappings_in_turn};
+use crate::shell::spawn;
 use crate::world::World;
 use crate::{churn, require};
 

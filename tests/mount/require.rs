@@ -22,14 +22,20 @@ pub fn fuse() -> bool {
 /// Whether `program` can be run; `from` says where to get it.
 pub fn program(program: &str, from: &str) -> bool {
     let runs = spawn(Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()));
-    available(runs.and_then(|mut child| child.wait()).is_ok_and(|status| status.success()), &format!("there is no {program} ({from})"))
+    available(
+        runs.and_then(|mut child| child.wait()).is_ok_and(|status| status.success()),
+        &format!("there is no {program} ({from})"),
+    )
 }
 
 /// Whether python3 has `module`.
 pub fn python(module: &str, from: &str) -> bool {
     let import = format!("import importlib.util, sys; sys.exit(importlib.util.find_spec({module:?}) is None)");
     let runs = spawn(Command::new("python3").args(["-c", &import]).stdout(Stdio::null()).stderr(Stdio::null()));
-    available(runs.and_then(|mut child| child.wait()).is_ok_and(|status| status.success()), &format!("python3 has no {module} ({from})"))
+    available(
+        runs.and_then(|mut child| child.wait()).is_ok_and(|status| status.success()),
+        &format!("python3 has no {module} ({from})"),
+    )
 }
 
 fn available(is: bool, reason: &str) -> bool {

@@ -4,8 +4,8 @@
 //! and each such close publishes what was written by then: a test that watches what is published when asks for quiet.
 
 use std::fs::File;
-use std::os::unix::process::CommandExt;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
