@@ -147,9 +147,11 @@ impl Running {
             .map_err(|error| Failure::Unmount(self.directory.clone(), error))
     }
 
-    /// Waits for the end.
-    pub fn join(mut self) -> Result<(), Failure> {
-        match self.session.take().map(JoinHandle::join) {
+    /// Waits for the end, and then until what was written and never closed is published or kept.
+    pub fn join(mut self, runtime: &Runtime) -> Result<(), Failure> {
+        let ended = self.session.take().map(JoinHandle::join);
+        runtime.block_on(self.fs.settle());
+        match ended {
             Some(Ok(Ok(()))) | None => Ok(()),
             Some(Ok(Err(error))) => Err(Failure::Ended(error)),
             Some(Err(_)) => Err(Failure::Ended(io::Error::other("internal error in the session"))),
