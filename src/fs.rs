@@ -14,7 +14,9 @@ mod handles;
 mod listing;
 mod lookup;
 mod open;
+mod paths;
 mod read;
+mod recovery;
 mod remove;
 mod rename;
 mod setattr;
@@ -32,6 +34,7 @@ use crate::fs::complaints::Complaints;
 use crate::fs::drafts::Drafts;
 use crate::fs::gates::Gates;
 use crate::fs::handles::Handles;
+use crate::fs::paths::Paths;
 use crate::lock::Lock;
 use crate::op::{Caller, Fh, Op, Reply};
 use crate::state::tree::Tree;
@@ -44,6 +47,7 @@ pub struct Fs<E: Env> {
     hidden: listing::Hidden,
     complaints: Lock<Complaints>,
     cold_opens: Gates,
+    paths: Paths,
     /// One change of an inode's attributes at a time.
     setattrs: Gates,
 }
@@ -62,6 +66,7 @@ impl<E: Env> Fs<E> {
             complaints: Lock::default(),
             cold_opens: Gates::default(),
             setattrs: Gates::default(),
+            paths: Paths::default(),
         })
     }
 

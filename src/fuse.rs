@@ -184,9 +184,8 @@ impl<E: Env> Adapter<E> {
     /// task: the kernel's requests must not wait for it.
     fn flush_for(&self, caller: Caller, fh: FileHandle, ino: Ino, answer: impl FnOnce(Outcome) + Send + 'static) {
         let flush = move |still_open| Op::Flush { ino, fh: Fh(fh.0), still_open };
-        let Some(descriptors) =
-            self.descriptors.clone().filter(|_| caller != Caller::UNKNOWN && is_blank(&self.fs, fh))
-        else {
+        let asks = caller != Caller::UNKNOWN && self.fs.is_blank(Fh(fh.0));
+        let Some(descriptors) = self.descriptors.clone().filter(|_| asks) else {
             return self.run_for(caller, Some(fh), flush(false), answer);
         };
         let adapter = self.clone();
@@ -195,8 +194,4 @@ impl<E: Env> Adapter<E> {
             adapter.run_for(caller, Some(fh), flush(still_open), answer);
         });
     }
-}
-
-fn is_blank<E: Env>(_fs: &Fs<E>, _fh: FileHandle) -> bool {
-    false
 }

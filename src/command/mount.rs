@@ -64,7 +64,7 @@ fn serve(args: MountArgs, child: &background::Child) -> Result<(), Failure> {
         tracing::info!("{signal}: unmounting {}", running.directory().display());
         running.unmount(grace)?;
     }
-    let ended = running.join();
+    let ended = running.join(&runtime);
     runtime.shutdown_background();
     ended
 }

@@ -110,6 +110,11 @@ impl<E: Env> Draft<E> {
         self.inner.lock().key.clone()
     }
 
+    /// A directory above it was renamed, and nothing of it stands in the bucket yet.
+    pub fn moves_to(&self, key: Key) {
+        self.inner.lock().key = key;
+    }
+
     pub fn fate(&self) -> Fate {
         self.inner.lock().fate.clone()
     }

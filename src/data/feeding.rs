@@ -111,6 +111,21 @@ impl<E: Env> Content<E> {
         Ok(writer)
     }
 
+    /// All of the Version's bytes, which this mount has just published: kept as a cache, unless memory is short.
+    pub fn seed(&self, bytes: &[u8]) {
+        let len = bytes.len() as u64;
+        if len != self.version().size || len == 0 || !self.is_small() || self.context.memory.is_short_of(len) {
+            return;
+        }
+        let (room, permit) = self.context.memory.allocate_anyway(len);
+        let (extent, mut writer) = Extent::new(0, room, permit);
+        writer.append(bytes);
+        self.inner.lock().extents.insert(0, extent);
+        let this: Weak<Self> = self.this.clone();
+        self.context.memory.enrol(this, 0);
+        sometimes!(Seeded);
+    }
+
     /// `bytes` more of the stream are held.
     pub(super) fn advance(&self, id: StreamId, bytes: u64) {
         let mut inner = self.inner.lock();

@@ -92,12 +92,11 @@ impl<E: Env> Context<E> {
         object: &NewObject,
         condition: Option<WriteCondition>,
     ) -> Result<Written, Refusal> {
-        let etag = super::etag::of_put(&body);
         let send = || {
             let (body, object) = (body.clone(), object.clone());
             self.env.store().put(Put { key: key.clone(), body, object, condition: condition.clone() })
         };
-        self.decide(key, |meta| meta.etag == etag && meta.user == object.user, send).await
+        self.decide(key, |meta| meta.user == object.user && meta.etag == super::etag::of_put(&body), send).await
     }
 
     /// The bytes of `source`, if it is still the current version, at `key`. `replace`: other attributes than it has.

@@ -44,7 +44,8 @@ pub fn plan(size: u64, runs: &[Run], sizes: &Sizes) -> Plan {
     let mut at = 0;
     for travels in stretches_to_upload(size, runs, unit) {
         copies(at..travels.start, &mut parts);
-        uploads(travels.clone(), sizes.part_bytes.max(size.div_ceil(STRETCHES_MAX)), &mut parts);
+        let part_bytes = sizes.part_bytes.max(size.div_ceil(STRETCHES_MAX));
+        uploads(travels.clone(), part_bytes, if travels.end == size { 1 } else { unit }, &mut parts);
         at = travels.end;
     }
     copies(at..size, &mut parts);
@@ -70,8 +71,17 @@ fn stretches_to_upload(size: u64, runs: &[Run], unit: u64) -> Vec<Range<u64>> {
     stretches
 }
 
-fn uploads(range: Range<u64>, part_bytes: u64, parts: &mut Vec<Part>) {
-    even(range, part_bytes).for_each(|range| parts.push(Part::Upload(range)));
+/// Parts of `part_bytes`; what is left over is a part of its own unless it is shorter than `rest_min`.
+fn uploads(range: Range<u64>, part_bytes: u64, rest_min: u64, parts: &mut Vec<Part>) {
+    let mut at = range.start;
+    while at < range.end {
+        let end = at + part_bytes;
+        let end = if end + rest_min > range.end { range.end } else { end };
+        // What fits one part, and what is too little for another, is one.
+        let end = if range.end - at <= part_bytes { range.end } else { end };
+        parts.push(Part::Upload(at..end));
+        at = end;
+    }
 }
 
 fn copies(range: Range<u64>, parts: &mut Vec<Part>) {
@@ -110,6 +120,13 @@ mod tests {
     }
 
     #[test]
+    fn a_new_file_is_cut_into_parts_and_a_rest() {
+        let mut overlay = Overlay::over(0);
+        overlay.write(0..9 * MIB + 7, 0);
+        assert_eq!(planned(&overlay), [Part::Upload(0..8 * MIB), Part::Upload(8 * MIB..9 * MIB + 7)]);
+    }
+
+    #[test]
     fn an_append_to_a_large_object_copies_it_and_uploads_the_rest() {
         let mut overlay = Overlay::over(GIB);
         overlay.write(GIB..GIB + 6, 0);
@@ -136,8 +153,11 @@ mod tests {
         fn every_plan_is_one_that_s3_takes(
             base in 0u64..1 << 42,
             writes in proptest::collection::vec((0u64..1 << 42, 1u64..64 * MIB), 1..40),
+            shift in 0u32..42,
         ) {
-            let mut overlay = Overlay::over(base);
+            // Of every magnitude, or all would be huge.
+            let mut overlay = Overlay::over(base >> shift);
+            let writes: Vec<(u64, u64)> = writes.into_iter().map(|(at, len)| (at >> shift, len)).collect();
             for (at, len) in writes {
                 overlay.write(at..at + len, 0);
             }

@@ -11,13 +11,14 @@ use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
 use crate::data::mutations::Refusal;
+use crate::data::notes::Note;
 use crate::data::overlay::{Overlay, Source};
 use crate::data::plan::{Part, Plan, plan};
 use crate::env::store::{
     CompleteUpload, CopySource, CreateUpload, ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store,
     UploadId, UploadPart, UploadPartCopy, WriteCondition, Written,
 };
-use crate::env::{Env, Spawn};
+use crate::env::{Disk, Env, NoteId, Spawn};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::Version;
@@ -110,8 +111,8 @@ impl<E: Env> Snapshot<E> {
         Ok(joined.freeze())
     }
 
-    /// Makes it the current version at its key, whole or not at all.
-    pub async fn publish(&self) -> Result<Written, Unpublished> {
+    /// Makes it the current version at its key, whole or not at all. What was sent in one piece is answered with it.
+    pub async fn publish(&self) -> Result<(Written, Option<Bytes>), Unpublished> {
         let size = self.overlay.size();
         if size > OBJECT_BYTES_MAX {
             return Err(FsError::TooLarge { key: self.key.clone(), bytes: size }.into());
@@ -123,29 +124,34 @@ impl<E: Env> Snapshot<E> {
             base.opening();
         }
         let outcome = match plan(size, &self.overlay.runs(0..size), &self.context.config.sizes) {
-            Plan::Put => self.put().await,
-            Plan::Parts(parts) => self.upload(&parts).await,
+            Plan::Put => self.put().await.map(|(written, body)| (written, Some(body))),
+            Plan::Parts(parts) => self.upload(&parts).await.map(|written| (written, None)),
         };
         if let Some(base) = &self.base {
             base.opening_ended();
         }
-        let written = outcome?;
+        let (written, body) = outcome?;
         if self.context.config.preconditions_ignored {
             self.verify_by_looking(&written).await?;
         }
-        Ok(written)
+        Ok((written, body))
     }
 
-    async fn put(&self) -> Result<Written, Unpublished> {
+    async fn put(&self) -> Result<(Written, Bytes), Unpublished> {
         let body = self.bytes(0..self.overlay.size(), Kept::Nowhere).await?;
         let (store, condition) = (self.context.env.store(), self.expects.condition());
-        let etag = super::etag::of_put(&body);
+        // Only where it must be told from others'.
+        let etag = || super::etag::of_put(&body);
         let send = || {
             let (key, body, object) = (self.key.clone(), body.clone(), self.object.clone());
             store.put(Put { key, body, object, condition: condition.clone() })
         };
-        let is_ours = |meta: &ObjectMeta| meta.etag == etag && meta.user == self.object.user;
-        self.context.decide(&self.key, is_ours, send).await.map_err(|refusal| self.unpublished(refusal, Some(&etag)))
+        let is_ours = |meta: &ObjectMeta| meta.user == self.object.user && meta.etag == etag();
+        match self.context.decide(&self.key, is_ours, send).await {
+            Ok(written) => Ok((written, body)),
+            Err(refusal @ Refusal::Store { in_doubt: true, .. }) => Err(self.unpublished(refusal, Some(&etag()))),
+            Err(refusal) => Err(self.unpublished(refusal, None)),
+        }
     }
 
     async fn upload(&self, parts: &[Part]) -> Result<Written, Unpublished> {
@@ -155,20 +161,26 @@ impl<E: Env> Snapshot<E> {
             let request = CreateUpload { key: self.key.clone(), object: self.object.clone() };
             let created = self.context.persist(|| self.context.env.store().create_upload(request.clone())).await;
             let id = created.map_err(|error| FsError::from_store(&self.key, error))?;
+            let note = Note::Upload { key: self.key.clone(), id: id.clone() };
+            let note = self.context.env.disk().leave_note(note.text()).await.ok();
             let outcome = match self.send_parts(&id, parts).await {
                 Ok(etags) => self.complete(&id, etags).await,
                 Err(refusal) => Err(self.unpublished(refusal, None)),
             };
             match outcome {
-                Ok(written) => return Ok(written),
+                Ok(written) => {
+                    self.context.take_back_note(note).await;
+                    return Ok(written);
+                }
                 // By a lifecycle rule, or by somebody who tidied up.
                 Err(Unpublished::Failed { error: FsError::Exhausted { cause, .. }, maybe: None })
                     if cause.kind == ErrorKind::NoSuchUpload && uploads < UPLOADS_MAX =>
                 {
                     sometimes!(UploadVanished);
+                    self.context.take_back_note(note).await;
                 }
                 Err(unpublished) => {
-                    self.abort(id);
+                    self.abort(id, note);
                     return Err(unpublished);
                 }
             }
@@ -251,15 +263,11 @@ impl<E: Env> Snapshot<E> {
     }
 
     /// In the background: nobody waits for it, and what it leaves behind harms nobody but the bill.
-    fn abort(&self, id: UploadId) {
+    fn abort(&self, id: UploadId, note: Option<NoteId>) {
         let (context, key) = (self.context.clone(), self.key.clone());
         self.context.env.spawn().spawn("abort an upload", async move {
-            let aborted = context.persist(|| context.env.store().abort_upload(key.clone(), id.clone())).await;
-            if let Err(error) = aborted.or_else(|error| match error.kind {
-                ErrorKind::NoSuchUpload => Ok(()),
-                _ => Err(error),
-            }) {
-                tracing::warn!("{key:?}: upload {id} could not be aborted ({error}); its parts stay until it is");
+            if context.abort_upload(&key, &id).await {
+                context.take_back_note(note).await;
             }
         });
     }
@@ -305,6 +313,26 @@ impl<E: Env> Snapshot<E> {
     }
 }
 
+impl<E: Env> Context<E> {
+    /// Removes the parts of an upload that will not be completed. False: they may still be there.
+    pub async fn abort_upload(&self, key: &Key, id: &UploadId) -> bool {
+        match self.persist(|| self.env.store().abort_upload(key.clone(), id.clone())).await {
+            Ok(()) => true,
+            Err(error) if error.kind == ErrorKind::NoSuchUpload => true,
+            Err(error) => {
+                tracing::warn!("{key:?}: upload {id} could not be aborted ({error}); its parts stay until it is");
+                false
+            }
+        }
+    }
+
+    pub async fn take_back_note(&self, note: Option<NoteId>) {
+        if let Some(note) = note {
+            self.env.disk().take_back_note(note).await;
+        }
+    }
+}
+
 /// All of `version`'s bytes at `key`, by as many copies as it takes: for what is too large for one.
 pub async fn copy_by_parts<E: Env>(
     base: Arc<Content<E>>,
@@ -318,5 +346,5 @@ pub async fn copy_by_parts<E: Env>(
     let log = Arc::new(Log::new(context.clone()));
     let snapshot =
         Snapshot { context, key, object, expects, overlay, log, base: Some(base), generation: 0, in_doubt: Vec::new() };
-    snapshot.publish().await
+    snapshot.publish().await.map(|(written, _)| written)
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::config::OnConflict;
 use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
@@ -57,6 +59,12 @@ impl<E: Env> Fs<E> {
             if !draft.is_dirty() {
                 return Ok(());
             }
+            let key = draft.key();
+            let _path = self.paths.enter(&key).await;
+            if draft.key() != key {
+                // A directory above it was renamed meanwhile.
+                continue;
+            }
             let (stamp, own) = {
                 let mut tree = self.tree.lock();
                 (tree.stamp(self.now()), tree.own_of(ino)?)
@@ -65,8 +73,8 @@ impl<E: Env> Fs<E> {
             own.posix.write_into(&mut snapshot.object.user);
             self.hold_what_is_replaced(ino).await;
             match snapshot.publish().await {
-                Ok(written) => {
-                    self.adopt(ino, draft, stamp, &snapshot, written);
+                Ok((written, body)) => {
+                    self.adopt(ino, draft, stamp, &snapshot, written, body);
                     return Ok(());
                 }
                 // Of ours, and older: what was written since goes over it.
@@ -91,7 +99,15 @@ impl<E: Env> Fs<E> {
     }
 
     /// The inode becomes the Version that was published of it.
-    fn adopt(&self, ino: Ino, draft: &Draft<E>, stamp: Stamp, snapshot: &Snapshot<E>, written: Written) {
+    fn adopt(
+        &self,
+        ino: Ino,
+        draft: &Draft<E>,
+        stamp: Stamp,
+        snapshot: &Snapshot<E>,
+        written: Written,
+        body: Option<Bytes>,
+    ) {
         let size = snapshot.overlay.size();
         let object = &snapshot.object;
         let meta = ObjectMeta {
@@ -105,6 +121,9 @@ impl<E: Env> Fs<E> {
         };
         let version = Version::written(snapshot.key.clone(), written, size);
         let content = Content::new(self.context.clone(), version.clone());
+        if let Some(body) = &body {
+            content.seed(body);
+        }
         draft.published(snapshot.generation, content.clone());
         self.handles.lock().rebase(ino, &content);
         let obsolete = {

@@ -15,6 +15,7 @@ use crate::env::{Clock, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::no_meta;
+use crate::fs::paths::Changing;
 use crate::op::{Caller, Ino, Kind, Name, NewNode, OpenMode, Reply};
 use crate::state::media::content_type;
 use crate::state::posix::Posix;
@@ -32,7 +33,7 @@ impl<E: Env> Fs<E> {
         node: NewNode,
     ) -> Result<Reply, FsError> {
         self.may_change("create a file")?;
-        let (name, key) = self.new_name(parent, name, "")?;
+        let (name, _) = self.new_name(parent, name, "")?;
         loop {
             match self.resolve(parent, &name).await? {
                 Target::File(_) | Target::Directory if exclusive => return Err(FsError::Exists),
@@ -41,8 +42,10 @@ impl<E: Env> Fs<E> {
                 Target::Absent => {}
             }
             let posix = self.posix_of(Kind::File, node);
-            let meta = self.meta_of_new(&key, &name, posix);
+            let meta = self.meta_of_new(&name, posix);
             let mut drafts = self.drafts.lock();
+            // A directory above it may have been renamed while it was asked for.
+            let key = self.tree.lock().directory(parent)?.key(&name);
             // The kernel creates a name once at a time; whoever learnt of one meanwhile is asked again.
             let still_absent = {
                 let tree = self.tree.lock();
@@ -53,9 +56,7 @@ impl<E: Env> Fs<E> {
             }
             let (version, own) = (Version::unborn(key.clone()), Own { size: 0, posix });
             let ino = self.create_blank(&mut drafts, (parent, &name), version, Expects::Absent, meta, own)?;
-            let Reply::Opened { fh } = self.add_handle(ino, None, OpenMode { truncate: false, ..mode })? else {
-                return Err(FsError::NotFound);
-            };
+            let fh = self.add_handle(ino, None, mode)?;
             self.directory_changed(parent);
             let entry = self.tree.lock().grant(parent, &name, self.now())?;
             return Ok(Reply::Created { entry, fh });
@@ -131,8 +132,9 @@ impl<E: Env> Fs<E> {
         if self.resolve(parent, &name).await? != Target::Absent {
             return Err(FsError::Exists);
         }
+        let (_path, key) = self.enter_new(parent, &name, key).await?;
         let size = body.len() as u64;
-        let mut meta = self.meta_of_new(&key, &name, self.posix_of(kind, node));
+        let mut meta = self.meta_of_new(&name, self.posix_of(kind, node));
         let object = self.as_new(&meta);
         let stamp = self.tree.lock().stamp(self.now());
         let put = self.context.put_object(&key, body, &object, Some(WriteCondition::IfAbsent)).await;
@@ -157,6 +159,7 @@ impl<E: Env> Fs<E> {
         if self.resolve(parent, &name).await? != Target::Absent {
             return Err(FsError::Exists);
         }
+        let (_path, key) = self.enter_new(parent, &name, key).await?;
         let stamp = self.tree.lock().stamp(self.now());
         let marker = self.put_marker(&key, self.posix_of(Kind::Directory, node), Some(WriteCondition::IfAbsent)).await;
         let marker = match marker {
@@ -218,6 +221,13 @@ impl<E: Env> Fs<E> {
         Ok((name, key))
     }
 
+    /// The key again, with the same suffix, which no rename moves while the guard lives.
+    async fn enter_new(&self, parent: Ino, name: &Name, key: Key) -> Result<(Changing<'_>, Key), FsError> {
+        let (guard, now) = self.enter(parent, name).await?;
+        let key = if key.as_str().ends_with('/') { Key::from(format!("{now}/")) } else { now };
+        Ok((guard, key))
+    }
+
     fn posix_of(&self, kind: Kind, node: NewNode) -> Posix {
         let now = Some(self.context.env.clock().unix_time());
         Posix {
@@ -231,7 +241,7 @@ impl<E: Env> Fs<E> {
         }
     }
 
-    fn meta_of_new(&self, _key: &Key, name: &Name, posix: Posix) -> ObjectMeta {
+    fn meta_of_new(&self, name: &Name, posix: Posix) -> ObjectMeta {
         let mut meta = no_meta();
         meta.content_type = Some(content_type(name.as_str()).to_string());
         posix.write_into(&mut meta.user);

@@ -12,10 +12,11 @@ use crate::env::store::{ErrorKind, Key, ListPage, Store, StoreError};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::handles::Handle;
-use crate::fs::lookup::supersede;
+use crate::fs::lookup::{no_meta, supersede};
 use crate::marks::sometimes;
 use crate::op::{DirEntry, Fh, Ino, Kind, Reply};
 use crate::state::listing::Listing;
+use crate::state::tree::Undescribed;
 use crate::state::version::Version;
 use crate::zoo::{self, Bug};
 
@@ -165,15 +166,21 @@ impl<E: Env> Fs<E> {
             let tree = self.tree.lock();
             names.filter_map(|(name, _)| Some((name.clone(), tree.undescribed(ino, name)?))).collect()
         };
-        let heads = wanted.iter().map(|(_, version)| self.context.head(&version.key));
-        for ((name, version), answer) in wanted.iter().zip(join_all(heads).await) {
-            match answer {
+        let heads = wanted.iter().map(|(_, undescribed)| self.context.head(undescribed.key()));
+        for ((name, undescribed), answer) in wanted.iter().zip(join_all(heads).await) {
+            let mut tree = self.tree.lock();
+            match (undescribed, answer) {
                 // Of another version by now: it stays undescribed, and a look-up will ask.
-                Ok(meta) if !Version::of(&version.key, &meta).is_same(version) => {}
-                Ok(meta) => self.tree.lock().describe(ino, name, version, &Arc::new(meta)),
+                (Undescribed::File(version), Ok(meta)) if !Version::of(&version.key, &meta).is_same(version) => {}
+                (Undescribed::File(version), Ok(meta)) => tree.describe(ino, name, version, &Arc::new(meta)),
+                (Undescribed::Directory(_), Ok(meta)) => tree.describe_directory(ino, name, &Arc::new(meta)),
                 // Deleted meanwhile, or not for us to read: listed it is all the same.
-                Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::AccessDenied) => {}
-                Err(error) => return Err(FsError::from_store(&version.key, error)),
+                (_, Err(error)) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::AccessDenied) => {
+                    if let Undescribed::Directory(_) = undescribed {
+                        tree.describe_directory(ino, name, &Arc::new(no_meta()));
+                    }
+                }
+                (_, Err(error)) => return Err(FsError::from_store(undescribed.key(), error)),
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::env::store::{Key, List};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::supersede_by_us;
+use crate::fs::paths::Changing;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
 use crate::state::tree::Target;
@@ -20,16 +21,14 @@ impl<E: Env> Fs<E> {
             Target::Directory => return Err(FsError::IsDirectory),
             Target::File(_) => {}
         }
-        let (ino, key) = {
-            let tree = self.tree.lock();
-            (tree.ino_of(parent, &name), tree.directory(parent)?.key(&name))
-        };
+        let ino = self.tree.lock().ino_of(parent, &name);
         let draft = ino.and_then(|ino| self.draft_of(ino));
         // A commit that is under way ends first, and none begins.
         let _turn = match &draft {
             Some(draft) => Some(draft.gate.lock().await),
             None => None,
         };
+        let (_path, key) = self.enter(parent, &name).await?;
         let stamp = self.tree.lock().stamp(self.now());
         if draft.as_ref().is_none_or(|draft| draft.may_stand()) {
             self.hold_open(parent, &name).await;
@@ -56,10 +55,9 @@ impl<E: Env> Fs<E> {
             Target::File(_) => return Err(FsError::NotDirectory),
             Target::Directory => {}
         }
-        let (ino, key) = {
-            let tree = self.tree.lock();
-            (tree.ino_of(parent, &name), Key::from(format!("{}/", tree.directory(parent)?.key(&name))))
-        };
+        let ino = self.tree.lock().ino_of(parent, &name);
+        let (_path, key) = self.enter(parent, &name).await?;
+        let key = Key::from(format!("{key}/"));
         let stamp = self.tree.lock().stamp(self.now());
         if !self.is_empty(ino, &key).await? {
             return Err(FsError::NotEmpty);
@@ -72,6 +70,17 @@ impl<E: Env> Fs<E> {
         let obsolete = self.tree.lock().removed(parent, &name, stamp);
         supersede_by_us(obsolete);
         Ok(Reply::Done)
+    }
+
+    /// The key of a name, which no rename of a directory moves while the guard lives.
+    pub(super) async fn enter(&self, parent: Ino, name: &Name) -> Result<(Changing<'_>, Key), FsError> {
+        loop {
+            let key = self.tree.lock().directory(parent)?.key(name);
+            let guard = self.paths.enter(&key).await;
+            if self.tree.lock().directory(parent)?.key(name) == key {
+                return Ok((guard, key));
+            }
+        }
     }
 
     /// Whether nothing is beneath a directory but its marker, as far as one listing tells.

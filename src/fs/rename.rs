@@ -11,9 +11,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::config::{COPY_BYTES_MAX, RENAMES_AT_ONCE};
 use crate::data::content::Content;
 use crate::data::mutations::Refusal;
+use crate::data::notes::Note;
 use crate::data::publish::{Expects, Unpublished, copy_by_parts};
-use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, List, WriteCondition, Written};
+use crate::env::{Clock, Disk, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::supersede_by_us;
@@ -63,21 +64,15 @@ impl<E: Env> Fs<E> {
             (Target::File(_) | Target::Directory, _) | (Target::Absent, _) => {}
         }
         match source {
-            Target::Directory => self.rename_directory(from, to, &new_key).await?,
-            Target::File(_) | Target::Absent => self.rename_file(from, to, &new_key, no_replace).await?,
+            Target::Directory => self.rename_directory(from, to).await?,
+            Target::File(_) | Target::Absent => self.rename_file(from, to, no_replace).await?,
         }
         self.directory_changed(parent);
         self.directory_changed(new_parent);
         Ok(Reply::Done)
     }
 
-    async fn rename_file(
-        &self,
-        from: Place<'_>,
-        to: Place<'_>,
-        new_key: &Key,
-        no_replace: bool,
-    ) -> Result<(), FsError> {
+    async fn rename_file(&self, from: Place<'_>, to: Place<'_>, no_replace: bool) -> Result<(), FsError> {
         let moved = self.tree.lock().ino_of(from.0, from.1);
         let draft = moved.and_then(|ino| self.draft_of(ino));
         let replaced = self.tree.lock().ino_of(to.0, to.1).and_then(|ino| self.draft_of(ino));
@@ -95,6 +90,10 @@ impl<E: Env> Fs<E> {
         if let (Some(ino), Some(draft)) = (moved, &draft) {
             self.commit_in_turn(ino, draft).await?;
         }
+        // Both in the order of their keys, as above.
+        let (_path, _) = self.enter(from.0, from.1).await?;
+        let (_new_path, new_key) = self.enter(to.0, to.1).await?;
+        let new_key = &new_key;
         let Some(Target::File(version)) = self.tree.lock().target(from.0, from.1) else {
             return Err(FsError::NotFound);
         };
@@ -183,49 +182,37 @@ impl<E: Env> Fs<E> {
         }
     }
 
-    async fn rename_directory(&self, from: Place<'_>, to: Place<'_>, new_key: &Key) -> Result<(), FsError> {
-        let (ino, old_prefix) = {
+    async fn rename_directory(&self, from: Place<'_>, to: Place<'_>) -> Result<(), FsError> {
+        let prefixes = || {
             let tree = self.tree.lock();
             let ino = tree.ino_of(from.0, from.1);
             if ino.is_some_and(|ino| tree.is_beneath(to.0, ino)) {
                 return Err(FsError::InvalidArgument);
             }
-            (ino, format!("{}/", tree.directory(from.0)?.key(from.1)))
+            let prefix = |place: Place<'_>| Ok(format!("{}/", tree.directory(place.0)?.key(place.1)));
+            Ok((ino, [prefix(from)?, prefix(to)?]))
         };
-        // What is not published has no key that could be copied.
+        let (ino, [old_prefix, new_prefix]) = prefixes()?;
+        // What is published already goes with the rest; what is written from now on is published where it is by then.
         let unpublished = ino.map(|ino| self.tree.lock().locals_beneath(ino)).unwrap_or_default();
         for file in unpublished {
             if let Some(draft) = self.draft_of(file) {
                 self.commit(file, &draft).await?;
             }
         }
-        let versions = self.versions_beneath(&old_prefix).await?;
-        let new_prefix = format!("{new_key}/");
-        let stamp = self.tree.lock().stamp(self.now());
-        let mut waiting = versions.into_iter();
-        let mut moves = FuturesUnordered::new();
-        let mut moved = Vec::new();
-        let mut failed = None;
-        let mut told_at = self.now();
-        loop {
-            let room = RENAMES_AT_ONCE - moves.len();
-            // After a failure those under way end, and none begins.
-            let begin = if failed.is_some() { 0 } else { room };
-            for version in waiting.by_ref().take(begin) {
-                moves.push(self.move_key(version, &old_prefix, &new_prefix));
-            }
-            let Some(outcome) = moves.next().await else { break };
-            match outcome {
-                Ok(Some(pair)) => moved.push(pair),
-                Ok(None) => {}
-                Err(error) => failed = failed.or(Some(error)),
-            }
-            if self.now().since(told_at) >= RENAME_TOLD_EVERY {
-                told_at = self.now();
-                tracing::info!("renaming {old_prefix:?}: {} keys moved", moved.len());
-            }
+        let _closed = self.paths.close([old_prefix.clone(), new_prefix.clone()]).await;
+        if prefixes()?.1 != [old_prefix.clone(), new_prefix.clone()] {
+            // The directory above was renamed first: Linux looks the path up again.
+            return Err(FsError::Superseded { key: Key::from(old_prefix) });
         }
-        drop(moves);
+        let versions = self.versions_beneath(&old_prefix).await?;
+        let began = self.context.env.clock().unix_seconds();
+        let note = Note::Rename { from: old_prefix.clone(), to: new_prefix.clone(), began };
+        let note = self.context.env.disk().leave_note(note.text()).await.ok();
+        let stamp = self.tree.lock().stamp(self.now());
+        let (moved, failed) = self.move_keys(versions, &old_prefix, &new_prefix).await;
+        // Whoever asked is told of a failure, and decides.
+        self.context.take_back_note(note).await;
         if let Some(error) = failed {
             // Part of it is there, part of it here: all of it is asked for again.
             let mut tree = self.tree.lock();
@@ -233,11 +220,19 @@ impl<E: Env> Fs<E> {
             tree.doubt_beneath(to.0, to.1);
             return Err(error);
         }
-        let files = self.tree.lock().directory_renamed(from, to, &moved, stamp);
+        let drafts = self.drafts.lock();
+        let (files, unborn) = self.tree.lock().directory_renamed(from, to, &moved, stamp);
+        for (file, key) in unborn {
+            if let Some(draft) = drafts.get(&file) {
+                draft.moves_to(key);
+            }
+        }
+        drop(drafts);
         for (file, version) in files {
-            if self.handles.lock().count_of(file) > 0 {
+            let draft = self.draft_of(file);
+            if draft.is_some() || self.handles.lock().count_of(file) > 0 {
                 let content = self.move_handles(file, &version);
-                if let Some(draft) = self.draft_of(file) {
+                if let Some(draft) = draft {
                     draft.rebased(content.clone());
                 }
                 if let Ok(file) = self.tree.lock().file_mut(file) {
@@ -248,8 +243,40 @@ impl<E: Env> Fs<E> {
         Ok(())
     }
 
+    /// Each of these at its new key; and the first failure, after which none was begun.
+    pub(super) async fn move_keys(
+        &self,
+        versions: Vec<Version>,
+        old_prefix: &str,
+        new_prefix: &str,
+    ) -> (Vec<(Key, Version)>, Option<FsError>) {
+        let total = versions.len();
+        let mut waiting = versions.into_iter();
+        let mut moves = FuturesUnordered::new();
+        let mut moved = Vec::new();
+        let mut failed = None;
+        let mut told_at = self.now();
+        loop {
+            // After a failure those under way end, and none begins.
+            let room = if failed.is_some() { 0 } else { RENAMES_AT_ONCE - moves.len() };
+            for version in waiting.by_ref().take(room) {
+                moves.push(self.move_key(version, old_prefix, new_prefix));
+            }
+            let Some(outcome) = moves.next().await else { return (moved, failed) };
+            match outcome {
+                Ok(Some(pair)) => moved.push(pair),
+                Ok(None) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+            if self.now().since(told_at) >= RENAME_TOLD_EVERY {
+                told_at = self.now();
+                tracing::info!("renaming {old_prefix:?} to {new_prefix:?}: {} of {total} keys moved", moved.len());
+            }
+        }
+    }
+
     /// Every object whose key starts with `prefix`, as a listing tells.
-    async fn versions_beneath(&self, prefix: &str) -> Result<Vec<Version>, FsError> {
+    pub(super) async fn versions_beneath(&self, prefix: &str) -> Result<Vec<Version>, FsError> {
         let key = Key::from(prefix);
         let max = self.context.config.rename_directory_max;
         let mut versions = Vec::new();

@@ -124,6 +124,13 @@ impl<E: Env> Fs<E> {
 
     async fn copy_onto_itself(&self, ino: Ino, changes: &Changes, draft: Option<&Draft<E>>) -> Result<(), FsError> {
         let meta = self.meta(ino).await?;
+        let _path = loop {
+            let key = self.tree.lock().file(ino)?.version.key.clone();
+            let guard = self.paths.enter(&key).await;
+            if self.tree.lock().file(ino)?.version.key == key {
+                break guard;
+            }
+        };
         let (version, mut own, stamp) = {
             let mut tree = self.tree.lock();
             if tree.is_displaced(ino) {
@@ -198,6 +205,13 @@ impl<E: Env> Fs<E> {
         }
         let gate = self.setattrs.of(ino);
         let _turn = gate.lock().await;
+        let _path = loop {
+            let key = Key::from(self.tree.lock().prefix_of(ino)?);
+            let guard = self.paths.enter(&key).await;
+            if self.tree.lock().prefix_of(ino)? == key.as_str() {
+                break guard;
+            }
+        };
         let (posix, prefix) = {
             let tree = self.tree.lock();
             (self.changed(tree.directory_posix(ino)?, &changes), tree.prefix_of(ino)?)

@@ -80,6 +80,24 @@ impl Target {
     }
 }
 
+/// A name whose metadata no listing told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undescribed {
+    File(Version),
+    /// The key of its marker, if there is one.
+    Directory(Key),
+}
+
+impl Undescribed {
+    /// What a HEAD asks for.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::File(version) => &version.key,
+            Self::Directory(marker) => marker,
+        }
+    }
+}
+
 /// Two answers that overlapped in time disagree: neither can be called the newer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contradiction;
@@ -166,13 +184,13 @@ struct Inode<C> {
 }
 
 /// An `open` was answered ESTALE, and the newer Version waits, with its GET, for the same thread to come back.
-#[derive(Debug)]
-struct Pin {
+struct Pin<C> {
     id: PinId,
     caller: Caller,
     parent: Ino,
     name: Name,
     ino: Ino,
+    content: Arc<C>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +199,7 @@ pub struct PinId(u64);
 pub struct Tree<C> {
     inodes: BTreeMap<Ino, Inode<C>>,
     /// Few: each lives for one system call, or until it expires.
-    pins: Vec<Pin>,
+    pins: Vec<Pin<C>>,
     /// Names that are local.
     locals: u32,
     next_ino: u64,
@@ -299,7 +317,7 @@ impl<C: Holds> Tree<C> {
     /// The answer for a name that is known well enough, with one more lookup counted; `None`: the bucket must be asked.
     pub fn known(&mut self, caller: Caller, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
         let anybody = zoo::has(Bug::PinForAnybody);
-        let waits = |pin: &&Pin| (pin.parent, &pin.name) == (parent, name) && (anybody || pin.caller == caller);
+        let waits = |pin: &&Pin<C>| (pin.parent, &pin.name) == (parent, name) && (anybody || pin.caller == caller);
         let pinned = self.pins.iter().rev().find(waits).filter(|_| !zoo::has(Bug::PinIgnored));
         if let Some(ino) = pinned.map(|pin| pin.ino) {
             // What was pinned was current while this very open ran, whatever has come since: it alone may have it.
@@ -490,12 +508,14 @@ impl<C: Holds> Tree<C> {
         entry.is_some_and(|entry| self.wants_meta(entry))
     }
 
-    /// The Version of a listed file that must be described before it can be shown.
-    pub fn undescribed(&self, parent: Ino, name: &Name) -> Option<Version> {
-        let entry = self.directory(parent).ok()?.names.get(name)?;
+    /// What of a listed name must be described before it can be shown.
+    pub fn undescribed(&self, parent: Ino, name: &Name) -> Option<Undescribed> {
+        let directory = self.directory(parent).ok()?;
+        let entry = directory.names.get(name).filter(|entry| self.wants_meta(entry))?;
         match &entry.target {
-            Target::File(version) if self.wants_meta(entry) => Some(version.clone()),
-            Target::File(_) | Target::Directory | Target::Absent => None,
+            Target::File(version) => Some(Undescribed::File(version.clone())),
+            Target::Directory => Some(Undescribed::Directory(Key::from(format!("{}/", directory.key(name))))),
+            Target::Absent => None,
         }
     }
 

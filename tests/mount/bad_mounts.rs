@@ -10,6 +10,7 @@ use holdfast::real::mountpoint::mount_at;
 use crate::mounted::{Endpoint, Mounted, holdfast};
 use crate::remote::{Embedded, Remote};
 use crate::require;
+use crate::shell::output;
 use crate::world::World;
 
 /// Tries to mount, in the foreground and in the background; both must say the same sentence, which is returned.
@@ -36,7 +37,7 @@ fn sentence(endpoint: &Endpoint, source: &str, directory: &Path, args: &[impl As
 
 /// What a command that must fail says, in one line, on standard error only.
 fn only_line(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().expect("the binary starts");
+    let Output { status, stdout, stderr } = output(command);
     let words = String::from_utf8(stderr).expect("text");
     assert!(!status.success(), "{command:?}: {words}");
     assert!(stdout.is_empty(), "{}", String::from_utf8_lossy(&stdout));

@@ -15,6 +15,7 @@ use holdfast_sim::kernel::script::{Script, Step};
 
 use crate::mounted::end_with_this_thread;
 use crate::require;
+use crate::shell::spawn;
 
 const SCRIPT: &str = "HOLDFAST_CALIBRATION_SCRIPT";
 const OUTPUT: &str = "HOLDFAST_CALIBRATION_OUTPUT";
@@ -43,7 +44,7 @@ fn play(script: &Path) -> Recording {
     command.args(["--exact", "calibration::one_script", "--ignored"]);
     command.env(SCRIPT, script).env(OUTPUT, output.path()).stdin(Stdio::null()).stdout(Stdio::null());
     end_with_this_thread(&mut command);
-    let mut process = command.spawn().expect("this test, again");
+    let mut process = spawn(&mut command).expect("this test, again");
     let begun = Instant::now();
     let status = loop {
         if let Some(status) = process.try_wait().expect("our own child") {

@@ -12,6 +12,7 @@ use nix::libc::ESTALE;
 use crate::mounted::{Mounted, PATIENCE, holdfast};
 use crate::reader::{MIB, saw};
 use crate::remote::Remote;
+use crate::shell::{output, quiet};
 use crate::world::World;
 use crate::writing::{close, read_write};
 
@@ -25,8 +26,7 @@ fn kept(mount: &Mounted) -> Vec<std::path::PathBuf> {
 
 fn recover(mount: &Mounted, args: &[&str]) -> String {
     let mut command = holdfast();
-    let output =
-        command.arg("recover").arg("--recovery-dir").arg(mount.recovery()).args(args).output().expect("it runs");
+    let output = output(command.arg("recover").arg("--recovery-dir").arg(mount.recovery()).args(args));
     assert!(output.status.success(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).expect("text")
 }
@@ -53,10 +53,12 @@ fn readers_finish_what_they_opened_when_it_is_truncated_renamed_over_or_unlinked
 fn who_closes_second_is_told_and_loses_nothing() {
     let Some(w) = World::plain() else { return };
     w.put_bytes("d/note", "base".into());
+    let quiet = quiet();
     let mut mine = read_write(&w.path("d/note"));
     mine.write_all(b"mine").expect("written");
     w.put_bytes("d/note", "theirs".into());
     assert_eq!(close(mine), Err(Errno::ESTALE));
+    drop(quiet);
     assert_eq!(w.text("d/note").as_deref(), Some("theirs"), "an update is never lost without a word");
     let line = w.mount.wait_for_log(&["WARN", "d/note", "not published", "holdfast recover"]);
     assert_eq!(w.mount.log_lines(&["WARN"]).len(), 1, "{line}");
@@ -79,6 +81,7 @@ fn who_closes_second_is_told_and_loses_nothing() {
 #[test]
 fn fsync_tells_of_a_conflict_too_and_the_handle_goes_on_reading() {
     let Some(w) = World::plain() else { return };
+    let _quiet = quiet();
     let mut mine = File::options().read(true).write(true).create_new(true).open(w.path("note")).expect("new");
     mine.write_all(b"mine").expect("written");
     w.put_bytes("note", "theirs".into());
@@ -99,14 +102,17 @@ fn fsync_tells_of_a_conflict_too_and_the_handle_goes_on_reading() {
 fn a_conflict_may_overwrite_or_keep_both() {
     let Some(w) = World::with(&["--on-conflict", "overwrite"]) else { return };
     w.put_bytes("note", "base".into());
+    let quietly = quiet();
     let mut mine = read_write(&w.path("note"));
     mine.write_all(b"mine").expect("written");
     w.put_bytes("note", "theirs".into());
     close(mine).expect("published");
+    drop(quietly);
     assert_eq!(w.text("note").as_deref(), Some("mine"));
 
     let Some(w) = World::with(&["--on-conflict", "keep-both"]) else { return };
     w.put_bytes("note", "base".into());
+    let _quiet = quiet();
     let mut mine = read_write(&w.path("note"));
     mine.write_all(b"mine").expect("written");
     w.put_bytes("note", "theirs".into());
@@ -148,6 +154,7 @@ fn two_mounts_that_append_to_one_file_lose_nothing_without_a_word() {
 #[test]
 fn what_cannot_be_published_fails_at_close_and_is_kept() {
     let Some(w) = World::with(&["--deadline", "2s", "--attempt-timeout", "1s"]) else { return };
+    let _quiet = quiet();
     let mut file = File::create(w.path("note")).expect("a new file");
     file.write_all(b"precious").expect("written");
     w.kill_server();
@@ -168,6 +175,7 @@ fn what_cannot_be_published_fails_at_close_and_is_kept() {
 #[test]
 fn a_publication_outlives_an_outage_within_the_deadline() {
     let Some(w) = World::plain() else { return };
+    let _quiet = quiet();
     let mut file = File::create(w.path("note")).expect("a new file");
     file.write_all(b"patient").expect("written");
     w.kill_server();

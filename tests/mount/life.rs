@@ -19,6 +19,7 @@ use crate::mounted::{Mounted, PATIENCE, died_of, holdfast};
 use crate::reader::{KIB, MIB, saw, xattr, xattrs};
 use crate::remote::{Embedded, Remote};
 use crate::require;
+use crate::shell::output;
 use crate::world::{PAST_TTL, World};
 
 /// A mount in the background, ended on drop.
@@ -38,7 +39,7 @@ impl Background {
         let mut command = holdfast();
         remote.endpoint().lend_to(&mut command);
         command.args(["mount", "--log-file"]).arg(&log).arg("--cache-dir").arg(root.join("cache"));
-        let Output { status, stdout, stderr } = command.arg("s3://holdfast").arg(&directory).output().expect("it runs");
+        let Output { status, stdout, stderr } = output(command.arg("s3://holdfast").arg(&directory));
         assert!(status.success() && stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
         let told = String::from_utf8(stdout).expect("text");
         let pid = told.split_once("by process ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok());
@@ -80,7 +81,7 @@ fn is_alive(pid: Pid) -> bool {
 }
 
 fn unmount_command(directory: &Path) -> Output {
-    holdfast().arg("unmount").arg(directory).output().expect("it runs")
+    output(holdfast().arg("unmount").arg(directory))
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn a_killed_mount_is_removed_by_unmount_and_a_new_mount_works() {
 
     let mut again = holdfast();
     w.endpoint().lend_to(&mut again);
-    let refused = again.args(["mount", "-f", "s3://holdfast"]).arg(&directory).output().expect("it runs");
+    let refused = output(again.args(["mount", "-f", "s3://holdfast"]).arg(&directory));
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && words.contains("dead mount") && words.contains("unmount"), "{words}");
 

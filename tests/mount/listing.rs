@@ -15,6 +15,7 @@ use nix::libc;
 
 use crate::remote::{Embedded, Remote};
 use crate::require;
+use crate::shell::output;
 use crate::world::{PAST_TTL, World};
 
 /// Ten thousand keys, to their sizes: shallow, deep, wide, with names that tools and URLs might trip over.
@@ -66,7 +67,7 @@ fn put_all(remote: &Embedded, keys: &BTreeMap<String, u64>) {
 }
 
 fn output_of(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().expect("it runs");
+    let Output { status, stdout, stderr } = output(command);
     assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).expect("names are UTF-8")
 }

@@ -13,6 +13,7 @@ use crate::mounted::{Endpoint, PATIENCE, end_with_this_thread};
 use crate::reader::{KIB, MIB, Sight, saw};
 use crate::remote::Remote;
 use crate::replaced::{rest_after, two_handles_in_turn, two_mappings_in_turn};
+use crate::shell::spawn;
 use crate::world::World;
 use crate::{churn, require};
 
@@ -32,7 +33,7 @@ impl Moto {
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &address.port().to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         end_with_this_thread(&mut command);
-        let moto = Self { process: command.spawn().expect("python3"), address: address.to_string() };
+        let moto = Self { process: spawn(&mut command).expect("python3"), address: address.to_string() };
         let begun = Instant::now();
         while TcpStream::connect(&moto.address).is_err() {
             assert!(begun.elapsed() < PATIENCE, "moto does not answer");

@@ -15,6 +15,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::shell::spawn;
 use crate::watchdog::Watched;
 
 /// A hung test ends after this.
@@ -78,7 +79,7 @@ impl Mounted {
         endpoint.lend_to(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("a log file"));
         end_with_this_thread(&mut command);
-        let process = command.spawn().expect("the binary starts");
+        let process = spawn(&mut command).expect("the binary starts");
         let watched = Watched::new(Pid::from_raw(process.id() as i32), &directory);
         let mut mounted = Self { process: Some(process), directory, log, recovery, watched, _beneath: beneath };
         mounted.wait_until_it_answers();

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::reader::{KIB, MIB};
 use crate::remote::Remote;
+use crate::shell::quiet;
 use crate::world::World;
 use crate::writing::{close, read_write};
 
@@ -34,6 +35,7 @@ fn cost(stats: &StatsSnapshot, expected: &[(&str, u64)]) {
 #[test]
 fn a_new_file_costs_one_look_up_and_one_put() {
     let Some(w) = World::plain() else { return };
+    let _quiet = quiet();
     for (name, size) in [("empty", 0), ("note", 100 * KIB), ("more", 5 * MIB)] {
         w.reset_stats();
         fs::write(w.path(name), version_bytes(name, version(1), size)).expect("written");
@@ -48,6 +50,7 @@ fn a_new_file_costs_one_look_up_and_one_put() {
 #[test]
 fn replacing_a_file_costs_one_look_up_and_one_put() {
     let Some(w) = World::plain() else { return };
+    let _quiet = quiet();
     w.put("note", version(1), 100 * KIB);
     w.reset_stats();
     fs::write(w.path("note"), version_bytes("note", version(2), 100 * KIB)).expect("written");
@@ -62,6 +65,7 @@ fn replacing_a_file_costs_one_look_up_and_one_put() {
 #[test]
 fn appending_to_a_large_object_uploads_its_tail_only() {
     let Some(w) = World::plain() else { return };
+    let _quiet = quiet();
     let mut bytes = version_bytes("film", version(1), 64 * MIB).to_vec();
     w.put_bytes("film", bytes.clone().into());
     w.reset_stats();
@@ -79,6 +83,7 @@ fn appending_to_a_large_object_uploads_its_tail_only() {
 #[test]
 fn an_edit_in_the_middle_of_a_large_object_uploads_what_is_near() {
     let Some(w) = World::plain() else { return };
+    let _quiet = quiet();
     let mut bytes = version_bytes("film", version(1), 64 * MIB).to_vec();
     w.put_bytes("film", bytes.clone().into());
     w.reset_stats();
@@ -96,6 +101,7 @@ fn an_edit_in_the_middle_of_a_large_object_uploads_what_is_near() {
 #[test]
 fn a_large_new_file_goes_up_in_parts_while_it_is_written_or_at_the_end() {
     let Some(w) = World::plain() else { return };
+    let _quiet = quiet();
     let bytes = version_bytes("film", version(1), 50 * MIB + 3);
     w.reset_stats();
     fs::write(w.path("film"), &bytes).expect("written");

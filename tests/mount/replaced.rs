@@ -12,6 +12,7 @@ use holdfast_sim::version;
 use crate::mounted::PATIENCE;
 use crate::reader::{MIB, Mapping, Saw, Sight, saw};
 use crate::remote::Remote;
+use crate::shell::spawn;
 use crate::world::{PAST_TTL, World};
 
 const SIZE: u64 = 64 * MIB;
@@ -184,7 +185,7 @@ fn fstat_of_a_handle_keeps_answering_with_the_attributes_it_was_opened_with() {
 fn cat_that_pauses_before_the_end_of_file_prints_every_byte_and_succeeds() {
     let Some(w) = World::plain() else { return };
     w.put("film", version(1), SIZE);
-    let mut cat = Command::new("cat").arg(w.path("film")).stdout(Stdio::piped()).spawn().expect("cat");
+    let mut cat = spawn(Command::new("cat").arg(w.path("film")).stdout(Stdio::piped())).expect("cat");
     let mut pipe = cat.stdout.take().expect("piped");
     let mut printed = vec![0; SIZE as usize];
     let (first, rest) = printed.split_at_mut(MIB as usize);

@@ -6,6 +6,7 @@ use holdfast_sim::version;
 
 use crate::reader::{KIB, MIB, saw};
 use crate::remote::Remote;
+use crate::shell::output;
 use crate::world::{PAST_TTL, World};
 
 const GET: &str = "GetObject";
@@ -61,7 +62,7 @@ fn ls_l_of_a_directory_costs_its_pages() {
     (0..2500).for_each(|n| w.put(&format!("d/{n:04}"), version(1), 10));
     std::fs::metadata(w.path("d")).expect("a directory");
     w.reset_stats();
-    let ls = std::process::Command::new("ls").args(["-l", "--"]).arg(w.path("d")).output().expect("ls");
+    let ls = output(std::process::Command::new("ls").args(["-l", "--"]).arg(w.path("d")));
     assert!(ls.status.success() && ls.stderr.is_empty(), "{ls:?}");
     let stats = w.stats();
     assert!(stats.total() <= 3 + 2, "3 pages, and at most one look-up: {stats:?}");

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
+use crate::shell::spawn;
+
 /// Whether nothing may be skipped, and long tests run at full length.
 pub fn everything_is_required() -> bool {
     std::env::var("HOLDFAST_REQUIRE").is_ok_and(|value| value == "all")
@@ -19,15 +21,21 @@ pub fn fuse() -> bool {
 
 /// Whether `program` can be run; `from` says where to get it.
 pub fn program(program: &str, from: &str) -> bool {
-    let runs = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    available(runs.is_ok_and(|status| status.success()), &format!("there is no {program} ({from})"))
+    let runs = spawn(Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()));
+    available(
+        runs.and_then(|mut child| child.wait()).is_ok_and(|status| status.success()),
+        &format!("there is no {program} ({from})"),
+    )
 }
 
 /// Whether python3 has `module`.
 pub fn python(module: &str, from: &str) -> bool {
     let import = format!("import importlib.util, sys; sys.exit(importlib.util.find_spec({module:?}) is None)");
-    let runs = Command::new("python3").args(["-c", &import]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    available(runs.is_ok_and(|status| status.success()), &format!("python3 has no {module} ({from})"))
+    let runs = spawn(Command::new("python3").args(["-c", &import]).stdout(Stdio::null()).stderr(Stdio::null()));
+    available(
+        runs.and_then(|mut child| child.wait()).is_ok_and(|status| status.success()),
+        &format!("python3 has no {module} ({from})"),
+    )
 }
 
 fn available(is: bool, reason: &str) -> bool {

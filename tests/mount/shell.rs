@@ -1,8 +1,13 @@
 //! Programs as processes that work on a mount, each with a bound on its time.
+//!
+//! Every process of this test binary is started here. A child has the descriptors of all tests until its exec closes them,
+//! and each such close publishes what was written by then: a test that watches what is published when asks for quiet.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -12,6 +17,27 @@ use crate::mounted::{Mounted, end_with_this_thread};
 
 /// A program that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+static FORKS: RwLock<()> = RwLock::new(());
+
+/// Nobody starts a process until this is dropped; its holder must not either.
+#[must_use]
+pub fn quiet() -> RwLockWriteGuard<'static, ()> {
+    FORKS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `Command::spawn`, which returns when the child has done its exec.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    let _forks = FORKS.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// `Command::output`.
+pub fn output(command: &mut Command) -> Output {
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = spawn(piped).and_then(Child::wait_with_output);
+    child.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
 
 /// What a program said and how it ended.
 pub struct Said {
@@ -42,7 +68,7 @@ pub fn run(command: &mut Command, patience: Duration) -> Said {
     let open = |path| File::create(path).expect("a temporary file");
     command.stdin(Stdio::null()).stdout(open(&out)).stderr(open(&err)).process_group(0);
     end_with_this_thread(command);
-    let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut process = spawn(command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let begun = Instant::now();
     let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
     let status = loop {

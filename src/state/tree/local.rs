@@ -26,6 +26,9 @@ pub struct Publication<C> {
     pub clean: bool,
 }
 
+/// Inodes of files that went with their directory: those that stand in the bucket, and those that were never published.
+pub type Moved = (Vec<(Ino, Version)>, Vec<(Ino, Key)>);
+
 impl<C: Holds> Tree<C> {
     /// A file that is not published yet takes the name; whoever had another file there open keeps it.
     pub fn create(
@@ -37,6 +40,7 @@ impl<C: Holds> Tree<C> {
         own: Own,
     ) -> Result<Ino, FsError> {
         self.directory(parent)?;
+        self.revive(parent);
         let ino = self.fresh_number();
         let since = self.next_order();
         let file = File { meta: Some(meta), own: Some(own), ..File::of(version) };
@@ -51,6 +55,24 @@ impl<C: Holds> Tree<C> {
         self.locals += u32::from(!was_local);
         self.inodes.insert(ino, Inode { parent, name: name.clone(), lookups: 0, node: Node::File(file) });
         Ok(ino)
+    }
+
+    /// A directory in which a file is made exists from now on, with those above it, though the bucket may have none any more.
+    fn revive(&mut self, directory: Ino) {
+        let mut at = directory;
+        while at != Ino::ROOT
+            && let Ok((parent, name)) = self.place(at)
+        {
+            let Ok(entry) = self.entry_or_unknown(parent, &name) else { return };
+            if entry.local {
+                return;
+            }
+            if entry.ino != Some(at) || entry.target != Target::Directory {
+                sometimes!(DirectoryRevived);
+                (entry.target, entry.ino, entry.meta) = (Target::Directory, Some(at), None);
+            }
+            at = parent;
+        }
     }
 
     fn inodes_of_name(&self, parent: Ino, name: &Name) -> Option<Ino> {
@@ -310,14 +332,15 @@ impl<C: Holds> Tree<C> {
     }
 
     /// A directory stands elsewhere by now, with all that is beneath it. `moved`: what became of each key, the old one and
-    /// what stands at the new one. Answers the inodes of files beneath, with what they are by now.
+    /// what stands at the new one. Answers the inodes of files beneath, with what they are by now, and of
+    /// those that were never published, with their keys.
     pub fn directory_renamed(
         &mut self,
         (parent, name): (Ino, &Name),
         (new_parent, new_name): (Ino, &Name),
         moved: &[(Key, Version)],
         stamp: Stamp,
-    ) -> Vec<(Ino, Version)> {
+    ) -> Moved {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         self.vacate(new_parent, new_name, Target::Directory, seen);
         let mut ino = None;
@@ -329,7 +352,7 @@ impl<C: Holds> Tree<C> {
         if let Ok(entry) = self.entry_mut(new_parent, new_name) {
             (entry.ino, entry.meta) = (ino, meta);
         }
-        let mut files = Vec::new();
+        let mut files = Moved::default();
         let Some(ino) = ino else { return files };
         let prefix = self.directory(new_parent).map(|directory| format!("{}{}/", directory.prefix, new_name.as_str()));
         if let Some(inode) = self.inodes.get_mut(&ino) {
@@ -339,14 +362,7 @@ impl<C: Holds> Tree<C> {
         files
     }
 
-    fn move_beneath(
-        &mut self,
-        ino: Ino,
-        prefix: String,
-        moved: &[(Key, Version)],
-        seen: Seen,
-        files: &mut Vec<(Ino, Version)>,
-    ) {
+    fn move_beneath(&mut self, ino: Ino, prefix: String, moved: &[(Key, Version)], seen: Seen, files: &mut Moved) {
         let Ok(directory) = self.directory_mut(ino) else { return };
         let old_prefix = std::mem::replace(&mut directory.prefix, prefix.clone());
         let names: Vec<Name> = directory.names.keys().cloned().collect();
@@ -365,13 +381,21 @@ impl<C: Holds> Tree<C> {
                         && let Ok(file) = self.file_mut(child)
                     {
                         (file.version, file.content) = (version.clone(), None);
-                        files.push((child, version));
+                        files.0.push((child, version));
                     }
                 }
                 (Target::Directory, _) => {
                     if let Some(child) = child {
                         self.move_beneath(child, format!("{prefix}{}/", name.as_str()), moved, seen, files);
                     }
+                }
+                (Target::Absent, _) if entry.local => {
+                    let Some(child) = child else { continue };
+                    let key = Key::from(format!("{prefix}{}", name.as_str()));
+                    if let Ok(file) = self.file_mut(child) {
+                        file.version.key = key.clone();
+                    }
+                    files.1.push((child, key));
                 }
                 // What was not there when the keys were listed: nobody knows what is there now.
                 (Target::File(_) | Target::Absent, _) => entry.doubted = seen.ended,
