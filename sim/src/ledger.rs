@@ -65,9 +65,9 @@ impl LocalFile {
         &self.states[first.unwrap_or(0)..last]
     }
 
-    /// The state that it certainly had reached by then.
-    pub fn reached(&self, by: Time) -> usize {
-        self.states.iter().rposition(|state| state.ended.is_some_and(|ended| ended <= by)).unwrap_or(0)
+    /// The place of the state that this request made.
+    pub fn made_by(&self, request: u64) -> usize {
+        self.states.iter().rposition(|state| state.made_by == request).unwrap_or(0)
     }
 
     fn change(&mut self, at: u64, now: Time, how: impl FnOnce(&mut FileContent)) {
@@ -92,6 +92,8 @@ pub enum Alteration {
     /// FSYNC, or the FLUSH of a descriptor that was the process's last.
     Commit {
         ino: Ino,
+        /// The request that had made the file what it certainly was when the commit was asked for.
+        reached: u64,
     },
     Unlink {
         key: String,
@@ -135,6 +137,7 @@ enum Request {
     },
     Commit {
         ino: Ino,
+        reached: u64,
     },
     Release {
         ino: Ino,
@@ -285,9 +288,9 @@ impl Ledger {
                 }
                 None => Request::Other,
             },
-            Op::Fsync { ino, .. } => Request::Commit { ino: *ino },
+            Op::Fsync { ino, .. } => Request::Commit { ino: *ino, reached: self.reached(mount, *ino) },
             Op::Flush { ino, fh, still_open: false } if self.writers.contains(&(mount, *fh)) => {
-                Request::Commit { ino: *ino }
+                Request::Commit { ino: *ino, reached: self.reached(mount, *ino) }
             }
             Op::Release { ino, .. } => Request::Release { ino: *ino },
             Op::Unlink { .. } => Request::Unlink,
@@ -351,13 +354,13 @@ impl Ledger {
                 self.settle(mount, ino, at, now, done, errno);
                 Alteration::Other
             }
-            Request::Commit { ino } => {
+            Request::Commit { ino, reached } => {
                 if errno == Some(Errno::ESTALE)
                     && let Some(file) = self.files.get_mut(&(mount, ino))
                 {
                     file.abandoned = true;
                 }
-                Alteration::Commit { ino }
+                Alteration::Commit { ino, reached }
             }
             Request::Release { ino } => {
                 let left = self.handles.get_mut(&(mount, ino)).map_or(0, |count| {
@@ -448,6 +451,14 @@ impl Ledger {
         {
             file.opened = now;
         }
+    }
+
+    fn reached(&self, mount: u8, ino: Ino) -> u64 {
+        let file = self.files.get(&(mount, ino));
+        let certain = |file: &LocalFile| {
+            file.states.iter().rev().find(|state| state.ended.is_some()).map_or(0, |state| state.made_by)
+        };
+        file.map_or(0, certain)
     }
 
     /// An open with O_TRUNC waits for nobody: which of it and of a change that overlaps it came last, the ledger does not
@@ -544,7 +555,7 @@ impl Ledger {
         let used = |request: &UnderWay, ino: Ino| match request.what {
             Request::Open { ino: of, .. }
             | Request::Change { ino: of }
-            | Request::Commit { ino: of }
+            | Request::Commit { ino: of, .. }
             | Request::Release { ino: of } => request.mount == mount && of == ino,
             _ => false,
         };
