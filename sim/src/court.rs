@@ -68,6 +68,8 @@ pub struct Held {
     /// `None`: nobody ever published its ETag, which was reported.
     pub published: Option<Published>,
     pub opened_at: Time,
+    /// Its mount died.
+    pub dead: bool,
 }
 
 /// One thing that was seen.
@@ -333,7 +335,7 @@ impl Truth {
     /// The content that an open file must give. None of a file that its mount changes: what that gives, the ledger knows.
     pub fn published(&self, file: FileId) -> Option<(&Held, &Published)> {
         let held = self.files.get(&file)?;
-        if self.ledger.file(held.seat.mount, held.ino).is_some() {
+        if !held.dead && self.ledger.file(held.seat.mount, held.ino).is_some() {
             return None;
         }
         Some((held, held.published.as_ref()?))
@@ -341,7 +343,7 @@ impl Truth {
 
     /// The file that a mount changes and of which this is a descriptor.
     pub fn local_file(&self, file: FileId) -> Option<(&Held, &LocalFile)> {
-        let held = self.files.get(&file)?;
+        let held = self.files.get(&file).filter(|held| !held.dead)?;
         Some((held, self.ledger.file(held.seat.mount, held.ino)?))
     }
 
@@ -540,7 +542,8 @@ impl Court {
         }
         truth.ledger.learn(seat.mount, ino, || file_content(&key, published.as_ref()?));
         let name: Arc<str> = key.as_str().into();
-        let held = Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now() };
+        let held =
+            Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now(), dead: false };
         if let Some(recorder) = recorder {
             recorder.opened(file, op, &held);
         }
@@ -554,6 +557,8 @@ impl Court {
         let Inner { truth, oracles, findings, manner, recorder } = &mut *inner;
         if matches!(sight.what, What::Crashed) {
             truth.ledger.crashed(sight.seat.mount, sight.ended);
+            let lost = truth.files.values_mut().filter(|held| held.seat.mount == sight.seat.mount);
+            lost.for_each(|held| held.dead = true);
         }
         let before = findings.len();
         if !matches!(
@@ -609,7 +614,7 @@ impl Court {
         let Truth { ledger, files, config, .. } = &mut inner.truth;
         let keys = paths.iter().map(|path| format!("{}{}", config.prefix, path.trim_start_matches('/'))).collect();
         let base = |ino| {
-            let mut open = files.values().filter(|held| held.seat.mount == mount && held.ino == ino);
+            let mut open = files.values().filter(|held| held.seat.mount == mount && held.ino == ino && !held.dead);
             open.find_map(|held| file_content(&held.key, held.published.as_ref()?))
         };
         ledger.begins(mount, now, op, keys, base)

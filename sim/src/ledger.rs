@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::{Ino, Op, Reply};
+use holdfast::op::{Fh, Ino, Op, Reply};
 
 pub use content::FileContent;
 
@@ -65,9 +65,9 @@ impl LocalFile {
         &self.states[first.unwrap_or(0)..last]
     }
 
-    /// The state that it certainly had reached by then.
-    pub fn reached(&self, by: Time) -> usize {
-        self.states.iter().rposition(|state| state.ended.is_some_and(|ended| ended <= by)).unwrap_or(0)
+    /// The place of the state that this request made.
+    pub fn made_by(&self, request: u64) -> usize {
+        self.states.iter().rposition(|state| state.made_by == request).unwrap_or(0)
     }
 
     fn change(&mut self, at: u64, now: Time, how: impl FnOnce(&mut FileContent)) {
@@ -92,6 +92,8 @@ pub enum Alteration {
     /// FSYNC, or the FLUSH of a descriptor that was the process's last.
     Commit {
         ino: Ino,
+        /// The request that had made the file what it certainly was when the commit was asked for.
+        reached: u64,
     },
     Unlink {
         key: String,
@@ -135,6 +137,7 @@ enum Request {
     },
     Commit {
         ino: Ino,
+        reached: u64,
     },
     Release {
         ino: Ino,
@@ -162,6 +165,8 @@ pub struct Ledger {
     handles: BTreeMap<(u8, Ino), u32>,
     /// Inodes that ever were in `files`.
     changed: BTreeSet<(u8, Ino)>,
+    /// Handles that were opened for writing.
+    writers: BTreeSet<(u8, Fh)>,
     spans: BTreeMap<(u8, String), Vec<Span>>,
     under_way: BTreeMap<u64, UnderWay>,
     requests: u64,
@@ -283,7 +288,10 @@ impl Ledger {
                 }
                 None => Request::Other,
             },
-            Op::Fsync { ino, .. } | Op::Flush { ino, still_open: false, .. } => Request::Commit { ino: *ino },
+            Op::Fsync { ino, .. } => Request::Commit { ino: *ino, reached: self.reached(mount, *ino) },
+            Op::Flush { ino, fh, still_open: false } if self.writers.contains(&(mount, *fh)) => {
+                Request::Commit { ino: *ino, reached: self.reached(mount, *ino) }
+            }
             Op::Release { ino, .. } => Request::Release { ino: *ino },
             Op::Unlink { .. } => Request::Unlink,
             Op::Rmdir { .. } => Request::Rmdir,
@@ -297,6 +305,10 @@ impl Ledger {
             Request::Unlink | Request::Rmdir | Request::Mkdir | Request::Rename => true,
             Request::Commit { .. } | Request::Release { .. } | Request::Other => false,
         };
+        match &what {
+            Request::Open { ino, truncates: true, .. } | Request::Change { ino } => self.contest(mount, *ino, at),
+            _ => {}
+        }
         if makes_local {
             keys.iter().for_each(|key| self.local_from(mount, key, now));
         }
@@ -314,13 +326,13 @@ impl Ledger {
                 if truncates {
                     self.settle(mount, ino, at, now, done, errno);
                 }
-                if done {
-                    self.opened(mount, ino, changes, now);
+                if let Some(Ok(Reply::Opened { fh })) = outcome {
+                    self.opened(mount, ino, now, changes.then_some(*fh));
                 }
                 Alteration::Other
             }
             Request::Create { truncates } => {
-                if let Some(Ok(Reply::Created { entry, .. })) = outcome
+                if let Some(Ok(Reply::Created { entry, fh })) = outcome
                     && let Some(attr) = &entry.attr
                 {
                     self.enter(mount, attr.ino, &keys, began, |_| {
@@ -334,7 +346,7 @@ impl Ledger {
                             file.states.push(State { began, ended: Some(now), content, made_by: at });
                         }
                     }
-                    self.opened(mount, attr.ino, true, now);
+                    self.opened(mount, attr.ino, now, Some(*fh));
                 }
                 Alteration::Other
             }
@@ -342,13 +354,13 @@ impl Ledger {
                 self.settle(mount, ino, at, now, done, errno);
                 Alteration::Other
             }
-            Request::Commit { ino } => {
+            Request::Commit { ino, reached } => {
                 if errno == Some(Errno::ESTALE)
                     && let Some(file) = self.files.get_mut(&(mount, ino))
                 {
                     file.abandoned = true;
                 }
-                Alteration::Commit { ino }
+                Alteration::Commit { ino, reached }
             }
             Request::Release { ino } => {
                 let left = self.handles.get_mut(&(mount, ino)).map_or(0, |count| {
@@ -393,6 +405,7 @@ impl Ledger {
         self.under_way.retain(|_, request| request.mount != mount);
         self.handles.retain(|(of, _), _| *of != mount);
         self.changed.retain(|(of, _)| *of != mount);
+        self.writers.retain(|(of, _)| *of != mount);
         let dead: Vec<_> = self.files.extract_if(.., |(of, _), _| *of == mount).map(|(_, file)| file).collect();
         self.past.extend(dead);
         self.close_spans(mount, now);
@@ -427,14 +440,42 @@ impl Ledger {
         self.files.insert((mount, ino), file);
     }
 
-    fn opened(&mut self, mount: u8, ino: Ino, changes: bool, now: Time) {
+    /// `writer`: the handle, if it may be written to.
+    fn opened(&mut self, mount: u8, ino: Ino, now: Time, writer: Option<Fh>) {
+        self.writers.extend(writer.map(|fh| (mount, fh)));
         let handles = self.handles.entry((mount, ino)).or_default();
         *handles += 1;
-        if changes
+        if writer.is_some()
             && *handles == 1
             && let Some(file) = self.files.get_mut(&(mount, ino))
         {
             file.opened = now;
+        }
+    }
+
+    fn reached(&self, mount: u8, ino: Ino) -> u64 {
+        let file = self.files.get(&(mount, ino));
+        let certain = |file: &LocalFile| {
+            file.states.iter().rev().find(|state| state.ended.is_some()).map_or(0, |state| state.made_by)
+        };
+        file.map_or(0, certain)
+    }
+
+    /// An open with O_TRUNC waits for nobody: which of it and of a change that overlaps it came last, the ledger does not
+    /// know.
+    fn contest(&mut self, mount: u8, ino: Ino, at: u64) {
+        let changes = |request: &UnderWay| match request.what {
+            Request::Open { ino: of, truncates: true, .. } | Request::Change { ino: of } => {
+                request.mount == mount && of == ino
+            }
+            _ => false,
+        };
+        if self.under_way.values().any(changes)
+            && let Some(file) = self.files.get_mut(&(mount, ino))
+        {
+            for state in file.states.iter_mut().filter(|state| state.ended.is_none() || state.made_by == at) {
+                state.content = None;
+            }
         }
     }
 
@@ -514,7 +555,7 @@ impl Ledger {
         let used = |request: &UnderWay, ino: Ino| match request.what {
             Request::Open { ino: of, .. }
             | Request::Change { ino: of }
-            | Request::Commit { ino: of }
+            | Request::Commit { ino: of, .. }
             | Request::Release { ino: of } => request.mount == mount && of == ino,
             _ => false,
         };

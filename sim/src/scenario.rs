@@ -166,9 +166,78 @@ pub enum Call {
         path: String,
     },
     Statfs,
-    /// Writes a file; a mount that is read-only refuses.
+    /// Makes a file past the kernel; a mount that is read-only refuses.
     Write {
         path: String,
+    },
+    /// open(2) with O_RDWR, into `file`, which is closed before if it is in use.
+    OpenWrite {
+        file: Slot,
+        path: String,
+        /// O_CREAT
+        #[serde(default)]
+        create: bool,
+        /// O_EXCL
+        #[serde(default)]
+        exclusive: bool,
+        /// O_TRUNC
+        #[serde(default)]
+        truncate: bool,
+        /// O_APPEND
+        #[serde(default)]
+        append: bool,
+        /// O_WRONLY in place of O_RDWR.
+        #[serde(default)]
+        write_only: bool,
+        #[serde(default)]
+        direct: bool,
+    },
+    /// write(2), from the descriptor's position; at the end if it was opened with `append`.
+    WriteOn {
+        file: Slot,
+        len: u64,
+    },
+    Pwrite {
+        file: Slot,
+        at: u64,
+        len: u64,
+    },
+    Fsync {
+        file: Slot,
+    },
+    Ftruncate {
+        file: Slot,
+        size: u64,
+    },
+    Truncate {
+        path: String,
+        size: u64,
+    },
+    Unlink {
+        path: String,
+    },
+    Mkdir {
+        path: String,
+    },
+    Rmdir {
+        path: String,
+    },
+    Rename {
+        path: String,
+        to: String,
+        /// RENAME_NOREPLACE
+        #[serde(default)]
+        no_replace: bool,
+    },
+    /// A program that writes a whole file: open with O_CREAT and O_TRUNC, write, close.
+    Save {
+        path: String,
+        len: u64,
+    },
+    /// As editors save: a whole file beside it, then a rename over it.
+    SaveBeside {
+        path: String,
+        len: u64,
     },
     /// The kernel lets go of pages, or of pages, names and inodes, of this machine.
     DropPages,
@@ -215,6 +284,12 @@ pub enum RequestKind {
     List,
     Put,
     Delete,
+    Copy,
+    CreateUpload,
+    UploadPart,
+    UploadPartCopy,
+    CompleteUpload,
+    AbortUpload,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

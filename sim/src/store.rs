@@ -316,8 +316,13 @@ impl Store for SimStore {
         let asked = Asked::new(Kind::CompleteUpload, &request.key);
         let (mount, key) = (self.mount, request.key.clone());
         let apply = move |with: Applying<'_>| {
+            // Asked for once more, it is answered once more, and changes nothing.
+            let uploads = with.bucket.list_uploads(key.as_str());
+            let first = uploads.iter().any(|upload| upload.upload == request.upload);
             let written = with.bucket.complete_upload(request)?;
-            with.made(mount, Kind::CompleteUpload, &key);
+            if first {
+                with.made(mount, Kind::CompleteUpload, &key);
+            }
             Ok(written)
         };
         self.serve(asked, apply).await

@@ -40,6 +40,8 @@ pub(super) struct Inode {
     pub(super) lock: Lock,
     /// Requests under way that change its size.
     pub(super) changing: u32,
+    /// Such requests overlapped: which came last, only the core knows.
+    pub(super) contested: bool,
     /// When it was last changed from here, on the clock of [`Names::changes`] (fi->attr_version).
     pub(super) changed: u64,
 }
@@ -155,6 +157,7 @@ impl Inode {
             came_by_plus: false,
             lock: Lock::default(),
             changing: 0,
+            contested: false,
             changed: 0,
         }
     }
@@ -346,6 +349,11 @@ impl Names {
         }
         if inode.attr != *attr {
             let in_use = attr.ino != Ino::ROOT && (!inode.pages.is_empty() || inode.open > 0);
+            if inode.contested && inode.attr.size != attr.size {
+                // As if another had changed it (truncate_pagecache).
+                inode.pages.drop_all();
+                inode.attr.size = attr.size;
+            }
             // Of what was changed from here the server tells the times; the size it has from the kernel.
             let told = inode.changed > 0 && inode.attr.kind == attr.kind;
             assert!(

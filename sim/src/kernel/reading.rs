@@ -388,7 +388,7 @@ impl Drop for Read {
 
 impl Kernel {
     /// Whether the size of an inode may have been another since there had been so many changes.
-    fn is_unsettled(&self, ino: Ino, changes: u64) -> bool {
+    pub(super) fn is_unsettled(&self, ino: Ino, changes: u64) -> bool {
         self.with(|state| {
             let inode = state.names.inode(ino);
             inode.changing > 0 || inode.changed > changes

@@ -13,7 +13,7 @@ use holdfast::error::Errno;
 use holdfast::op::{Changes, Fh, Ino, Kind, Op, Reply};
 
 use super::locks::Locked;
-use super::names::Held;
+use super::names::{DentryId, Held};
 use super::pages::PAGE_BYTES;
 use super::system_call::{SystemCall, Thread};
 use super::{Kernel, OpenFile};
@@ -63,7 +63,7 @@ impl Kernel {
             if !file.writes {
                 return Err(Errno::EINVAL);
             }
-            thread.set_size(file.ino(), Some(file.fh), size, Vec::new()).await
+            thread.set_size(file.ino(), Some(file.fh), size, None).await
         })
     }
 
@@ -77,8 +77,7 @@ impl Kernel {
                 return Err(Errno::EROFS);
             }
             thread.permit(held.ino(), WRITE).await?;
-            let names = vec![thread.kernel.path_of(held.dentry)];
-            thread.set_size(held.ino(), None, size, names).await
+            thread.set_size(held.ino(), None, size, Some(held.dentry)).await
         };
         self.at_path(path, true, set, size)
     }
@@ -198,18 +197,26 @@ impl Thread {
         .await;
     }
 
-    async fn set_size(&self, ino: Ino, fh: Option<Fh>, size: u64, names: Vec<String>) -> Result<(), Errno> {
+    async fn set_size(&self, ino: Ino, fh: Option<Fh>, size: u64, dentry: Option<DentryId>) -> Result<(), Errno> {
         if i64::try_from(size).is_err() {
             return Err(Errno::EINVAL);
         }
         let _locked = self.lock_for_change(ino).await;
-        let _resizing = self.resizing(ino);
+        let resizing = self.resizing(ino);
+        // It may have been renamed while the lock was waited for.
+        let names = dentry.into_iter().map(|dentry| self.kernel.path_of(dentry)).collect();
         let changes = Changes { size: Some(size), ..Changes::default() };
-        match self.change(Op::Setattr { ino, fh, changes }, names).await? {
-            Reply::Attr { attr, .. } if attr.size == size => {}
-            other => self.kernel.violated(format!("a SETATTR of the size {size} was answered with {other:?}")),
+        let before = self.kernel.with(|state| state.names.changes);
+        let answer = self.change(Op::Setattr { ino, fh, changes }, names).await?;
+        drop(resizing);
+        let Reply::Attr { attr, .. } = answer else {
+            self.kernel.violated(format!("SETATTR was answered with {answer:?}"))
+        };
+        // An open with O_TRUNC does not wait for the lock.
+        if attr.size != size && !self.kernel.is_unsettled(ino, before) {
+            self.kernel.violated(format!("a SETATTR of the size {size} was answered with {attr:?}"));
         }
-        self.resized(ino, size).await;
+        self.resized(ino, attr.size).await;
         Ok(())
     }
 
@@ -217,6 +224,7 @@ impl Thread {
     pub(super) fn resizing(&self, ino: Ino) -> Resizing {
         self.kernel.with(|state| {
             if let Some(inode) = state.names.inode_mut(ino) {
+                inode.contested |= inode.changing > 0;
                 inode.changing += 1;
             }
         });

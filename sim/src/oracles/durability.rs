@@ -21,13 +21,13 @@ impl Oracle for Durability {
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         let What::Altered(altered) = &sight.what else { return };
-        let (Alteration::Commit { ino }, Ok(())) = (&altered.what, &altered.outcome) else { return };
+        let (Alteration::Commit { ino, reached }, Ok(())) = (&altered.what, &altered.outcome) else { return };
         let Some(file) = truth.ledger.file(sight.seat.mount, *ino) else { return };
         // What has no name is published no more. What another replaced was refused: to whom, was said then.
         if file.uncertain || !file.is_named() || file.abandoned {
             return;
         }
-        let reached = file.reached(altered.began);
+        let reached = file.made_by(*reached);
         let known = file.states[reached..].iter().all(|state| state.content.is_some());
         if known && committed(truth, file, reached, sight.ended).is_none() {
             let sizes: Vec<_> = file.states[reached..]

@@ -100,7 +100,9 @@ impl Inodes {
         if truth.lies || truth.config.posix_metadata {
             return;
         }
-        let is = (attr.kind, attr.size, attr.mtime);
+        // A directory shows when this mount last changed something in it.
+        let told = attr.kind == Kind::Directory && !truth.config.read_only;
+        let is = (attr.kind, attr.size, if told { 0 } else { attr.mtime });
         let was = *identity.shown.get_or_insert(is);
         if was != is {
             verdict(format!("{:?} of {key} was {was:?} and is {is:?}", attr.ino));

@@ -33,7 +33,14 @@ impl Oracle for NoResurrection {
         if let What::Altered(altered) = &sight.what
             && let (Alteration::Unlink { key }, Ok(())) = (&altered.what, &altered.outcome)
         {
-            if !truth.was_lied_to(altered.began, sight.ended)
+            // Of a file that was never published only this mount knew; another's of that name is another file.
+            let mount = sight.seat.mount;
+            let own = |file: &LocalFile| {
+                file.unnamed_at.is_some_and(|at| at >= altered.began)
+                    && truth.history.others_changed(mount, key, file.opened, sight.ended)
+            };
+            if !truth.ledger.named(mount, key).any(own)
+                && !truth.was_lied_to(altered.began, sight.ended)
                 && !truth.history.was(key, altered.began, sight.ended, |now| now.is_none())
             {
                 verdict(format!(

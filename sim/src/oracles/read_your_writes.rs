@@ -36,12 +36,12 @@ impl Oracle for ReadYourWrites {
                 self.judge_opened(truth, sight, *file, verdict);
             }
             What::Altered(altered) => {
-                let (Alteration::Commit { ino }, Ok(())) = (&altered.what, &altered.outcome) else { return };
+                let (Alteration::Commit { ino, reached }, Ok(())) = (&altered.what, &altered.outcome) else { return };
                 let Some(local) = truth.ledger.file(sight.seat.mount, *ino) else { return };
                 if local.uncertain || !local.is_named() || local.abandoned {
                     return;
                 }
-                if let Some((key, at)) = committed(truth, local, local.reached(altered.began), sight.ended) {
+                if let Some((key, at)) = committed(truth, local, local.made_by(*reached), sight.ended) {
                     let told = self.0.entry((sight.seat.mount, key)).or_default();
                     *told = (sight.ended, at.max(told.1));
                 }

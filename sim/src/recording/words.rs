@@ -182,6 +182,32 @@ pub fn call(call: &Call) -> String {
         Call::Cat { path } => format!("cat {path}"),
         Call::Statfs => "statfs".into(),
         Call::Write { path } => format!("write {path}"),
+        Call::OpenWrite { file, path, create, exclusive, truncate, append, write_only, direct } => {
+            let flags = [
+                (*write_only, " O_WRONLY"),
+                (!*write_only, " O_RDWR"),
+                (*create, " O_CREAT"),
+                (*exclusive, " O_EXCL"),
+                (*truncate, " O_TRUNC"),
+                (*append, " O_APPEND"),
+                (*direct, " O_DIRECT"),
+            ];
+            let flags: String = flags.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+            format!("open {path} as #{file}{flags}")
+        }
+        Call::WriteOn { file, len } => format!("write #{file} {}", size(*len)),
+        Call::Pwrite { file, at, len } => format!("pwrite #{file} {}", span(&(*at..at.saturating_add(*len)))),
+        Call::Fsync { file } => format!("fsync #{file}"),
+        Call::Ftruncate { file, size: to } => format!("ftruncate #{file} to {}", size(*to)),
+        Call::Truncate { path, size: to } => format!("truncate {path} to {}", size(*to)),
+        Call::Unlink { path } => format!("unlink {path}"),
+        Call::Mkdir { path } => format!("mkdir {path}"),
+        Call::Rmdir { path } => format!("rmdir {path}"),
+        Call::Rename { path, to, no_replace } => {
+            format!("rename {path} to {to}{}", if *no_replace { " RENAME_NOREPLACE" } else { "" })
+        }
+        Call::Save { path, len } => format!("save {path}, {}", size(*len)),
+        Call::SaveBeside { path, len } => format!("save {path} beside it, {}", size(*len)),
         Call::DropPages => "drop pages".into(),
         Call::DropCaches => "drop caches".into(),
         Call::Sleep => "sleep".into(),

@@ -4,9 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::select;
+use holdfast::op::OpenMode;
 
 use crate::app::{File, Mapping, Process, Stream};
 use crate::executor::SimHandle;
+use crate::kernel::OpenHow;
 use crate::run::causes::Causes;
 use crate::scenario::{AppOp, Call, SLOTS, Slot};
 
@@ -165,6 +167,43 @@ impl Application {
             }
             Call::Statfs => process.statfs().await,
             Call::Write { path } => process.try_create(path).await,
+            Call::OpenWrite { file, path, .. } => {
+                self.vacate(&process, *file).await;
+                let opened = process.open_how(path, open_how(&op.call)).await;
+                self.table[usize::from(*file)] = opened.ok().map(Entry::File);
+            }
+            Call::WriteOn { file, len } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.write_named(file, None, *len).await;
+                }
+            }
+            Call::Pwrite { file, at, len } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.write_named(file, Some(*at), *len).await;
+                }
+            }
+            Call::Fsync { file } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.fsync(file).await;
+                }
+            }
+            Call::Ftruncate { file, size } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.ftruncate(file, *size).await;
+                }
+            }
+            Call::Truncate { path, size } => drop(process.truncate(path, *size).await),
+            Call::Unlink { path } => drop(process.unlink(path).await),
+            Call::Mkdir { path } => drop(process.mkdir(path).await),
+            Call::Rmdir { path } => drop(process.rmdir(path).await),
+            Call::Rename { path, to, no_replace } => drop(process.rename(path, to, *no_replace).await),
+            Call::Save { path, len } => drop(process.save(path, *len).await),
+            Call::SaveBeside { path, len } => {
+                let beside = format!("{path}.new");
+                if process.save(&beside, *len).await.is_ok() {
+                    let _ = process.rename(&beside, path, false).await;
+                }
+            }
             Call::DropPages => process.kernel().drop_pages(),
             Call::DropCaches => process.kernel().drop_caches(),
             Call::Sleep => {}
@@ -194,6 +233,14 @@ impl Application {
             None => {}
         }
     }
+}
+
+/// The flags of [`Call::OpenWrite`].
+fn open_how(call: &Call) -> OpenHow {
+    let Call::OpenWrite { create, exclusive, truncate, append, write_only, direct, .. } = *call else {
+        return OpenHow::default();
+    };
+    OpenHow { mode: OpenMode { write: true, write_only, truncate, direct }, create, exclusive, append }
 }
 
 /// As programs do, in pieces, until the end or a failure.

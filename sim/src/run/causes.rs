@@ -185,6 +185,12 @@ pub(crate) fn matcher(cause: &RequestCause) -> Matcher {
         RequestKind::List => Kind::List,
         RequestKind::Put => Kind::Put,
         RequestKind::Delete => Kind::Delete,
+        RequestKind::Copy => Kind::Copy,
+        RequestKind::CreateUpload => Kind::CreateUpload,
+        RequestKind::UploadPart => Kind::UploadPart,
+        RequestKind::UploadPartCopy => Kind::UploadPartCopy,
+        RequestKind::CompleteUpload => Kind::CompleteUpload,
+        RequestKind::AbortUpload => Kind::AbortUpload,
     });
     Matcher { kind, key: cause.key.as_deref().map(Key::from), nth: cause.nth }
 }

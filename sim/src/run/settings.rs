@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use holdfast::bucket::{BucketOptions, DigestKind, Versioning};
+use holdfast::bucket::{BucketOptions, DigestKind, Limits, Versioning};
 use holdfast::config::{Config, Hold, Sizes};
 use holdfast::env::DiskError;
 use holdfast::env::store::{Key, NewObject};
@@ -37,7 +37,7 @@ pub fn mount_config(options: &MountOptions) -> Result<Config, String> {
         deadline: Duration::from_millis(options.deadline_ms),
         attempt_timeout: Duration::from_millis(options.attempt_timeout_ms),
         posix_metadata: options.posix_metadata,
-        read_only: true,
+        read_only: !options.writable,
         sizes,
         ..Config::default()
     };
@@ -53,8 +53,10 @@ pub(super) fn world_config(config: &ScenarioConfig) -> WorldConfig {
         policy: policy(&config.schedule),
         bucket: BucketOptions {
             versioning: if config.bucket.versioned { Versioning::Enabled } else { Versioning::Off },
-            digest: DigestKind::Quick,
+            // By S3's ETags a mount knows its own bytes.
+            digest: if config.mount.writable { DigestKind::Md5 } else { DigestKind::Quick },
             preconditions_ignored: config.bucket.conditions_ignored,
+            limits: limits(config.mount.sizes_divided_by),
             ..BucketOptions::default()
         },
         store: StoreConfig {
@@ -66,7 +68,11 @@ pub(super) fn world_config(config: &ScenarioConfig) -> WorldConfig {
             lists_in_order: !config.bucket.unordered_listings,
         },
         disk: DiskConfig { capacity: config.disk.total_bytes, latency: micros(config.disk.latency_us) },
-        mount: mount_config(&config.mount).expect("a scenario is checked before it runs"),
+        mount: Config {
+            // As the probe at mount would find.
+            preconditions_ignored: config.mount.writable && config.bucket.conditions_ignored,
+            ..mount_config(&config.mount).expect("a scenario is checked before it runs")
+        },
         kernel: KernelConfig {
             readahead: config.kernel.readahead,
             // As the mount sets it, in proportion.
@@ -76,8 +82,19 @@ pub(super) fn world_config(config: &ScenarioConfig) -> WorldConfig {
             name_eviction_one_in: config.kernel.name_eviction_one_in,
             plus: config.kernel.plus,
             unhurried: config.kernel.unhurried,
+            read_only: !config.mount.writable,
             ..KernelConfig::default()
         },
+    }
+}
+
+/// S3's, in proportion to the measures of the data path.
+fn limits(divisor: u64) -> Limits {
+    let whole = Limits::default();
+    Limits {
+        part_bytes_min: whole.part_bytes_min / divisor,
+        range_copy_source_bytes_min: whole.range_copy_source_bytes_min / divisor,
+        ..whole
     }
 }
 
@@ -133,8 +150,12 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
         _ => 0,
     });
     let largest = config.objects.iter().map(|object| object.size).chain(sizes_put).max().unwrap_or(0);
-    let versions = (config.objects.len() + scenario.mutations.len()) as u64;
-    let room = versions * 2 * (largest + 2 * sizes.extent_bytes);
+    // Each write may make a version of its own, over the largest there is.
+    let writes = scenario.ops.iter().filter_map(|op| written_end(&op.call));
+    let (writes, written) = writes.fold((0, 0_u64), |(count, sum), end| (count + 1, sum.saturating_add(end)));
+    let largest = largest.saturating_add(written);
+    let versions = (config.objects.len() + scenario.mutations.len()) as u64 + writes;
+    let room = (versions * 2).saturating_mul(largest.saturating_add(2 * sizes.extent_bytes));
     truth.disk_faulty = !config.disk.faults.is_empty();
     truth.disk_plenty = !truth.disk_faulty && room <= config.mount.hold_max.min(config.disk.total_bytes / 20 * 19);
     truth.memory_plenty = room <= config.mount.memory_max;
@@ -147,6 +168,16 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
     let chunks = largest / config.weather.chunk_bytes + 2;
     let disk = config.disk.latency_us.1;
     truth.step_max = Duration::from_micros(2 * latency + chunk * chunks + 4 * disk);
+}
+
+/// How much longer than it was a call may make a file.
+fn written_end(call: &Call) -> Option<u64> {
+    match call {
+        Call::WriteOn { len, .. } | Call::Save { len, .. } | Call::SaveBeside { len, .. } => Some(*len),
+        Call::Pwrite { at, len, .. } => Some(at.saturating_add(*len)),
+        Call::Ftruncate { size, .. } | Call::Truncate { size, .. } => Some(*size),
+        _ => None,
+    }
 }
 
 /// What the world holds at the beginning.

@@ -42,6 +42,8 @@ impl Places {
 /// Limits of one scenario: beyond them a run takes more memory or time than anybody wants to give it.
 pub const OPS_MAX: usize = 100_000;
 pub const OBJECT_BYTES_MAX: u64 = 1 << 32;
+/// The ledger keeps what was written in memory.
+pub const WRITTEN_BYTES_MAX: u64 = 1 << 27;
 const APPS_MAX: u8 = 64;
 const MOUNTS_MAX: u8 = 8;
 /// A year.
@@ -124,6 +126,9 @@ fn check_config(scenario: &Scenario, versions: &mut Versions) -> Result<(), Stri
         return Err("sizes_divided_by is a power of two up to 1024".into());
     }
     mount_config(&config.mount)?;
+    if config.mount.writable && config.mount.posix_metadata {
+        return Err("what posix_metadata has a writable mount show is not simulated".into());
+    }
     for object in &config.objects {
         versions.add(&object.key, object.version, object.size)?;
         if object.link_to.as_ref().is_some_and(|target| target.len() as u64 != object.size) {
@@ -156,6 +161,11 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::SeekHole { file, .. }
         | Call::Fstat { file }
         | Call::Xattr { file, .. }
+        | Call::OpenWrite { file, .. }
+        | Call::WriteOn { file, .. }
+        | Call::Pwrite { file, .. }
+        | Call::Fsync { file }
+        | Call::Ftruncate { file, .. }
         | Call::Close { file } => &[*file],
         Call::Dup { file, to } | Call::Map { file, to } => &[*file, *to],
         Call::Opendir { dir, .. } | Call::Getdents { dir } | Call::Rewinddir { dir } | Call::Seekdir { dir, .. } => {
@@ -170,19 +180,56 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::Lstat { path }
         | Call::XattrAt { path, .. }
         | Call::Cat { path }
+        | Call::Truncate { path, .. }
+        | Call::Unlink { path }
+        | Call::Mkdir { path }
+        | Call::Rmdir { path }
+        | Call::Rename { path, .. }
+        | Call::Save { path, .. }
+        | Call::SaveBeside { path, .. }
         | Call::Write { path } => {
             check_path(path)?;
             &[]
         }
         Call::Statfs | Call::DropPages | Call::DropCaches | Call::Sleep => &[],
     };
-    if let Call::Open { path, .. } | Call::Opendir { path, .. } = &op.call {
+    if let Call::Open { path, .. } | Call::OpenWrite { path, .. } | Call::Opendir { path, .. } = &op.call {
         check_path(path)?;
     }
+    check_change_by(scenario, &op.call)?;
     match slots.iter().find(|slot| **slot >= SLOTS) {
         Some(slot) => Err(format!("descriptor {slot}: there are {SLOTS}")),
         None => Ok(()),
     }
+}
+
+/// What an application writes.
+fn check_change_by(scenario: &Scenario, call: &Call) -> Result<(), String> {
+    let end = match call {
+        Call::OpenWrite { .. } | Call::Fsync { .. } | Call::Unlink { .. } | Call::Mkdir { .. } | Call::Rmdir { .. } => {
+            0
+        }
+        Call::Rename { to, .. } => {
+            check_path(to)?;
+            0
+        }
+        Call::WriteOn { len, .. } | Call::Save { len, .. } | Call::SaveBeside { len, .. } => *len,
+        Call::Pwrite { at, len, .. } => at.saturating_add(*len),
+        Call::Ftruncate { size, .. } | Call::Truncate { size, .. } => *size,
+        _ => return Ok(()),
+    };
+    if !scenario.config.mount.writable {
+        return Err("the mount is not writable; say so in its options".into());
+    }
+    if end > WRITTEN_BYTES_MAX {
+        return Err(format!("an application writes no further than {WRITTEN_BYTES_MAX} bytes here"));
+    }
+    if let Call::Save { path, .. } | Call::SaveBeside { path, .. } | Call::OpenWrite { path, .. } = call
+        && path.ends_with('/')
+    {
+        return Err(format!("{path:?} is no path of a file"));
+    }
+    Ok(())
 }
 
 fn check_path(path: &str) -> Result<(), String> {

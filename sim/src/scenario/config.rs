@@ -166,6 +166,8 @@ pub struct MountOptions {
     pub deadline_ms: u64,
     pub attempt_timeout_ms: u64,
     pub posix_metadata: bool,
+    /// Applications may write.
+    pub writable: bool,
     /// The data path's measures are those of production divided by this, a power of two up to 1024.
     pub sizes_divided_by: u64,
     pub list_page_keys: u32,
@@ -183,6 +185,7 @@ impl Default for MountOptions {
             deadline_ms: 60_000,
             attempt_timeout_ms: 10_000,
             posix_metadata: false,
+            writable: false,
             sizes_divided_by: 1,
             list_page_keys: 1000,
         }

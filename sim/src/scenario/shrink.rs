@@ -285,6 +285,17 @@ fn reduce_op(op: &mut AppOp, edit: usize) {
         (0, _) => op.pause_ms = 0,
         (1, _) => op.pause_ms /= 2,
         (2, Call::Pread { at, .. } | Call::Touch { at, .. }) => *at /= 2,
+        (2, Call::Pwrite { at, .. }) => *at /= 2,
+        (2, Call::Ftruncate { size, .. } | Call::Truncate { size, .. }) => *size /= 2,
+        (2, Call::OpenWrite { direct, exclusive, .. }) => (*direct, *exclusive) = (false, false),
+        (
+            3,
+            Call::WriteOn { len, .. }
+            | Call::Pwrite { len, .. }
+            | Call::Save { len, .. }
+            | Call::SaveBeside { len, .. },
+        ) => *len = (*len / 2).max(1),
+        (2, Call::SaveBeside { path, len }) => op.call = Call::Save { path: path.clone(), len: *len },
         (2, Call::Seek { to, .. }) => *to /= 2,
         (2, Call::Open { direct, .. }) => *direct = false,
         (3, Call::Pread { len, .. } | Call::Read { len, .. } | Call::Touch { len, .. }) => *len = (*len / 2).max(1),

@@ -12,6 +12,7 @@ mod ops;
 mod setting;
 mod trials;
 mod viewers;
+mod writers;
 
 use proptest::strategy::{NewTree, Strategy};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -43,6 +44,8 @@ pub enum Profile {
     Trials,
     /// At most three operations of at most two applications.
     Tiny,
+    /// Several applications of two mounts write to a few files, others put and delete them. Not part of `mixed` yet.
+    Writers,
 }
 
 impl Profile {
@@ -56,6 +59,7 @@ impl Profile {
         Self::Viewers,
         Self::Trials,
         Self::Tiny,
+        Self::Writers,
     ];
 
     pub fn name(self) -> &'static str {
@@ -69,6 +73,7 @@ impl Profile {
             Self::Viewers => "viewers",
             Self::Trials => "trials",
             Self::Tiny => "tiny",
+            Self::Writers => "writers",
         }
     }
 
@@ -124,6 +129,9 @@ fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
         ]),
         one => one,
     };
+    if profile == Profile::Writers {
+        return writers::scenario(draw);
+    }
     let config = setting::config(profile, draw);
     if profile == Profile::Trials {
         return trials::scenario(config, draw);
