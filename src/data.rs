@@ -16,6 +16,7 @@ mod log;
 mod manifest;
 pub mod memory;
 pub mod mutations;
+pub mod notes;
 pub mod overlay;
 pub mod pace;
 pub mod patience;

@@ -15,7 +15,7 @@ pub mod store;
 use std::future::Future;
 use std::time::Duration;
 
-pub use disk::{Disk, DiskError, DiskSpace, Kept, Spool};
+pub use disk::{Disk, DiskError, DiskSpace, Kept, NoteId, Spool};
 pub use store::Store;
 
 /// The whole world, as one type: the core is generic over `E: Env` and dispatches statically.

@@ -16,6 +16,7 @@ mod lookup;
 mod open;
 mod paths;
 mod read;
+mod recovery;
 mod remove;
 mod rename;
 mod setattr;

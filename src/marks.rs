@@ -44,6 +44,8 @@ marks! {
     WaitedForRename: "a change waited for the rename of a directory above it",
     DirectoryRevived: "a file was made in a directory that the bucket has no more",
     Seeded: "what was published stayed at hand",
+    OrphanAborted: "an upload that an earlier mount had left was aborted",
+    RenameResumed: "a rename that an earlier mount had begun was finished",
     LostUpdate: "a publication found another version in its place",
     GivenUp: "the last close could not publish what was written",
     LogCompacted: "a log that was mostly garbage was rewritten",

@@ -11,13 +11,14 @@ use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
 use crate::data::mutations::Refusal;
+use crate::data::notes::Note;
 use crate::data::overlay::{Overlay, Source};
 use crate::data::plan::{Part, Plan, plan};
 use crate::env::store::{
     CompleteUpload, CopySource, CreateUpload, ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store,
     UploadId, UploadPart, UploadPartCopy, WriteCondition, Written,
 };
-use crate::env::{Env, Spawn};
+use crate::env::{Disk, Env, NoteId, Spawn};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::Version;
@@ -160,20 +161,26 @@ impl<E: Env> Snapshot<E> {
             let request = CreateUpload { key: self.key.clone(), object: self.object.clone() };
             let created = self.context.persist(|| self.context.env.store().create_upload(request.clone())).await;
             let id = created.map_err(|error| FsError::from_store(&self.key, error))?;
+            let note = Note::Upload { key: self.key.clone(), id: id.clone() };
+            let note = self.context.env.disk().leave_note(note.text()).await.ok();
             let outcome = match self.send_parts(&id, parts).await {
                 Ok(etags) => self.complete(&id, etags).await,
                 Err(refusal) => Err(self.unpublished(refusal, None)),
             };
             match outcome {
-                Ok(written) => return Ok(written),
+                Ok(written) => {
+                    self.context.take_back_note(note).await;
+                    return Ok(written);
+                }
                 // By a lifecycle rule, or by somebody who tidied up.
                 Err(Unpublished::Failed { error: FsError::Exhausted { cause, .. }, maybe: None })
                     if cause.kind == ErrorKind::NoSuchUpload && uploads < UPLOADS_MAX =>
                 {
                     sometimes!(UploadVanished);
+                    self.context.take_back_note(note).await;
                 }
                 Err(unpublished) => {
-                    self.abort(id);
+                    self.abort(id, note);
                     return Err(unpublished);
                 }
             }
@@ -256,15 +263,11 @@ impl<E: Env> Snapshot<E> {
     }
 
     /// In the background: nobody waits for it, and what it leaves behind harms nobody but the bill.
-    fn abort(&self, id: UploadId) {
+    fn abort(&self, id: UploadId, note: Option<NoteId>) {
         let (context, key) = (self.context.clone(), self.key.clone());
         self.context.env.spawn().spawn("abort an upload", async move {
-            let aborted = context.persist(|| context.env.store().abort_upload(key.clone(), id.clone())).await;
-            if let Err(error) = aborted.or_else(|error| match error.kind {
-                ErrorKind::NoSuchUpload => Ok(()),
-                _ => Err(error),
-            }) {
-                tracing::warn!("{key:?}: upload {id} could not be aborted ({error}); its parts stay until it is");
+            if context.abort_upload(&key, &id).await {
+                context.take_back_note(note).await;
             }
         });
     }
@@ -306,6 +309,26 @@ impl<E: Env> Snapshot<E> {
                 let maybe = Some(written.etag.clone());
                 Err(Unpublished::Failed { error: FsError::from_store(&self.key, error), maybe })
             }
+        }
+    }
+}
+
+impl<E: Env> Context<E> {
+    /// Removes the parts of an upload that will not be completed. False: they may still be there.
+    pub async fn abort_upload(&self, key: &Key, id: &UploadId) -> bool {
+        match self.persist(|| self.env.store().abort_upload(key.clone(), id.clone())).await {
+            Ok(()) => true,
+            Err(error) if error.kind == ErrorKind::NoSuchUpload => true,
+            Err(error) => {
+                tracing::warn!("{key:?}: upload {id} could not be aborted ({error}); its parts stay until it is");
+                false
+            }
+        }
+    }
+
+    pub async fn take_back_note(&self, note: Option<NoteId>) {
+        if let Some(note) = note {
+            self.env.disk().take_back_note(note).await;
         }
     }
 }

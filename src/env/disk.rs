@@ -24,6 +24,10 @@ pub enum DiskError {
     Failed(String),
 }
 
+/// A note that this mount has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NoteId(pub u64);
+
 pub trait Disk: Send + Sync + 'static {
     type Spool: Spool;
     type Kept: Kept;
@@ -33,6 +37,24 @@ pub trait Disk: Send + Sync + 'static {
 
     /// A new, empty spool.
     fn create_spool(&self) -> impl Future<Output = Result<Self::Spool, DiskError>> + Send;
+
+    /// Leaves a note to whoever mounts the bucket next, for the case that this mount ends before it is taken back. Notes are
+    /// a courtesy: an implementation that keeps none costs tidiness, never data.
+    fn leave_note(&self, text: String) -> impl Future<Output = Result<NoteId, DiskError>> + Send {
+        drop(text);
+        async { Ok(NoteId(0)) }
+    }
+
+    /// What it was left for is done.
+    fn take_back_note(&self, note: NoteId) -> impl Future<Output = ()> + Send {
+        let _ = note;
+        async {}
+    }
+
+    /// The notes of mounts of this bucket that are gone, and not those of others that live. Each is told once.
+    fn notes_left(&self) -> impl Future<Output = Vec<String>> + Send {
+        async { Vec::new() }
+    }
 
     /// Room where spools live.
     fn space(&self) -> impl Future<Output = Result<DiskSpace, DiskError>> + Send;

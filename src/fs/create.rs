@@ -56,9 +56,7 @@ impl<E: Env> Fs<E> {
             }
             let (version, own) = (Version::unborn(key.clone()), Own { size: 0, posix });
             let ino = self.create_blank(&mut drafts, (parent, &name), version, Expects::Absent, meta, own)?;
-            let Reply::Opened { fh } = self.add_handle(ino, None, OpenMode { truncate: false, ..mode })? else {
-                return Err(FsError::NotFound);
-            };
+            let fh = self.add_handle(ino, None, mode)?;
             self.directory_changed(parent);
             let entry = self.tree.lock().grant(parent, &name, self.now())?;
             return Ok(Reply::Created { entry, fh });

@@ -101,16 +101,31 @@ impl<E: Env> Fs<E> {
         if self.tree.lock().is_displaced(ino) {
             return Err(self.displaced(ino));
         }
-        let Some(draft) = self.draft_of(ino).filter(|draft| draft.is_dirty()) else { return Ok(None) };
+        let (draft, fh) = {
+            let drafts = self.drafts.lock();
+            let Some(draft) = drafts.get(&ino).filter(|draft| draft.is_dirty()) else { return Ok(None) };
+            (draft.clone(), self.add_handle(ino, None, mode)?)
+        };
+        self.truncate_opened(ino, fh, mode, &draft).await.map(Some)
+    }
+
+    /// The rest of an open, with O_TRUNC, of a file that is written here: it counts as open before it is truncated, or a last
+    /// close beside it would publish the empty file.
+    pub(super) async fn truncate_opened(
+        &self,
+        ino: Ino,
+        fh: Fh,
+        mode: OpenMode,
+        draft: &Draft<E>,
+    ) -> Result<Reply, FsError> {
         if mode.truncate {
-            draft.truncate().await?;
-            self.note_change(ino, &draft)?;
+            if let Err(error) = draft.truncate().await {
+                self.release(fh).await?;
+                return Err(error);
+            }
+            self.note_change(ino, draft)?;
         }
-        let drafts = self.drafts.lock();
-        if !drafts.get(&ino).is_some_and(|there| Arc::ptr_eq(there, &draft)) {
-            return Ok(None);
-        }
-        self.add_handle(ino, None, mode).map(Some)
+        Ok(Reply::Opened { fh })
     }
 
     /// The path of the inode means another one by now, or none.
@@ -120,12 +135,7 @@ impl<E: Env> Fs<E> {
     }
 
     /// A handle of a file, under the lock of the drafts.
-    pub(super) fn add_handle(
-        &self,
-        ino: Ino,
-        content: Option<Arc<Content<E>>>,
-        mode: OpenMode,
-    ) -> Result<Reply, FsError> {
+    pub(super) fn add_handle(&self, ino: Ino, content: Option<Arc<Content<E>>>, mode: OpenMode) -> Result<Fh, FsError> {
         let kept = if mode.direct { Kept::Nowhere } else { Kept::InPageCache };
         let mut handles = self.handles.lock();
         let content = {
@@ -138,7 +148,7 @@ impl<E: Env> Fs<E> {
         };
         let fh = handles.insert(Handle::File { ino, content: content.clone(), kept, writes: mode.write });
         content.opened(fh);
-        Ok(Reply::Opened { fh })
+        Ok(fh)
     }
 
     /// An empty file takes the name. The draft is there before anybody can ask for it.
@@ -185,7 +195,14 @@ impl<E: Env> Fs<E> {
     /// The last handle is gone: what is unpublished is published, or kept where it can be found; then the draft goes.
     pub(super) async fn retire(&self, ino: Ino) {
         let Some(draft) = self.draft_of(ino) else { return };
-        let outcome = self.commit(ino, &draft).await;
+        let outcome = {
+            let _turn = draft.gate.lock().await;
+            // Who opened it meanwhile closes it, too.
+            if self.handles.lock().count_of(ino) > 0 {
+                return;
+            }
+            self.commit_in_turn(ino, &draft).await
+        };
         if let Err(error) = &outcome
             && draft.is_dirty()
         {

@@ -69,7 +69,7 @@ enum Truncated<E: Env> {
         key: Key,
     },
     /// It has a draft, which is to be truncated.
-    Written(Arc<Draft<E>>),
+    Written(Arc<Draft<E>>, Fh),
 }
 
 impl<E: Env> Fs<E> {
@@ -104,7 +104,7 @@ impl<E: Env> Fs<E> {
             return Err(self.displaced(ino));
         }
         // The handle has a share of its own in the inode; `opening` gives up its.
-        self.add_handle(ino, Some(content), mode)
+        self.add_handle(ino, Some(content), mode).map(|fh| Reply::Opened { fh })
     }
 
     pub(super) async fn release(&self, fh: Fh) -> Result<Reply, FsError> {
@@ -152,13 +152,10 @@ impl<E: Env> Fs<E> {
                 self.await_reopening(fresh);
                 return Err(FsError::Superseded { key });
             }
-            Truncated::Written(draft) => draft,
+            Truncated::Written(draft, fh) => (draft, fh),
         };
         // Others write to it: they see it truncated.
-        written.truncate().await?;
-        self.note_change(ino, &written)?;
-        let _drafts = self.drafts.lock();
-        self.add_handle(ino, None, mode)
+        self.truncate_opened(ino, written.1, mode, &written.0).await
     }
 
     /// Truncates a file as it is opened, unless it has a draft already.
@@ -168,7 +165,7 @@ impl<E: Env> Fs<E> {
             return Err(self.displaced(ino));
         }
         if let Some(draft) = drafts.get(&ino) {
-            return Ok(Truncated::Written(draft.clone()));
+            return Ok(Truncated::Written(draft.clone(), self.add_handle(ino, None, mode)?));
         }
         let (version, mut own, (parent, name)) = {
             let tree = self.tree.lock();
@@ -189,7 +186,7 @@ impl<E: Env> Fs<E> {
         }
         drafts.insert(ino, Draft::blank(self.context.clone(), key, self.as_new(meta), expects));
         self.tree.lock().changed(ino, own, true)?;
-        self.add_handle(ino, None, mode).map(Truncated::Opened)
+        self.add_handle(ino, None, mode).map(|fh| Truncated::Opened(Reply::Opened { fh }))
     }
 
     /// The content of a file that is only to be written to: nothing is fetched.

@@ -11,9 +11,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::config::{COPY_BYTES_MAX, RENAMES_AT_ONCE};
 use crate::data::content::Content;
 use crate::data::mutations::Refusal;
+use crate::data::notes::Note;
 use crate::data::publish::{Expects, Unpublished, copy_by_parts};
-use crate::env::Env;
 use crate::env::store::{ErrorKind, Key, List, WriteCondition, Written};
+use crate::env::{Clock, Disk, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::supersede_by_us;
@@ -205,31 +206,13 @@ impl<E: Env> Fs<E> {
             return Err(FsError::Superseded { key: Key::from(old_prefix) });
         }
         let versions = self.versions_beneath(&old_prefix).await?;
+        let began = self.context.env.clock().unix_seconds();
+        let note = Note::Rename { from: old_prefix.clone(), to: new_prefix.clone(), began };
+        let note = self.context.env.disk().leave_note(note.text()).await.ok();
         let stamp = self.tree.lock().stamp(self.now());
-        let mut waiting = versions.into_iter();
-        let mut moves = FuturesUnordered::new();
-        let mut moved = Vec::new();
-        let mut failed = None;
-        let mut told_at = self.now();
-        loop {
-            let room = RENAMES_AT_ONCE - moves.len();
-            // After a failure those under way end, and none begins.
-            let begin = if failed.is_some() { 0 } else { room };
-            for version in waiting.by_ref().take(begin) {
-                moves.push(self.move_key(version, &old_prefix, &new_prefix));
-            }
-            let Some(outcome) = moves.next().await else { break };
-            match outcome {
-                Ok(Some(pair)) => moved.push(pair),
-                Ok(None) => {}
-                Err(error) => failed = failed.or(Some(error)),
-            }
-            if self.now().since(told_at) >= RENAME_TOLD_EVERY {
-                told_at = self.now();
-                tracing::info!("renaming {old_prefix:?}: {} keys moved", moved.len());
-            }
-        }
-        drop(moves);
+        let (moved, failed) = self.move_keys(versions, &old_prefix, &new_prefix).await;
+        // Whoever asked is told of a failure, and decides.
+        self.context.take_back_note(note).await;
         if let Some(error) = failed {
             // Part of it is there, part of it here: all of it is asked for again.
             let mut tree = self.tree.lock();
@@ -260,8 +243,40 @@ impl<E: Env> Fs<E> {
         Ok(())
     }
 
+    /// Each of these at its new key; and the first failure, after which none was begun.
+    pub(super) async fn move_keys(
+        &self,
+        versions: Vec<Version>,
+        old_prefix: &str,
+        new_prefix: &str,
+    ) -> (Vec<(Key, Version)>, Option<FsError>) {
+        let total = versions.len();
+        let mut waiting = versions.into_iter();
+        let mut moves = FuturesUnordered::new();
+        let mut moved = Vec::new();
+        let mut failed = None;
+        let mut told_at = self.now();
+        loop {
+            // After a failure those under way end, and none begins.
+            let room = if failed.is_some() { 0 } else { RENAMES_AT_ONCE - moves.len() };
+            for version in waiting.by_ref().take(room) {
+                moves.push(self.move_key(version, old_prefix, new_prefix));
+            }
+            let Some(outcome) = moves.next().await else { return (moved, failed) };
+            match outcome {
+                Ok(Some(pair)) => moved.push(pair),
+                Ok(None) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+            if self.now().since(told_at) >= RENAME_TOLD_EVERY {
+                told_at = self.now();
+                tracing::info!("renaming {old_prefix:?} to {new_prefix:?}: {} of {total} keys moved", moved.len());
+            }
+        }
+    }
+
     /// Every object whose key starts with `prefix`, as a listing tells.
-    async fn versions_beneath(&self, prefix: &str) -> Result<Vec<Version>, FsError> {
+    pub(super) async fn versions_beneath(&self, prefix: &str) -> Result<Vec<Version>, FsError> {
         let key = Key::from(prefix);
         let max = self.context.config.rename_directory_max;
         let mut versions = Vec::new();

@@ -1,0 +1,63 @@
+//! Finishing, or tidying up, what a mount before this one left when it ended in the middle of something.
+
+use crate::data::notes::Note;
+use crate::env::{Disk, Env};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::marks::sometimes;
+
+impl<E: Env> Fs<E> {
+    /// Aborts uploads that nobody will complete, and goes on with renames of directories that were cut short. For once, when
+    /// the mount begins; it may run beside everything else.
+    pub async fn recover(&self) {
+        if self.context.config.read_only {
+            return;
+        }
+        for text in self.context.env.disk().notes_left().await {
+            let Some(note) = Note::parse(&text) else { continue };
+            // Until it is done it is ours to leave again.
+            let again = self.context.env.disk().leave_note(text).await.ok();
+            let done = match &note {
+                Note::Upload { key, id } => {
+                    sometimes!(OrphanAborted);
+                    self.context.abort_upload(key, id).await
+                }
+                Note::Rename { from, to, began } => self.resume_rename(from, to, *began).await,
+            };
+            if done {
+                self.context.take_back_note(again).await;
+            }
+        }
+    }
+
+    /// What is still at the old place goes to the new one, unless it was put there since.
+    async fn resume_rename(&self, from: &str, to: &str, began: i64) -> bool {
+        sometimes!(RenameResumed);
+        let _closed = self.paths.close([from.to_string(), to.to_string()]).await;
+        let outcome = async {
+            let mut versions = self.versions_beneath(from).await?;
+            versions.retain(|version| version.last_modified <= began);
+            let left = versions.len();
+            match self.move_keys(versions, from, to).await {
+                (_, Some(error)) => Err(error),
+                (_, None) => Ok::<_, FsError>(left),
+            }
+        };
+        match outcome.await {
+            Ok(0) => true,
+            Ok(left) => {
+                tracing::info!(
+                    "the rename of {from:?} to {to:?}, which was cut short, is finished: {left} keys were left"
+                );
+                true
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "the rename of {from:?} to {to:?} was cut short, and could not be finished ({error}); part of it is at \
+                     either place: rename the rest, or mount again"
+                );
+                false
+            }
+        }
+    }
+}
