@@ -6,6 +6,7 @@
 
 mod story;
 mod streams;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,19 +14,20 @@ use std::sync::{Arc, Mutex};
 
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::{Attr, Ino, NewNode, Op, OpenMode};
+use holdfast::op::{Attr, Ino, OpenMode};
 
-use crate::content::{self, Version};
+use crate::content::Version;
 use crate::court::{Court, Described, FileId, On, Seat, Sight, What};
 use crate::executor::locked;
 use crate::history::Published;
-use crate::kernel::{self, Kernel, Listed, OpenFile, SeekFrom};
+use crate::kernel::{self, Kernel, Listed, OpenFile, OpenHow, SeekFrom};
 use crate::scenario::OpId;
 use crate::{KIB, MIB};
 
 pub use story::App;
 pub use streams::Stream;
 use streams::Streams;
+pub use writing::{to_append, to_create, to_replace, to_write};
 
 /// A file descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,13 +80,6 @@ impl Open {
     }
 }
 
-/// As open(2) with O_CREAT would ask, of a file in the root.
-fn create(path: &str) -> Op {
-    let name = path.rsplit('/').next().unwrap_or_default().as_bytes().to_vec();
-    let mode = OpenMode { write: true, ..OpenMode::default() };
-    Op::Create { parent: Ino::ROOT, name, mode, exclusive: false, node: NewNode { perm: 0o644, uid: 0, gid: 0 } }
-}
-
 /// What read(2) is usually asked for.
 const READ_BYTES: u64 = MIB;
 
@@ -113,10 +108,14 @@ impl Process {
 
     /// `direct`: O_DIRECT.
     pub async fn open_as(&self, path: &str, direct: bool) -> Result<File, Errno> {
+        self.open_how(path, OpenHow { mode: OpenMode { direct, ..OpenMode::default() }, ..OpenHow::default() }).await
+    }
+
+    pub async fn open_how(&self, path: &str, how: OpenHow) -> Result<File, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
         let kernel = self.kernel();
-        let opened = kernel.open_with(path, OpenMode { direct, ..OpenMode::default() }).await;
+        let opened = kernel.open_how(path, how).await;
         let file = self.check("open", began, On::Key(&key), opened)?;
         let began_fstat = self.court.now();
         let attr = kernel.fstat(&file).await;
@@ -254,16 +253,6 @@ impl Process {
         }
     }
 
-    /// Tries to write a file.
-    pub async fn write(&self, path: &str) {
-        let began = self.court.now();
-        let key = self.court.key(path);
-        let answered = self.kernel().call(create(path)).await;
-        if self.check("write", began, On::Key(&key), answered).is_ok() {
-            self.see(began, What::Done { call: "write" });
-        }
-    }
-
     /// lseek(2) with SEEK_DATA, or with SEEK_HOLE.
     pub async fn seek_data(&self, file: File, from: u64, hole: bool) {
         let open = self.get(file);
@@ -292,7 +281,10 @@ impl Process {
         let last = !locked(&self.files).open.values().any(|other| other.id == open.id);
         let on = On::File { file: open.id, offset: 0, len: 0 };
         let id = open.id;
-        let closed = open.kernel.close(open.file).await;
+        // Mappings are no descriptors.
+        let again = |other: &&Open| other.id == open.id && other.mapping.is_none();
+        let still_open = locked(&self.files).open.values().any(|other| again(&other));
+        let closed = open.kernel.close_one(open.file, still_open).await;
         let closed = self.check("close", began, on, closed);
         if last {
             self.see(began, What::Closed { file: id });
@@ -371,7 +363,7 @@ impl Process {
     }
 
     fn see_bytes(&self, open: &Open, began: Time, offset: u64, asked: u64, bytes: &[u8]) {
-        let checked = open.published.as_ref().map(|held| content::check(&open.key, held.version, bytes, offset));
+        let checked = open.published.as_ref().map(|held| held.check(&open.key, bytes, offset));
         let mismatch = checked.and_then(Result::err);
         self.see(began, What::Bytes { file: open.id, offset, asked, bytes, mismatch });
     }

@@ -12,13 +12,14 @@ use holdfast::config::Config;
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Census;
-use holdfast::op::{Attr, Entry, Ino};
+use holdfast::op::{Attr, Entry, Ino, Op, Reply};
 
 use crate::content::Mismatch;
 use crate::disk::SimDisk;
 use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
 use crate::history::{Change, History, Published};
 use crate::kernel::{Kernel, Listed, Naming};
+use crate::ledger::{Altered, FileContent, Ledger, LocalFile};
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
 use crate::recording::Recorder;
@@ -140,6 +141,8 @@ pub enum What<'a> {
         hole: bool,
         to: u64,
     },
+    /// A request that changes something was answered. Of the mount in `seat`.
+    Altered(&'a Altered),
     /// Any other success.
     Done {
         call: &'static str,
@@ -187,6 +190,8 @@ pub enum On<'a> {
 pub struct Rest {
     pub census: Census,
     pub bodies: u64,
+    /// Multipart uploads that were neither completed nor aborted.
+    pub uploads: u64,
     pub spools: u64,
     pub unwritten_reads: u64,
 }
@@ -207,6 +212,8 @@ impl Machine {
 /// What is known independently of the core.
 pub struct Truth {
     pub history: History,
+    /// What this world's mounts changed.
+    pub ledger: Ledger,
     pub store: SimStore,
     pub config: Config,
     /// The disk of the mount is small or fails.
@@ -323,10 +330,39 @@ impl Truth {
         })
     }
 
-    /// The content that an open file must give.
+    /// The content that an open file must give. None of a file that its mount changes: what that gives, the ledger knows.
     pub fn published(&self, file: FileId) -> Option<(&Held, &Published)> {
         let held = self.files.get(&file)?;
+        if self.ledger.file(held.seat.mount, held.ino).is_some() {
+            return None;
+        }
         Some((held, held.published.as_ref()?))
+    }
+
+    /// The file that a mount changes and of which this is a descriptor.
+    pub fn local_file(&self, file: FileId) -> Option<(&Held, &LocalFile)> {
+        let held = self.files.get(&file)?;
+        Some((held, self.ledger.file(held.seat.mount, held.ino)?))
+    }
+
+    /// Whether what a mount shows of a name may be of its own making, not yet published, or so lately that what others
+    /// told it before may still be on its way.
+    pub fn is_local(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
+        !self.ledger.is_empty() && self.ledger.was_local(mount, key, self.lately(from), until)
+    }
+
+    /// Of names beneath a directory, or of the directory itself.
+    pub fn is_local_beneath(&self, mount: u8, directory: &str, from: Time, until: Time) -> bool {
+        let lately = self.lately(from);
+        !self.ledger.is_empty()
+            && (self.ledger.was_local(mount, directory, lately, until)
+                || self.ledger.was_local_beneath(mount, directory, lately, until))
+    }
+
+    fn lately(&self, time: Time) -> Time {
+        let ttl = self.config.metadata_ttl.max(self.config.negative_metadata_ttl);
+        let slack = ttl + holdfast::config::PIN_KEPT + self.under_way_max() * 2;
+        Time(time.0.saturating_sub(slack))
     }
 
     /// Whether there was a directory of this name, implied by keys or marked, at some moment.
@@ -346,6 +382,10 @@ impl Truth {
         let remained = self.history.any_under(&beneath, |_, changes| !absent(changes));
         !remained && self.history.look(key, absent)
     }
+}
+
+fn file_content(key: &str, published: &Published) -> Option<FileContent> {
+    published.content(key).map(|content| FileContent::of(content.to_bytes()))
 }
 
 fn is_lie(suffered: &Suffered) -> bool {
@@ -421,6 +461,7 @@ impl Court {
         let step_max = Duration::from_secs(3600);
         let truth = Truth {
             history,
+            ledger: Ledger::default(),
             store,
             config,
             poor_disk: true,
@@ -497,6 +538,7 @@ impl Court {
                 (key, published) = (target.to_string(), Some(content));
             }
         }
+        truth.ledger.learn(seat.mount, ino, || file_content(&key, published.as_ref()?));
         let name: Arc<str> = key.as_str().into();
         let held = Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now() };
         if let Some(recorder) = recorder {
@@ -510,10 +552,18 @@ impl Court {
     pub fn see(&self, sight: &Sight<'_>) {
         let mut inner = locked(&self.inner);
         let Inner { truth, oracles, findings, manner, recorder } = &mut *inner;
+        if matches!(sight.what, What::Crashed) {
+            truth.ledger.crashed(sight.seat.mount, sight.ended);
+        }
         let before = findings.len();
         if !matches!(
             sight.what,
-            What::Rest(_) | What::Stuck(_) | What::Panicked(_) | What::Broken { .. } | What::Named { .. }
+            What::Rest(_)
+                | What::Stuck(_)
+                | What::Panicked(_)
+                | What::Broken { .. }
+                | What::Named { .. }
+                | What::Altered(_)
         ) {
             truth.calls += 1;
         }
@@ -550,6 +600,29 @@ impl Court {
         let key = self.key(&naming.path);
         let what = What::Named { key: &key, entry: naming.entry, listed: naming.listed, late: naming.late };
         self.see(&Sight { seat, op: None, began: naming.began, ended: self.now(), what });
+    }
+
+    /// A kernel is about to send a request that changes something, opens, commits or gives back.
+    pub(crate) fn change_begins(&self, mount: u8, op: &Op, paths: &[String]) -> u64 {
+        let now = self.now();
+        let mut inner = locked(&self.inner);
+        let Truth { ledger, files, config, .. } = &mut inner.truth;
+        let keys = paths.iter().map(|path| format!("{}{}", config.prefix, path.trim_start_matches('/'))).collect();
+        let base = |ino| {
+            let mut open = files.values().filter(|held| held.seat.mount == mount && held.ino == ino);
+            open.find_map(|held| file_content(&held.key, held.published.as_ref()?))
+        };
+        ledger.begins(mount, now, op, keys, base)
+    }
+
+    /// It was answered, or not sent.
+    pub(crate) fn change_ends(&self, at: u64, outcome: Option<Result<&Reply, Errno>>) {
+        let now = self.now();
+        let altered = locked(&self.inner).truth.ledger.ends(at, now, outcome);
+        if let Some((mount, altered)) = altered {
+            let (seat, began) = (Seat { mount, app: u8::MAX }, altered.began);
+            self.see(&Sight { seat, op: None, began, ended: now, what: What::Altered(&altered) });
+        }
     }
 
     /// Waits for the first finding.

@@ -4,15 +4,19 @@
 //! instant in which it takes effect.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use holdfast::bucket::{Content, Object};
 use holdfast::env::Time;
 use holdfast::env::store::{ETag, Key, VersionId};
 
-use crate::content::Version;
+use crate::content::{self, Found, Mismatch, Version};
 use crate::executor::locked;
+use crate::mutation::LINK;
 use crate::recording::Recorder;
+use crate::store::Kind;
 
 /// One content of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,68 @@ pub struct Published {
     pub version_id: Option<VersionId>,
     /// Seconds since 1970.
     pub last_modified: i64,
+    /// What a mount published, whose bytes do not follow from key and version.
+    pub body: Option<Body>,
+}
+
+impl Published {
+    /// Where bytes read at `offset` are not those of this content of `key`.
+    pub fn check(&self, key: &str, bytes: &[u8], offset: u64) -> Result<(), Mismatch> {
+        match &self.body {
+            None => content::check(key, self.version, bytes, offset),
+            Some(Body(body)) => {
+                let end = (offset + bytes.len() as u64).min(body.size());
+                let wanted = body.slice(offset.min(end)..end).to_bytes();
+                let differs = bytes.iter().zip(wanted.iter()).position(|(a, b)| a != b);
+                differs.map_or(Ok(()), |at| Err(Mismatch { at: offset + at as u64, found: Found::Ragged }))
+            }
+        }
+    }
+
+    /// Whether it may be shown with this time. A mount shows what it published itself with the time of its last write.
+    pub fn may_show(&self, mtime: i64) -> bool {
+        self.body.is_some() || self.last_modified == mtime
+    }
+
+    /// All of it; `None` of a symbolic link.
+    pub fn content(&self, key: &str) -> Option<Content> {
+        match &self.body {
+            Some(Body(body)) => Some(body.clone()),
+            None if self.version == LINK => None,
+            None => Some(Content::from(content::version_bytes(key, self.version, self.size))),
+        }
+    }
+}
+
+/// Bytes beside an ETag that tells them apart.
+#[derive(Clone)]
+pub struct Body(pub Content);
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.size() == other.0.size()
+    }
+}
+
+impl Eq for Body {}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.size())
+    }
+}
+
+/// A change that a mount made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    pub mount: u8,
+    pub kind: Kind,
+    pub key: Key,
+    pub sent_at: Time,
+    pub at: Time,
+    /// What the key held before.
+    pub replaced: Option<Published>,
+    pub now: Option<Published>,
 }
 
 /// A key's change.
@@ -34,9 +100,13 @@ pub struct Change {
     pub now: Option<Published>,
 }
 
+/// Versions that mounts publish count from here.
+const MADE_FIRST: u32 = 1 << 31;
+
 #[derive(Clone, Debug, Default)]
 pub struct History {
     changes: Arc<Mutex<BTreeMap<Key, Vec<Change>>>>,
+    made: Arc<Mutex<Vec<Made>>>,
     recorder: Arc<OnceLock<Recorder>>,
 }
 
@@ -46,6 +116,57 @@ impl History {
             recorder.changed(key, &change);
         }
         locked(&self.changes).entry(key.clone()).or_default().push(change);
+    }
+
+    /// A mount has changed a key, which holds `object` now.
+    pub(crate) fn record_made(&self, made: Made, object: Option<&Object>) {
+        let replaced = self.current(made.key.as_str());
+        if replaced.is_none() && object.is_none() {
+            return;
+        }
+        let number = locked(&self.made).len() as u32;
+        let now = object.map(|object| Published {
+            version: Version(MADE_FIRST + number),
+            size: object.meta.size,
+            etag: object.meta.etag.clone(),
+            version_id: object.meta.version_id.clone(),
+            last_modified: object.meta.last_modified,
+            body: Some(Body(object.content.clone())),
+        });
+        self.record(&made.key, Change { at: made.at, now: now.clone() });
+        locked(&self.made).push(Made { replaced, now, ..made });
+    }
+
+    /// Whether a mount made a key hold this.
+    pub fn was_made_by(&self, mount: u8, key: &str, etag: &ETag) -> bool {
+        let is_it = |made: &Made| {
+            let of = made.mount == mount && made.key.as_str() == key;
+            of && made.now.as_ref().is_some_and(|now| now.etag == *etag)
+        };
+        locked(&self.made).iter().any(is_it)
+    }
+
+    /// Whether anybody but this mount changed a key within `from..=until`.
+    pub fn others_changed(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
+        let within = |at: Time| at >= from && at <= until;
+        let own = locked(&self.made)
+            .iter()
+            .filter(|made| made.mount == mount && made.key.as_str() == key && within(made.at))
+            .count();
+        self.changes_within(key, from, until) > own
+    }
+
+    /// Looks at what mounts have changed, from the `from`-th change on; answers how many there are.
+    pub fn each_made(&self, from: usize, mut look: impl FnMut(&Made)) -> usize {
+        let made: Vec<Made> = {
+            let made = locked(&self.made);
+            match made.get(from..) {
+                None | Some([]) => return made.len(),
+                Some(rest) => rest.to_vec(),
+            }
+        };
+        made.iter().for_each(&mut look);
+        from + made.len()
     }
 
     /// From now on changes are also written there.

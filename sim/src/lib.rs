@@ -10,6 +10,7 @@
 //! - [`kernel`]: a small Linux in front of the core, and [`app`]: the applications on it, with their oracles;
 //! - [`content`]: object bytes that name their own key, version and offset;
 //! - [`mutation`] and [`history`]: what other clients do to the bucket, and what each key held when;
+//! - [`ledger`]: what applications did to files, by which the oracles of writing judge.
 //! - [`coverage`], beside it: which lines of the core a run reached.
 //! - [`recording`]: on demand, all that happened, as data and as text, which [`report`] draws.
 //!
@@ -24,6 +25,7 @@ pub mod env;
 pub mod executor;
 pub mod history;
 pub mod kernel;
+pub mod ledger;
 pub mod mutation;
 pub mod oracles;
 pub mod recording;

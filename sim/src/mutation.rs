@@ -64,6 +64,7 @@ impl Mutation {
                     etag: written.etag,
                     version_id: written.version_id,
                     last_modified: unix_seconds,
+                    body: None,
                 };
                 (key, Some(published))
             }
@@ -73,7 +74,8 @@ impl Mutation {
                 let written = bucket.put(put, unix_seconds).expect("a test puts what S3 accepts");
                 let Written { etag, version_id } = written;
                 let version = LINK;
-                (key, Some(Published { version, size, etag, version_id, last_modified: unix_seconds }))
+                let last_modified = unix_seconds;
+                (key, Some(Published { version, size, etag, version_id, last_modified, body: None }))
             }
             Self::Delete { key } => {
                 delete(bucket, &key, None, unix_seconds);

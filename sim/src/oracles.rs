@@ -2,12 +2,14 @@
 //! knows, never from what the core believes.
 
 mod absence;
+mod atomic_publish;
 mod attributes;
 mod budget;
 mod byte_exact;
 mod conditions;
 mod deadlock;
 mod delays;
+mod durability;
 mod errno;
 mod freshness;
 mod hold;
@@ -15,8 +17,11 @@ mod inodes;
 mod leak;
 mod listing;
 mod liveness;
+mod lost_update;
 mod monotonic;
+mod no_resurrection;
 mod panic;
+mod read_your_writes;
 mod single_version;
 mod spool;
 
@@ -57,6 +62,11 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(budget::Budget::default()),
         Box::new(deadlock::Deadlock),
         Box::new(panic::Panic),
+        Box::<read_your_writes::ReadYourWrites>::default(),
+        Box::<lost_update::LostUpdate>::default(),
+        Box::new(durability::Durability),
+        Box::<atomic_publish::AtomicPublish>::default(),
+        Box::<no_resurrection::NoResurrection>::default(),
         Box::new(leak::Leak),
         Box::new(spool::Spool),
     ]

@@ -31,6 +31,7 @@ pub use record::{Hit, LogEntry, Requests, Suffered};
 pub use request::{Asked, Kind, Matcher, get, head, list};
 
 use crate::executor::{SimHandle, locked};
+use crate::history::History;
 use crate::recording::Recorder;
 use server::{Applying, Server};
 
@@ -86,6 +87,11 @@ impl SimStore {
     /// From now on requests are also written there.
     pub(crate) fn record_to(&self, recorder: Recorder) {
         self.server.record_to(recorder);
+    }
+
+    /// From now on what mounts change is written there.
+    pub(crate) fn write_down(&self, history: History) {
+        self.server.write_down(history);
     }
 
     async fn serve<T: Send + 'static>(
@@ -240,25 +246,48 @@ impl Store for SimStore {
 
     async fn put(&self, request: Put) -> Result<Written, StoreError> {
         let asked = Asked::new(Kind::Put, &request.key);
-        self.serve(asked, move |with| with.bucket.put(request, with.unix_seconds)).await
+        let (mount, key) = (self.mount, request.key.clone());
+        let apply = move |with: Applying<'_>| {
+            let written = with.bucket.put(request, with.unix_seconds)?;
+            with.made(mount, Kind::Put, &key);
+            Ok(written)
+        };
+        self.serve(asked, apply).await
     }
 
     async fn delete(&self, request: Delete) -> Result<Option<VersionId>, StoreError> {
         let asked = Asked::new(Kind::Delete, &request.key);
-        self.serve(asked, move |with| with.bucket.delete(request, with.unix_seconds)).await
+        let (mount, key) = (self.mount, request.key.clone());
+        let apply = move |with: Applying<'_>| {
+            let deleted = with.bucket.delete(request, with.unix_seconds)?;
+            with.made(mount, Kind::Delete, &key);
+            Ok(deleted)
+        };
+        self.serve(asked, apply).await
     }
 
     async fn delete_many(&self, keys: Vec<Key>) -> Result<Vec<(Key, StoreError)>, StoreError> {
         let asked = Asked { kind: Kind::DeleteMany, keys: keys.clone(), range: None, names_version: false };
-        self.serve(asked, move |with| with.bucket.delete_many(keys, with.unix_seconds)).await
+        let mount = self.mount;
+        let apply = move |with: Applying<'_>| {
+            let failed = with.bucket.delete_many(keys.clone(), with.unix_seconds)?;
+            for key in keys.iter().filter(|key| !failed.iter().any(|(other, _)| other == *key)) {
+                with.made(mount, Kind::DeleteMany, key);
+            }
+            Ok(failed)
+        };
+        self.serve(asked, apply).await
     }
 
     async fn copy(&self, request: Copy) -> Result<Written, StoreError> {
         let asked = Asked::new(Kind::Copy, &request.key);
+        let (mount, key) = (self.mount, request.key.clone());
         let apply = move |with: Applying<'_>| {
             let mut request = request;
             request.source.conditions = with.suffering.conditions(request.source.conditions);
-            with.bucket.copy(request, with.unix_seconds)
+            let written = with.bucket.copy(request, with.unix_seconds)?;
+            with.made(mount, Kind::Copy, &key);
+            Ok(written)
         };
         self.serve(asked, apply).await
     }
@@ -285,7 +314,13 @@ impl Store for SimStore {
 
     async fn complete_upload(&self, request: CompleteUpload) -> Result<Written, StoreError> {
         let asked = Asked::new(Kind::CompleteUpload, &request.key);
-        self.serve(asked, move |with| with.bucket.complete_upload(request)).await
+        let (mount, key) = (self.mount, request.key.clone());
+        let apply = move |with: Applying<'_>| {
+            let written = with.bucket.complete_upload(request)?;
+            with.made(mount, Kind::CompleteUpload, &key);
+            Ok(written)
+        };
+        self.serve(asked, apply).await
     }
 
     async fn abort_upload(&self, key: Key, upload: UploadId) -> Result<(), StoreError> {

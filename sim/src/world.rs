@@ -91,8 +91,9 @@ impl WorldConfig {
         self
     }
 
-    /// Mounts and kernels that let applications write.
+    /// Mounts and kernels that let applications write. ETags are S3's, by which a mount knows its own bytes.
     pub fn writable(mut self) -> Self {
+        self.bucket.digest = DigestKind::Md5;
         self.mount.read_only = false;
         self.kernel.read_only = false;
         self
@@ -126,6 +127,7 @@ impl World {
         let bucket = Arc::new(Mutex::new(Bucket::new(bucket)));
         let store = SimStore::new(exec.handle(), bucket, store, seed);
         let history = History::default();
+        store.write_down(history.clone());
         let mount = mount.validated().expect("a test's options are valid");
         let court = Court::new(exec.handle(), history.clone(), store.clone(), mount.clone(), manner);
         let setting =
@@ -139,6 +141,11 @@ impl World {
     /// A calm world whose mount has these options.
     pub fn mounted(change: impl FnOnce(&mut Config)) -> Self {
         Self::new(WorldConfig::calm().mounted(change))
+    }
+
+    /// A calm world whose applications may write.
+    pub fn writable() -> Self {
+        Self::new(WorldConfig::calm().writable())
     }
 
     /// For stories in which neither order nor latency is the point.
@@ -169,6 +176,12 @@ impl World {
     /// An application on this machine.
     pub fn app(&mut self) -> App<'_> {
         let process = self.process();
+        App::new(self, process)
+    }
+
+    /// An application on another machine.
+    pub fn app_on(&mut self, mount: u8) -> App<'_> {
+        let process = self.machines.process(mount);
         App::new(self, process)
     }
 
@@ -349,6 +362,7 @@ impl World {
             let rest = Rest {
                 census: self.machines.kernel(n).fs().census(),
                 bodies: self.store.bodies_open(),
+                uploads: self.store.bucket().list_uploads("").len() as u64,
                 spools: disk.spools(),
                 unwritten_reads: disk.unwritten_reads(),
             };

@@ -3,6 +3,8 @@
 use std::env;
 use std::path::PathBuf;
 
+use md5::{Digest, Md5};
+
 /// What can be lost at any time.
 pub fn cache() -> PathBuf {
     base("XDG_CACHE_HOME", ".cache", "/var/cache").join("holdfast")
@@ -16,6 +18,13 @@ pub fn state() -> PathBuf {
 /// What was written and could not be published.
 pub fn recovery() -> PathBuf {
     state().join("recovery")
+}
+
+/// Where mounts of one bucket leave word for the next: `of` says which bucket, of which service, and for whom.
+pub fn notes(of: &[&str]) -> PathBuf {
+    let digest = Md5::digest(of.join("\n"));
+    let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    state().join("notes").join(name)
 }
 
 fn base(variable: &str, beneath_home: &str, without_home: &str) -> PathBuf {

@@ -17,8 +17,9 @@ use nix::fcntl::OFlag;
 use nix::sys::statvfs::statvfs;
 use tokio::runtime::Handle;
 
-use crate::env::{Disk, DiskError, DiskSpace, Rng as _, Spool};
+use crate::env::{Disk, DiskError, DiskSpace, NoteId, Rng as _, Spool};
 use crate::real::kept::LocalKept;
+use crate::real::notes::Notes;
 use crate::real::random::OsRng;
 
 /// Only this user may read what was spooled.
@@ -29,6 +30,7 @@ const SPOOL_MODE: u32 = 0o600;
 pub struct LocalDisk {
     directory: Arc<Path>,
     recovery: Arc<Path>,
+    notes: Option<Arc<Notes>>,
     handle: Handle,
 }
 
@@ -36,7 +38,12 @@ impl LocalDisk {
     /// `directory` must exist and be writable; the first [`Disk::create_spool`] tells if it is not. `recovery` is made when
     /// something must be kept.
     pub fn new(directory: PathBuf, recovery: PathBuf, handle: Handle) -> Self {
-        Self { directory: directory.into(), recovery: recovery.into(), handle }
+        Self { directory: directory.into(), recovery: recovery.into(), notes: None, handle }
+    }
+
+    /// Leaves notes for the next mount there.
+    pub fn with_notes(self, notes: Notes) -> Self {
+        Self { notes: Some(Arc::new(notes)), ..self }
     }
 }
 
@@ -54,6 +61,27 @@ impl Disk for LocalDisk {
         let directory = self.directory.clone();
         let file = blocking(&self.handle, move || create_nameless(&directory)).await?;
         Ok(LocalSpool { file: Some(Arc::new(file)), handle: self.handle.clone() })
+    }
+
+    async fn leave_note(&self, text: String) -> Result<NoteId, DiskError> {
+        match self.notes.clone() {
+            Some(notes) => blocking(&self.handle, move || notes.leave(&text)).await,
+            None => Ok(NoteId(0)),
+        }
+    }
+
+    async fn take_back_note(&self, note: NoteId) {
+        if let Some(notes) = self.notes.clone() {
+            // Whatever becomes of it: a note that stays is found to be done.
+            let _ = blocking(&self.handle, move || Ok(notes.take_back(note))).await;
+        }
+    }
+
+    async fn notes_left(&self) -> Vec<String> {
+        match self.notes.clone() {
+            Some(notes) => blocking(&self.handle, move || Ok(notes.left())).await.unwrap_or_default(),
+            None => Vec::new(),
+        }
     }
 
     async fn space(&self) -> Result<DiskSpace, DiskError> {

@@ -5,10 +5,11 @@ use std::ops::Range;
 use holdfast::error::Errno;
 use holdfast::op::{Attr, Ino, Kind};
 
+use super::writing::{to_append, to_create, to_replace, to_write};
 use super::{File, Mapping, Process};
 use crate::World;
 use crate::content::Version;
-use crate::kernel::{Directory, Listed};
+use crate::kernel::{Directory, Listed, OpenHow};
 
 /// A process that does one thing after another. What does not say `try` fails the test when it fails.
 pub struct App<'w> {
@@ -81,6 +82,108 @@ impl<'w> App<'w> {
     pub fn close(&mut self, file: File) {
         let closed = self.world.run(self.process.close(file));
         closed.unwrap_or_else(|errno| self.fail("close", "", errno));
+    }
+
+    pub fn try_close(&mut self, file: File) -> Result<(), Errno> {
+        self.world.run(self.process.close(file))
+    }
+
+    pub fn dup(&mut self, file: File) -> File {
+        self.process.dup(file)
+    }
+
+    // Changes.
+
+    pub fn try_open_how(&mut self, path: &str, how: OpenHow) -> Result<File, Errno> {
+        self.world.run(self.process.open_how(path, how))
+    }
+
+    pub fn open_how(&mut self, path: &str, how: OpenHow) -> File {
+        self.try_open_how(path, how).unwrap_or_else(|errno| self.fail("open", path, errno))
+    }
+
+    /// O_RDWR | O_CREAT | O_EXCL
+    pub fn create(&mut self, path: &str) -> File {
+        self.open_how(path, OpenHow { exclusive: true, ..to_create() })
+    }
+
+    pub fn open_rw(&mut self, path: &str) -> File {
+        self.open_how(path, to_write())
+    }
+
+    /// As a shell's `>`.
+    pub fn open_truncated(&mut self, path: &str) -> File {
+        self.open_how(path, to_replace())
+    }
+
+    /// As a shell's `>>`.
+    pub fn append(&mut self, path: &str) -> File {
+        self.open_how(path, to_append())
+    }
+
+    pub fn write(&mut self, file: File, bytes: impl Into<Vec<u8>>) {
+        let written = self.try_write(file, bytes);
+        written.unwrap_or_else(|errno| self.fail("write", "", errno));
+    }
+
+    pub fn try_write(&mut self, file: File, bytes: impl Into<Vec<u8>>) -> Result<u64, Errno> {
+        self.world.run(self.process.write(file, bytes.into().into()))
+    }
+
+    pub fn pwrite(&mut self, file: File, at: u64, bytes: impl Into<Vec<u8>>) {
+        let written = self.world.run(self.process.pwrite(file, at, bytes.into().into()));
+        written.unwrap_or_else(|errno| self.fail("pwrite", "", errno));
+    }
+
+    pub fn fsync(&mut self, file: File) -> Result<(), Errno> {
+        self.world.run(self.process.fsync(file))
+    }
+
+    pub fn ftruncate(&mut self, file: File, size: u64) -> Result<(), Errno> {
+        self.world.run(self.process.ftruncate(file, size))
+    }
+
+    pub fn truncate(&mut self, path: &str, size: u64) -> Result<(), Errno> {
+        self.world.run(self.process.truncate(path, size))
+    }
+
+    pub fn unlink(&mut self, path: &str) -> Result<(), Errno> {
+        self.world.run(self.process.unlink(path))
+    }
+
+    pub fn mkdir(&mut self, path: &str) -> Result<(), Errno> {
+        self.world.run(self.process.mkdir(path))
+    }
+
+    pub fn rmdir(&mut self, path: &str) -> Result<(), Errno> {
+        self.world.run(self.process.rmdir(path))
+    }
+
+    pub fn rename(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        self.world.run(self.process.rename(from, to, false))
+    }
+
+    pub fn rename_new(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        self.world.run(self.process.rename(from, to, true))
+    }
+
+    /// The whole file, opened anew.
+    pub fn content(&mut self, path: &str) -> Result<Vec<u8>, Errno> {
+        let file = self.try_open(path)?;
+        let read = self.read_bytes(file, 0..u64::MAX);
+        self.close(file);
+        read
+    }
+
+    pub fn read_bytes(&mut self, file: File, range: Range<u64>) -> Result<Vec<u8>, Errno> {
+        self.world.run(self.process.read_bytes(file, range))
+    }
+
+    /// Writes a whole file, as a shell's `>` does.
+    pub fn save(&mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Result<(), Errno> {
+        let file = self.try_open_how(path, to_replace())?;
+        self.write(file, bytes);
+        self.try_close(file)
     }
 
     pub fn map(&mut self, file: File) -> Mapping {

@@ -29,6 +29,10 @@ impl Oracle for Absence {
         if truth.was_lied_to(sight.began, sight.ended) || truth.is_linked(key) {
             return;
         }
+        // A rename is about two names, of which the message has one; and its own removals a mount knows at once.
+        if *call == "rename" || truth.is_local_beneath(sight.seat.mount, key, from, sight.ended) {
+            return;
+        }
         if !parts.iter().any(absent) {
             verdict(format!("{call} called {key} absent, but it was there all the time since {:?}", from.0));
         }

@@ -27,6 +27,7 @@ impl Oracle for Attributes {
                 if truth.published(*file).is_none()
                     && !untold
                     && !truth.was_lied_to(sight.began, sight.ended)
+                    && truth.local_file(*file).is_none()
                     && let Some(held) = truth.files.get(file)
                 {
                     verdict(format!("{} was opened with an ETag that it never had: {etag}", held.key));
@@ -34,7 +35,7 @@ impl Oracle for Attributes {
                 (file, attr)
             }
             What::Fstat { file, attr } => (file, attr),
-            What::Attribute { of, name, value } => return judge_xattr(truth, *of, name, value, verdict),
+            What::Attribute { of, name, value } => return judge_xattr(truth, sight, *of, name, value, verdict),
             _ => return,
         };
         let Some((held, published)) = truth.published(*file) else { return };
@@ -51,7 +52,14 @@ impl Oracle for Attributes {
     }
 }
 
-fn judge_xattr(truth: &Truth, of: Described<'_>, name: &str, value: &str, verdict: &mut dyn FnMut(String)) {
+fn judge_xattr(
+    truth: &Truth,
+    sight: &Sight<'_>,
+    of: Described<'_>,
+    name: &str,
+    value: &str,
+    verdict: &mut dyn FnMut(String),
+) {
     // What an answer claimed is kept for as long as its inode.
     if truth.lies {
         return;
@@ -62,18 +70,23 @@ fn judge_xattr(truth: &Truth, of: Described<'_>, name: &str, value: &str, verdic
             _ => return,
         },
         Described::Path { key, .. } if truth.is_linked(key) => return,
+        Described::Path { key, .. } if truth.is_local_beneath(sight.seat.mount, key, sight.began, sight.ended) => {
+            return;
+        }
         Described::Path { key, .. } => key.to_owned(),
     };
     let is_meant = |content: &Published| match of {
         Described::File(file) => truth.published(file).is_some_and(|(_, held)| held.etag == content.etag),
         Described::Path { attr, .. } => {
-            let on_time = content.last_modified == attr.mtime || truth.config.posix_metadata;
+            let on_time = content.may_show(attr.mtime) || truth.config.posix_metadata;
             content.size == attr.size && on_time
         }
     };
     let has = |content: &Published| match name {
         "user.s3.etag" => content.etag.as_str() == value,
         "user.s3.version-id" => content.version_id.as_ref().is_some_and(|id| id.as_str() == value),
+        // As the mount that wrote it saw fit.
+        "user.s3.content-type" | "user.s3.meta.version" if content.body.is_some() => true,
         "user.s3.content-type" => content.version == LINK || mutation::content_type(content.version) == value,
         "user.s3.meta.version" => content.version == LINK || content.version.0.to_string() == value,
         _ => true,
@@ -97,7 +110,7 @@ fn wrong(attr: &Attr, key: &str, published: &Published, truth: &Truth) -> Option
     let same = |other: &&Published| other.etag == published.etag;
     let known = truth.history.look(key, |changes| {
         let contents = changes.iter().filter_map(|change| change.now.as_ref());
-        contents.filter(same).any(|content| content.last_modified == attr.mtime)
+        contents.filter(same).any(|content| content.may_show(attr.mtime))
     });
     if !known && !truth.clock_lies && !truth.config.posix_metadata {
         return Some(format!("the time {}, not {}", attr.mtime, published.last_modified));

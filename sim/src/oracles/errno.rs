@@ -1,5 +1,7 @@
 //! Every failure is explained by something that happened. EIO without a fault is a bug.
 
+mod writing;
+
 use holdfast::env::Time;
 use holdfast::error::Errno;
 
@@ -54,6 +56,9 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
     {
         return Ok(());
     }
+    if let Some(judged) = writing::explained(truth, sight, call, on, errno) {
+        return judged;
+    }
     let hit = |fits: &dyn Fn(&Suffered) -> bool| truth.has_suffered(since, sight.ended, fits);
     let of_file = match on {
         On::File { file, .. } => truth.files.get(&file).map(|held| held.key.as_str()),
@@ -91,7 +96,7 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
         Errno::ENOSPC if truth.poor_disk => Ok(()),
         Errno::EACCES if truth.archives || hit(&explains_eacces) => Ok(()),
         Errno::EACCES => Err("and nothing was denied"),
-        Errno::EROFS if call == "write" => Ok(()),
+        Errno::EROFS if config.read_only => Ok(()),
         EINTR => Ok(()),
         ENOTCONN if truth.crashes => Ok(()),
         Errno::ENXIO if call == "lseek" => Ok(()),

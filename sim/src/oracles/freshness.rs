@@ -51,9 +51,14 @@ impl Oracle for Freshness {
             return;
         }
         let ttl = truth.config.metadata_ttl;
+        // What a mount changed and has not yet published is its own: `read-your-writes` knows of it.
+        let is_local = |key: &str| truth.is_local_beneath(sight.seat.mount, key, before(sight.began, ttl), sight.ended);
         match &sight.what {
             What::Opened { file, .. } => {
                 let Some((held, published)) = truth.published(*file) else { return };
+                if is_local(&held.key) {
+                    return;
+                }
                 if held.linked {
                     // Which of the keys that ever had these bytes the link led to is a guess.
                     return;
@@ -87,12 +92,11 @@ impl Oracle for Freshness {
                     ));
                 }
             }
-            What::Stat { key, .. } if truth.is_linked(key) => {}
+            What::Stat { key, .. } if truth.is_linked(key) || is_local(key) => {}
             What::Stat { key, attr } if attr.kind == Kind::File => {
                 let current = truth.history.was(key, before(sight.began, ttl), sight.ended, |now| {
                     now.is_some_and(|now| {
-                        let on_time =
-                            now.last_modified == attr.mtime || truth.clock_lies || truth.config.posix_metadata;
+                        let on_time = now.may_show(attr.mtime) || truth.clock_lies || truth.config.posix_metadata;
                         now.size == attr.size && on_time
                     })
                 });

@@ -222,9 +222,9 @@ impl Hold {
 /// Whether what was seen can only have come after the version.
 fn is_later(changes: &[Change], seen: &Seen, published: &Published) -> bool {
     let held = changes.iter().rposition(|change| change.now.as_ref().is_some_and(|now| now.etag == published.etag));
-    let seen = changes.iter().position(|change| {
-        change.now.as_ref().is_some_and(|now| (now.size, now.last_modified) == (seen.size, seen.mtime))
-    });
+    let seen = changes
+        .iter()
+        .position(|change| change.now.as_ref().is_some_and(|now| now.size == seen.size && now.may_show(seen.mtime)));
     held.is_some_and(|held| seen.is_some_and(|seen| seen > held))
 }
 

@@ -39,6 +39,13 @@ impl Oracle for Inodes {
             What::Opened { file, attr, etag } => {
                 let Some(held) = truth.files.get(file).filter(|held| !held.linked) else { return };
                 let mut told = |text| verdict(text);
+                // What the mount itself writes to an inode is another version of the same file.
+                if truth.ledger.was_changed(sight.seat.mount, held.ino) {
+                    return;
+                }
+                if truth.ledger.was_renamed(sight.seat.mount, &held.key) {
+                    return;
+                }
                 let Some(identity) = self.of(sight, held.ino, &held.key, &mut told) else { return };
                 let was = identity.etag.get_or_insert_with(|| (*etag).to_owned());
                 if was != etag {
@@ -59,7 +66,11 @@ impl Oracle for Inodes {
                 let directory =
                     if key.is_empty() || key.ends_with('/') { (*key).to_owned() } else { format!("{key}/") };
                 for entry in entries.iter().filter(|entry| entry.ino != UNKNOWN_INO) {
-                    self.of(sight, entry.ino, &format!("{directory}{}", entry.name), verdict);
+                    let name = format!("{directory}{}", entry.name);
+                    // A file that is renamed takes its number along.
+                    if !truth.ledger.was_renamed(sight.seat.mount, &name) {
+                        self.of(sight, entry.ino, &name, verdict);
+                    }
                 }
             }
             _ => {}
@@ -80,6 +91,10 @@ impl Inodes {
     }
 
     fn show(&mut self, truth: &Truth, sight: &Sight<'_>, key: &str, attr: &Attr, verdict: &mut dyn FnMut(String)) {
+        let ledger = &truth.ledger;
+        if ledger.was_renamed(sight.seat.mount, key) || ledger.was_changed(sight.seat.mount, attr.ino) {
+            return;
+        }
         let Some(identity) = self.of(sight, attr.ino, key, verdict) else { return };
         // What metadata says may become known later.
         if truth.lies || truth.config.posix_metadata {

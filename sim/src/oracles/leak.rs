@@ -13,15 +13,23 @@ impl Oracle for Leak {
     }
 
     fn sentence(&self) -> &'static str {
-        "Once everything is closed and forgotten no inode but the root, no handle, memory, disk space or connection is left."
+        "Once everything is closed and forgotten no inode but the root, no handle, draft, memory, disk space, connection or \
+         unfinished upload is left."
     }
 
-    fn see(&mut self, _truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+    fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         let What::Rest(rest) = &sight.what else { return };
         let census = rest.census;
         let expected = Census { inodes: 1, handles: 0, memory_bytes: 0, lifeboat_bytes: 0, ..census };
         if census != expected {
             verdict(format!("the mount at rest still holds {census:?}"));
+        }
+        if census.drafts > 0 {
+            verdict(format!("{} drafts are left of a mount at rest", census.drafts));
+        }
+        // What failed, or died, may have left an upload that nobody knows the id of.
+        if rest.uploads > 0 && !truth.weathered && !truth.faulty && !truth.crashes {
+            verdict(format!("{} uploads are left of a mount at rest, and nothing had failed", rest.uploads));
         }
         if rest.bodies > 0 || rest.spools > 0 {
             verdict(format!("{} bodies and {} spools are left of a mount at rest", rest.bodies, rest.spools));

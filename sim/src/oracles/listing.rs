@@ -51,7 +51,10 @@ impl Oracle for Listing {
             // Keys beneath that no path spells show no directory.
             false
         });
-        for (name, child) in &children {
+        // Names of its own, not yet published or lately removed, a mount shows and hides as it knows.
+        let mount = sight.seat.mount;
+        let is_local = |name: &str| truth.is_local_beneath(mount, &format!("{directory}{name}"), *since, sight.ended);
+        for (name, child) in children.iter().filter(|(name, _)| !is_local(name)) {
             let shown = listed.get(name.as_str()).map(|(_, kind)| *kind);
             if *whole && shown.is_none() && (child.file.throughout || child.directory.throughout) {
                 verdict(format!("{name} was not listed in {key:?}, but was there throughout"));
@@ -63,7 +66,7 @@ impl Oracle for Listing {
                 verdict(format!("{name} was listed in {key:?} as a file, but was none, or a directory hid it"));
             }
         }
-        for name in listed.keys().filter(|name| !children.contains_key(**name)) {
+        for name in listed.keys().filter(|name| !children.contains_key(**name) && !is_local(name)) {
             verdict(format!("{name} was listed in {key:?}, but never existed"));
         }
     }

@@ -103,8 +103,7 @@ impl Monotonic {
         if attr.kind != Kind::File || truth.clock_lies || truth.config.posix_metadata || truth.is_linked(key) {
             return;
         }
-        let same =
-            |now: Option<&Published>| now.is_some_and(|now| now.size == attr.size && now.last_modified == attr.mtime);
+        let same = |now: Option<&Published>| now.is_some_and(|now| now.size == attr.size && now.may_show(attr.mtime));
         self.judge(truth, sight, (who, key), same, verdict);
     }
 
@@ -128,6 +127,10 @@ impl Monotonic {
         seen: impl Fn(Option<&Published>) -> bool,
         verdict: &mut dyn FnMut(String),
     ) {
+        // What is not published has no place in the bucket's history.
+        if truth.is_local_beneath(sight.seat.mount, key, sight.began, sight.ended) {
+            return;
+        }
         let lows = self.seen.entry((who, key.to_owned())).or_default();
         // Calls that overlap see things in either order. Those of one process do not; at one instant, those of others may.
         let past = |ended: Time| match who {

@@ -261,7 +261,12 @@ impl Book {
                 ("getxattr", name(key), None, None, Ok(Seen::Nothing))
             }
             What::Crashed => ("crash of the mount", None, None, None, Ok(Seen::Nothing)),
-            What::Named { .. } | What::Broken { .. } | What::Rest(_) | What::Stuck(_) | What::Panicked(_) => {
+            What::Named { .. }
+            | What::Altered(_)
+            | What::Broken { .. }
+            | What::Rest(_)
+            | What::Stuck(_)
+            | What::Panicked(_) => {
                 return None;
             }
         };

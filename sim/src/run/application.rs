@@ -164,7 +164,7 @@ impl Application {
                 }
             }
             Call::Statfs => process.statfs().await,
-            Call::Write { path } => process.write(path).await,
+            Call::Write { path } => process.try_create(path).await,
             Call::DropPages => process.kernel().drop_pages(),
             Call::DropCaches => process.kernel().drop_caches(),
             Call::Sleep => {}

@@ -14,9 +14,10 @@ use super::hook::{Hooks, Point, RequestHooks};
 use super::listing::Served;
 use super::outage::Outages;
 use super::record::{LogIndex, Record};
-use super::request::Asked;
+use super::request::{Asked, Kind};
 use crate::env::unix_seconds_at;
 use crate::executor::{SimHandle, Sleep, Slot, locked};
+use crate::history::{History, Made};
 use crate::recording::{Recorder, RequestId};
 use crate::rng::SimRng;
 
@@ -32,6 +33,7 @@ pub(super) struct Server {
     /// The last page answered for each (prefix, delimiter).
     pub(super) pages: Mutex<BTreeMap<(String, Option<String>), Served>>,
     recorder: OnceLock<Recorder>,
+    history: OnceLock<History>,
 }
 
 /// Where a request is written down, and as which; nothing unless the run is recorded.
@@ -57,6 +59,17 @@ pub(super) struct Applying<'a> {
     pub(super) hooks: RequestHooks,
     pub(super) server: &'a Arc<Server>,
     pub(super) recorded: Option<Recorded>,
+    pub(super) sent_at: Time,
+}
+
+impl Applying<'_> {
+    /// A client has changed a key by this request.
+    pub(super) fn made(&self, mount: Option<u8>, kind: Kind, key: &Key) {
+        let (Some(mount), Some(history)) = (mount, self.server.history.get()) else { return };
+        let (sent_at, at, key) = (self.sent_at, self.server.now(), key.clone());
+        let object = self.bucket.current(key.as_str());
+        history.record_made(Made { mount, kind, key: key.clone(), sent_at, at, replaced: None, now: None }, object);
+    }
 }
 
 /// Writes down that who sent a request no longer waits for its answer, unless it came.
@@ -86,12 +99,18 @@ impl Server {
             record: Mutex::default(),
             pages: Mutex::default(),
             recorder: OnceLock::new(),
+            history: OnceLock::new(),
         }
     }
 
     pub(super) fn record_to(&self, recorder: Recorder) {
         // A second recorder would miss what the first was told: the first stays.
         let _ = self.recorder.set(recorder);
+    }
+
+    pub(super) fn write_down(&self, history: History) {
+        // The first stays, as above.
+        let _ = self.history.set(history);
     }
 
     pub(super) fn recorder(&self) -> Option<&Recorder> {
@@ -180,7 +199,7 @@ impl Server {
             self.handle.sleep(delay).await;
         }
 
-        let result = self.apply(&suffering, hooks, recorded, apply);
+        let result = self.apply((&suffering, sent_at), hooks, recorded, apply);
         self.handle.note(name, result.as_ref().map_or_else(|error| 1 + error.kind as u64, |_| 0));
 
         if late.is_some() {
@@ -200,7 +219,7 @@ impl Server {
     /// The one instant at which the request takes effect, and what was hooked to it.
     fn apply<T>(
         self: &Arc<Self>,
-        suffering: &Suffering,
+        (suffering, sent_at): (&Suffering, Time),
         mut hooks: RequestHooks,
         recorded: Option<Recorded>,
         apply: impl FnOnce(Applying<'_>) -> Result<T, StoreError>,
@@ -219,7 +238,8 @@ impl Server {
             bucket.set_preconditions_ignored(true);
         }
         let unix_seconds = unix_seconds_at(now);
-        let result = apply(Applying { bucket: &mut bucket, unix_seconds, suffering, hooks, server: self, recorded });
+        let with = Applying { bucket: &mut bucket, unix_seconds, suffering, hooks, server: self, recorded, sent_at };
+        let result = apply(with);
         if strict {
             bucket.set_preconditions_ignored(false);
         }

@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use holdfast::config::Config;
+use holdfast::error::Errno;
 use holdfast::fs::Fs;
+use holdfast::op::{Op, Reply};
 
 use crate::app::Process;
 use crate::court::{self, Court, Seat, Sight, What};
 use crate::disk::{DiskConfig, SimDisk};
 use crate::env::SimEnv;
 use crate::executor::{Group, SimHandle, locked};
-use crate::kernel::{Kernel, KernelConfig};
+use crate::kernel::{Kernel, KernelConfig, Watcher};
 use crate::store::SimStore;
 
 /// What every mount starts with.
@@ -116,8 +118,27 @@ impl Setting {
         let fs = Fs::new(env, self.mount.clone());
         let kernel = Kernel::new(fs, handle, self.kernel.clone(), self.seed ^ u64::from(n) ^ (life.deaths << 8));
         let witness = self.court.clone();
+        if !self.kernel.read_only {
+            kernel.watch_changes(Box::new(Changes { court: self.court.clone(), mount: n }));
+        }
         kernel.watch(Box::new(move |naming| witness.named(Seat { mount: n, app: u8::MAX }, naming)));
         kernel
+    }
+}
+
+/// Tells the court what a kernel changes.
+struct Changes {
+    court: Court,
+    mount: u8,
+}
+
+impl Watcher for Changes {
+    fn begins(&self, op: &Op, names: &[String]) -> u64 {
+        self.court.change_begins(self.mount, op, names)
+    }
+
+    fn ends(&self, at: u64, outcome: Option<Result<&Reply, Errno>>) {
+        self.court.change_ends(at, outcome);
     }
 }
 

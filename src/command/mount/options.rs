@@ -221,15 +221,29 @@ impl MountArgs {
             (false, false) => Access::Owner,
         };
         let s3 = self.s3.options(bucket, config.prefix.clone());
+        let notes = folders::notes(&[
+            s3.endpoint_url.as_deref().unwrap_or_default(),
+            &variable("AWS_ENDPOINT_URL_S3"),
+            &variable("AWS_ENDPOINT_URL"),
+            s3.profile.as_deref().unwrap_or_default(),
+            &variable("AWS_PROFILE"),
+            &s3.bucket,
+            &s3.prefix,
+        ]);
         Ok(Plan {
             s3,
             config,
             directory: self.directory,
             cache: self.cache_dir.unwrap_or_else(folders::cache),
             recovery: self.recovery_dir.unwrap_or_else(folders::recovery),
+            notes,
             access,
         })
     }
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
 }
 
 impl S3Args {

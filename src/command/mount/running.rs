@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError};
 use crate::fs::Fs;
 use crate::fuse::{Access, MountOptions, Mounted};
 use crate::real::mountpoint::{self, MountpointError, Unmount};
-use crate::real::{ConnectError, Descriptors, LocalDisk, RealEnv, S3Options, S3Store};
+use crate::real::{ConnectError, Descriptors, LocalDisk, Notes, RealEnv, S3Options, S3Store};
 
 /// Why a mount did not come about, or how it ended. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,8 @@ pub struct Plan {
     pub cache: PathBuf,
     /// Where files go that could not be published. Made when it is needed.
     pub recovery: PathBuf,
+    /// Where mounts of this bucket leave word for the next one.
+    pub notes: PathBuf,
     pub access: Access,
 }
 
@@ -90,8 +92,18 @@ impl Running {
             descriptors: Some(descriptors(Descriptors::new(directory.clone(), handle.clone()))),
             observer: None,
         };
-        let env = RealEnv::new(store, LocalDisk::new(plan.cache, plan.recovery, handle.clone()), handle);
+        let mut disk = LocalDisk::new(plan.cache, plan.recovery, handle.clone());
+        match Notes::new(&plan.notes) {
+            Ok(notes) => disk = disk.with_notes(notes),
+            Err(error) => tracing::info!(
+                "no notes can be left in {} ({error}): should this process be killed, the next mount will not finish what it began",
+                plan.notes.display()
+            ),
+        }
+        let env = RealEnv::new(store, disk, handle.clone());
         let fs = Fs::new(env, config);
+        let recovering = fs.clone();
+        handle.spawn(async move { recovering.recover().await });
         let kernel = |error| Failure::Kernel(directory.clone(), error);
         let mounted = Mounted::new(fs.clone(), &directory, options).map_err(kernel)?;
         let (ends, ended) = watch::channel(false);

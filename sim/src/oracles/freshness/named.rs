@@ -6,6 +6,7 @@ use holdfast::op::{Attr, Entry, Kind};
 
 use super::before;
 use crate::court::{Sight, Truth};
+use crate::history::Published;
 
 pub(super) fn judge(
     truth: &Truth,
@@ -23,7 +24,7 @@ pub(super) fn judge(
         true if listed => return,
         true => sight.began,
     };
-    if truth.was_lied_to(from, sight.ended) {
+    if truth.was_lied_to(from, sight.ended) || truth.is_local_beneath(sight.seat.mount, key, from, sight.ended) {
         return;
     }
     let (left, until) = (entry.entry_ttl, sight.ended);
@@ -45,7 +46,7 @@ pub(super) fn judge(
 
 fn was_so(truth: &Truth, key: &str, attr: &Attr, from: Time, until: Time) -> bool {
     truth.history.was(key, from, until, |now| {
-        let on_time = |modified| modified == attr.mtime || truth.clock_lies || truth.config.posix_metadata;
-        now.is_some_and(|now| now.size == attr.size && on_time(now.last_modified))
+        let on_time = |now: &Published| now.may_show(attr.mtime) || truth.clock_lies || truth.config.posix_metadata;
+        now.is_some_and(|now| now.size == attr.size && on_time(now))
     })
 }

@@ -1,0 +1,189 @@
+//! What applications change: files, their names and their sizes.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use holdfast::error::Errno;
+use holdfast::op::{Ino, NewNode, Op, OpenMode};
+
+use super::{File, Process};
+use crate::content::{self, Version};
+use crate::court::{On, What};
+use crate::executor::locked;
+use crate::kernel::{At, OpenHow};
+use crate::{KIB, MIB};
+
+/// O_RDWR, and what else is asked of an open.
+pub fn to_write() -> OpenHow {
+    OpenHow { mode: OpenMode { write: true, ..OpenMode::default() }, ..OpenHow::default() }
+}
+
+/// O_RDWR | O_CREAT
+pub fn to_create() -> OpenHow {
+    OpenHow { create: true, ..to_write() }
+}
+
+/// O_WRONLY | O_CREAT | O_TRUNC, as a shell's `>`.
+pub fn to_replace() -> OpenHow {
+    let mode = OpenMode { write: true, write_only: true, truncate: true, ..OpenMode::default() };
+    OpenHow { mode, create: true, ..OpenHow::default() }
+}
+
+/// O_RDWR | O_CREAT | O_APPEND
+pub fn to_append() -> OpenHow {
+    OpenHow { append: true, ..to_create() }
+}
+
+/// Writes of applications count from here, versions of others below: bytes tell whose they are.
+pub const WRITES_FIRST: u32 = 1 << 30;
+
+/// What the bytes of a write are called: by application and operation.
+pub fn written_version(app: u8, op: u32) -> Version {
+    Version(WRITES_FIRST | u32::from(app) << 22 | (op & 0x3f_ffff))
+}
+
+/// As open(2) with O_CREAT would ask, of a file in the root.
+fn create(path: &str) -> Op {
+    let name = path.rsplit('/').next().unwrap_or_default().as_bytes().to_vec();
+    let mode = OpenMode { write: true, ..OpenMode::default() };
+    Op::Create { parent: Ino::ROOT, name, mode, exclusive: false, node: NewNode { perm: 0o644, uid: 0, gid: 0 } }
+}
+
+impl Process {
+    /// Tries to make a file past the kernel, which lets nobody write to a mount that is read-only.
+    pub async fn try_create(&self, path: &str) {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let answered = self.kernel().call(create(path)).await;
+        if self.check("write", began, On::Key(&key), answered).is_ok() {
+            self.see(began, What::Done { call: "write" });
+        }
+    }
+
+    /// write(2), from the position on, or at the end where the file was opened with O_APPEND.
+    pub async fn write(&self, file: File, bytes: Bytes) -> Result<u64, Errno> {
+        self.write_made(file, None, move |_| bytes).await
+    }
+
+    /// pwrite(2)
+    pub async fn pwrite(&self, file: File, at: u64, bytes: Bytes) -> Result<u64, Errno> {
+        self.write_made(file, Some(at), move |_| bytes).await
+    }
+
+    /// `len` bytes that name this process, its operation and their offset.
+    pub async fn write_named(&self, file: File, at: Option<u64>, len: u64) -> Result<u64, Errno> {
+        let key = self.get(file).key.clone();
+        let version = written_version(self.seat.app, self.op.unwrap_or_default());
+        let make = move |offset: u64| content::piece(&key, version, offset..offset + len);
+        self.write_made(file, at, make).await
+    }
+
+    async fn write_made(
+        &self,
+        file: File,
+        at: Option<u64>,
+        make: impl FnOnce(u64) -> Bytes + Send + 'static,
+    ) -> Result<u64, Errno> {
+        let open = self.get(file);
+        let began = self.court.now();
+        let place = At::Offset(at.unwrap_or_else(|| *locked(&open.position)));
+        let written = open.kernel.write(&open.file, place, make).await;
+        let written = self.check("write", began, On::File { file: open.id, offset: 0, len: 0 }, written)?;
+        self.see(began, What::Done { call: "write" });
+        if at.is_none() {
+            self.seek(file, written.offset + written.bytes);
+        }
+        Ok(written.bytes)
+    }
+
+    pub async fn fsync(&self, file: File) -> Result<(), Errno> {
+        let open = self.get(file);
+        let began = self.court.now();
+        let synced = open.kernel.fsync(&open.file).await;
+        self.check("fsync", began, On::File { file: open.id, offset: 0, len: 0 }, synced)?;
+        self.see(began, What::Done { call: "fsync" });
+        Ok(())
+    }
+
+    pub async fn ftruncate(&self, file: File, size: u64) -> Result<(), Errno> {
+        let open = self.get(file);
+        let began = self.court.now();
+        let cut = open.kernel.ftruncate(&open.file, size).await;
+        self.check("ftruncate", began, On::File { file: open.id, offset: 0, len: 0 }, cut)?;
+        self.see(began, What::Done { call: "ftruncate" });
+        Ok(())
+    }
+
+    pub async fn truncate(&self, path: &str, size: u64) -> Result<(), Errno> {
+        let call = self.kernel().truncate(path, size);
+        self.change("truncate", path, call).await
+    }
+
+    pub async fn unlink(&self, path: &str) -> Result<(), Errno> {
+        let call = self.kernel().unlink(path);
+        self.change("unlink", path, call).await
+    }
+
+    pub async fn mkdir(&self, path: &str) -> Result<(), Errno> {
+        let call = self.kernel().mkdir(path);
+        self.change("mkdir", path, call).await
+    }
+
+    pub async fn rmdir(&self, path: &str) -> Result<(), Errno> {
+        let call = self.kernel().rmdir(path);
+        self.change("rmdir", path, call).await
+    }
+
+    /// `no_replace`: RENAME_NOREPLACE.
+    pub async fn rename(&self, from: &str, to: &str, no_replace: bool) -> Result<(), Errno> {
+        let call = self.kernel().rename(from, to, no_replace);
+        self.change("rename", from, call).await
+    }
+
+    async fn change(
+        &self,
+        name: &'static str,
+        path: &str,
+        call: impl Future<Output = Result<(), Errno>>,
+    ) -> Result<(), Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let outcome = call.await;
+        self.check(name, began, On::Key(&key), outcome)?;
+        self.see(began, What::Done { call: name });
+        Ok(())
+    }
+
+    /// What read(2) gives, in pieces as programs read.
+    pub async fn read_bytes(&self, file: File, range: Range<u64>) -> Result<Vec<u8>, Errno> {
+        let open = self.get(file);
+        let mut all = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let began = self.court.now();
+            let asked = (range.end - at).min(MIB);
+            let read = open.kernel.pread(&open.file, at, asked).await;
+            let bytes = self.check("read", began, On::File { file: open.id, offset: at, len: asked }, read)?;
+            self.see_bytes(&open, began, at, asked, &bytes);
+            if bytes.is_empty() {
+                break;
+            }
+            at += bytes.len() as u64;
+            all.extend(bytes);
+        }
+        Ok(all)
+    }
+
+    /// A program that writes a whole file: open with O_CREAT and O_TRUNC, write, close.
+    pub async fn save(&self, path: &str, len: u64) -> Result<(), Errno> {
+        let file = self.open_how(path, to_replace()).await?;
+        let mut left = len;
+        let mut outcome = Ok(());
+        while left > 0 && outcome.is_ok() {
+            let piece = left.min(32 * KIB);
+            outcome = self.write_named(file, None, piece).await.map(drop);
+            left -= piece;
+        }
+        outcome.and(self.close(file).await)
+    }
+}

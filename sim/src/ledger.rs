@@ -1,0 +1,563 @@
+//! The ledger: what applications did to files, as the kernels' requests and their answers tell; the oracles of writing
+//! judge by it.
+//!
+//! It knows nothing of drafts as the core keeps them. Of each file that a mount changed it has the states that the file
+//! went through: each is possible from when the request was sent that made it, and certain once that was answered. Requests
+//! that change one file follow one another, because Linux locks it; so states have an order.
+//!
+//! What it cannot know, such as what a write that failed left behind, it says: then nobody judges by it.
+
+pub mod content;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast::env::Time;
+use holdfast::error::Errno;
+use holdfast::op::{Ino, Op, Reply};
+
+pub use content::FileContent;
+
+/// One content of a file.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// From then on it may be what the file is.
+    pub began: Time,
+    /// From then on it is, until the next one begins. `None`: that is not known yet.
+    pub ended: Option<Time>,
+    /// `None`: the ledger does not know.
+    pub content: Option<FileContent>,
+    /// The request that made it.
+    made_by: u64,
+}
+
+/// A file that a mount opened for writing, or changed.
+#[derive(Clone, Debug)]
+pub struct LocalFile {
+    pub mount: u8,
+    pub ino: Ino,
+    /// Every name that it had, the present one last.
+    pub keys: Vec<String>,
+    /// When its name was removed, or given to another.
+    pub unnamed_at: Option<Time>,
+    /// Oldest first. The first is what it was when it was opened.
+    pub states: Vec<State>,
+    /// When it had been opened: the version that it began from is no younger.
+    pub opened: Time,
+    /// Some write failed, or was not answered: what it holds is not known.
+    pub uncertain: bool,
+    /// An application was told that it lost its condition.
+    pub abandoned: bool,
+}
+
+impl LocalFile {
+    pub fn key(&self) -> &str {
+        self.keys.last().map_or("", String::as_str)
+    }
+
+    pub fn is_named(&self) -> bool {
+        self.unnamed_at.is_none()
+    }
+
+    /// The states that it may have had at some moment of `from..=until`.
+    pub fn admissible(&self, from: Time, until: Time) -> &[State] {
+        let last = self.states.partition_point(|state| state.began <= until);
+        let first = self.states[..last].iter().rposition(|state| state.ended.is_some_and(|ended| ended < from));
+        &self.states[first.unwrap_or(0)..last]
+    }
+
+    /// The state that it certainly had reached by then.
+    pub fn reached(&self, by: Time) -> usize {
+        self.states.iter().rposition(|state| state.ended.is_some_and(|ended| ended <= by)).unwrap_or(0)
+    }
+
+    fn change(&mut self, at: u64, now: Time, how: impl FnOnce(&mut FileContent)) {
+        let mut content = self.states.last().and_then(|state| state.content.clone());
+        if let Some(content) = &mut content {
+            how(content);
+        }
+        self.states.push(State { began: now, ended: None, content, made_by: at });
+    }
+}
+
+/// What came of a request that oracles want to know of.
+#[derive(Clone, Debug)]
+pub struct Altered {
+    pub what: Alteration,
+    pub began: Time,
+    pub outcome: Result<(), Errno>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alteration {
+    /// FSYNC, or the FLUSH of a descriptor that was the process's last.
+    Commit {
+        ino: Ino,
+    },
+    Unlink {
+        key: String,
+    },
+    Rmdir {
+        key: String,
+    },
+    Mkdir {
+        key: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// A request under way.
+#[derive(Debug)]
+struct UnderWay {
+    mount: u8,
+    began: Time,
+    what: Request,
+    keys: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Open {
+        ino: Ino,
+        changes: bool,
+        truncates: bool,
+    },
+    Create {
+        truncates: bool,
+    },
+    /// WRITE or SETATTR.
+    Change {
+        ino: Ino,
+    },
+    Commit {
+        ino: Ino,
+    },
+    Release {
+        ino: Ino,
+    },
+    Unlink,
+    Rmdir,
+    Mkdir,
+    Rename,
+    Other,
+}
+
+/// For how long a mount had something of its own under a name.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: Time,
+    /// `None`: it still has.
+    to: Option<Time>,
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    files: BTreeMap<(u8, Ino), LocalFile>,
+    /// Those that were closed, oldest first.
+    past: Vec<LocalFile>,
+    handles: BTreeMap<(u8, Ino), u32>,
+    /// Inodes that ever were in `files`.
+    changed: BTreeSet<(u8, Ino)>,
+    spans: BTreeMap<(u8, String), Vec<Span>>,
+    under_way: BTreeMap<u64, UnderWay>,
+    requests: u64,
+    /// Names that were removed, and moved, by mount.
+    renamed: BTreeSet<(u8, String)>,
+}
+
+impl Ledger {
+    /// Whether anything was ever changed from here.
+    pub fn is_empty(&self) -> bool {
+        self.requests == 0
+    }
+
+    /// A file that is open and was changed, or opened to be.
+    pub fn file(&self, mount: u8, ino: Ino) -> Option<&LocalFile> {
+        self.files.get(&(mount, ino))
+    }
+
+    /// The same, or the latest of this number that was closed.
+    pub fn latest(&self, mount: u8, ino: Ino) -> Option<&LocalFile> {
+        let closed = || self.past.iter().rev().find(|file| file.mount == mount && file.ino == ino);
+        self.file(mount, ino).or_else(closed)
+    }
+
+    /// All files of a mount that ever had this name.
+    pub fn named<'a>(&'a self, mount: u8, key: &'a str) -> impl Iterator<Item = &'a LocalFile> {
+        let all = self.files.values().chain(&self.past);
+        all.filter(move |file| file.mount == mount && file.keys.iter().any(|name| name == key))
+    }
+
+    /// Whether an inode was ever changed from here.
+    pub fn was_changed(&self, mount: u8, ino: Ino) -> bool {
+        self.changed.contains(&(mount, ino))
+    }
+
+    /// Whether the mount moved this name, or one above it, or moved something there.
+    pub fn was_renamed(&self, mount: u8, key: &str) -> bool {
+        with_parents(key).any(|name| self.renamed.contains(&(mount, name.to_owned())))
+    }
+
+    /// Whether the mount had something of its own under this name, or one above it, at some moment of `from..=until`.
+    pub fn was_local(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
+        with_parents(key).any(|name| {
+            let spans = self.spans.get(&(mount, name.to_owned()));
+            spans.is_some_and(|spans| spans.iter().any(|span| span.touches(from, until)))
+        })
+    }
+
+    /// Whether it had beneath it.
+    pub fn was_local_beneath(&self, mount: u8, directory: &str, from: Time, until: Time) -> bool {
+        let prefix = match directory {
+            "" => String::new(),
+            directory => format!("{}/", directory.trim_end_matches('/')),
+        };
+        let spans = self.spans.range((mount, prefix.clone())..);
+        let mut beneath = spans.take_while(|((of, key), _)| *of == mount && key.starts_with(&prefix));
+        beneath.any(|(_, spans)| spans.iter().any(|span| span.touches(from, until)))
+    }
+
+    /// What a file was when it was opened, if that is yet to be told.
+    pub fn learn(&mut self, mount: u8, ino: Ino, content: impl FnOnce() -> Option<FileContent>) {
+        if let Some(file) = self.files.get_mut(&(mount, ino))
+            && let [only] = &mut file.states[..]
+            && only.content.is_none()
+        {
+            only.content = content();
+        }
+    }
+
+    // What kernels tell.
+
+    /// `base`: what the version holds that an open file of this number was opened with.
+    pub fn begins(
+        &mut self,
+        mount: u8,
+        now: Time,
+        op: &Op,
+        keys: Vec<String>,
+        base: impl FnOnce(Ino) -> Option<FileContent>,
+    ) -> u64 {
+        self.requests += 1;
+        let at = self.requests;
+        let what = match op {
+            Op::Open { ino, mode } => {
+                let (changes, truncates) = (mode.write || mode.truncate, mode.truncate);
+                if changes {
+                    self.enter(mount, *ino, &keys, now, base);
+                }
+                if truncates && let Some(file) = self.files.get_mut(&(mount, *ino)) {
+                    file.states.push(State {
+                        began: now,
+                        ended: None,
+                        content: Some(FileContent::default()),
+                        made_by: at,
+                    });
+                }
+                Request::Open { ino: *ino, changes, truncates }
+            }
+            Op::Create { mode, .. } => Request::Create { truncates: mode.truncate },
+            Op::Write { ino, offset, data, .. } => {
+                self.enter(mount, *ino, &keys, now, base);
+                if let Some(file) = self.files.get_mut(&(mount, *ino)) {
+                    file.change(at, now, |content| content.write(*offset, data.clone()));
+                }
+                Request::Change { ino: *ino }
+            }
+            Op::Setattr { ino, changes, .. } => match changes.size {
+                Some(size) => {
+                    self.enter(mount, *ino, &keys, now, base);
+                    if let Some(file) = self.files.get_mut(&(mount, *ino)) {
+                        file.change(at, now, |content| content.resize(size));
+                        if let Some(last) = file.states.last_mut()
+                            && size == 0
+                        {
+                            last.content = Some(FileContent::default());
+                        }
+                    }
+                    Request::Change { ino: *ino }
+                }
+                None => Request::Other,
+            },
+            Op::Fsync { ino, .. } | Op::Flush { ino, still_open: false, .. } => Request::Commit { ino: *ino },
+            Op::Release { ino, .. } => Request::Release { ino: *ino },
+            Op::Unlink { .. } => Request::Unlink,
+            Op::Rmdir { .. } => Request::Rmdir,
+            Op::Mkdir { .. } => Request::Mkdir,
+            Op::Rename { .. } => Request::Rename,
+            _ => Request::Other,
+        };
+        let makes_local = match &what {
+            Request::Open { changes, .. } => *changes,
+            Request::Create { .. } | Request::Change { .. } => true,
+            Request::Unlink | Request::Rmdir | Request::Mkdir | Request::Rename => true,
+            Request::Commit { .. } | Request::Release { .. } | Request::Other => false,
+        };
+        if makes_local {
+            keys.iter().for_each(|key| self.local_from(mount, key, now));
+        }
+        self.under_way.insert(at, UnderWay { mount, began: now, what, keys });
+        at
+    }
+
+    /// `outcome`: `None` where it was not sent after all. Answers what oracles want to know, and of which mount.
+    pub fn ends(&mut self, at: u64, now: Time, outcome: Option<Result<&Reply, Errno>>) -> Option<(u8, Altered)> {
+        let UnderWay { mount, began, what, keys } = self.under_way.remove(&at)?;
+        let done = outcome.is_some_and(|outcome| outcome.is_ok());
+        let errno = outcome.and_then(Result::err);
+        let alteration = match what {
+            Request::Open { ino, changes, truncates } => {
+                if truncates {
+                    self.settle(mount, ino, at, now, done, errno);
+                }
+                if done {
+                    self.opened(mount, ino, changes, now);
+                }
+                Alteration::Other
+            }
+            Request::Create { truncates } => {
+                if let Some(Ok(Reply::Created { entry, .. })) = outcome
+                    && let Some(attr) = &entry.attr
+                {
+                    self.enter(mount, attr.ino, &keys, began, |_| {
+                        (attr.size == 0 || truncates).then(FileContent::default)
+                    });
+                    if let Some(file) = self.files.get_mut(&(mount, attr.ino)) {
+                        if let [only] = &mut file.states[..] {
+                            only.ended = Some(now);
+                        } else if truncates {
+                            let content = Some(FileContent::default());
+                            file.states.push(State { began, ended: Some(now), content, made_by: at });
+                        }
+                    }
+                    self.opened(mount, attr.ino, true, now);
+                }
+                Alteration::Other
+            }
+            Request::Change { ino } => {
+                self.settle(mount, ino, at, now, done, errno);
+                Alteration::Other
+            }
+            Request::Commit { ino } => {
+                if errno == Some(Errno::ESTALE)
+                    && let Some(file) = self.files.get_mut(&(mount, ino))
+                {
+                    file.abandoned = true;
+                }
+                Alteration::Commit { ino }
+            }
+            Request::Release { ino } => {
+                let left = self.handles.get_mut(&(mount, ino)).map_or(0, |count| {
+                    *count = count.saturating_sub(1);
+                    *count
+                });
+                if left == 0 {
+                    self.handles.remove(&(mount, ino));
+                }
+                Alteration::Other
+            }
+            Request::Unlink => {
+                let key = keys.first().cloned().unwrap_or_default();
+                if done {
+                    self.unname(mount, &key, None, now);
+                }
+                Alteration::Unlink { key }
+            }
+            Request::Rmdir => Alteration::Rmdir { key: keys.first().cloned().unwrap_or_default() },
+            Request::Mkdir => Alteration::Mkdir { key: keys.first().cloned().unwrap_or_default() },
+            Request::Rename => {
+                let [from, to] = &keys[..] else { return None };
+                self.renamed.extend([(mount, from.clone()), (mount, to.clone())]);
+                if done {
+                    self.rename(mount, from, to, now);
+                }
+                Alteration::Rename { from: from.clone(), to: to.clone() }
+            }
+            Request::Other => Alteration::Other,
+        };
+        self.close_spans(mount, now);
+        let outcome = match outcome {
+            None => return None,
+            Some(Ok(_)) => Ok(()),
+            Some(Err(errno)) => Err(errno),
+        };
+        Some((mount, Altered { what: alteration, began, outcome }))
+    }
+
+    /// The mount died: whatever it had not published is gone.
+    pub fn crashed(&mut self, mount: u8, now: Time) {
+        self.under_way.retain(|_, request| request.mount != mount);
+        self.handles.retain(|(of, _), _| *of != mount);
+        self.changed.retain(|(of, _)| *of != mount);
+        let dead: Vec<_> = self.files.extract_if(.., |(of, _), _| *of == mount).map(|(_, file)| file).collect();
+        self.past.extend(dead);
+        self.close_spans(mount, now);
+    }
+
+    // Private.
+
+    /// A file that is opened for writing, or changed, and was not before.
+    fn enter(
+        &mut self,
+        mount: u8,
+        ino: Ino,
+        keys: &[String],
+        now: Time,
+        base: impl FnOnce(Ino) -> Option<FileContent>,
+    ) {
+        if self.files.contains_key(&(mount, ino)) {
+            return;
+        }
+        self.changed.insert((mount, ino));
+        let first = State { began: Time::ZERO, ended: Some(Time::ZERO), content: base(ino), made_by: 0 };
+        let file = LocalFile {
+            mount,
+            ino,
+            keys: keys.to_vec(),
+            unnamed_at: None,
+            states: vec![first],
+            opened: now,
+            uncertain: false,
+            abandoned: false,
+        };
+        self.files.insert((mount, ino), file);
+    }
+
+    fn opened(&mut self, mount: u8, ino: Ino, changes: bool, now: Time) {
+        let handles = self.handles.entry((mount, ino)).or_default();
+        *handles += 1;
+        if changes
+            && *handles == 1
+            && let Some(file) = self.files.get_mut(&(mount, ino))
+        {
+            file.opened = now;
+        }
+    }
+
+    /// A change of a file was answered.
+    fn settle(&mut self, mount: u8, ino: Ino, at: u64, now: Time, done: bool, errno: Option<Errno>) {
+        let Some(file) = self.files.get_mut(&(mount, ino)) else { return };
+        let Some(place) = file.states.iter().position(|state| state.made_by == at) else { return };
+        if done {
+            file.states[place].ended = Some(now);
+            if place == 1 && !self.handles.contains_key(&(mount, ino)) {
+                file.opened = now;
+            }
+            return;
+        }
+        // Some of it may have been done.
+        let refused = match errno {
+            None => true,
+            Some(errno) => [
+                Errno::ESTALE,
+                Errno::EBADF,
+                Errno::EROFS,
+                Errno::EPERM,
+                Errno::EACCES,
+                Errno::EFBIG,
+                Errno::ENOENT,
+                Errno::EINVAL,
+            ]
+            .contains(&errno),
+        };
+        file.uncertain |= !refused;
+        file.states.remove(place);
+    }
+
+    /// The files of this name have it no more, but for one that is given it.
+    fn unname(&mut self, mount: u8, key: &str, given: Option<Ino>, now: Time) {
+        for file in self.files.values_mut().filter(|file| file.mount == mount && file.is_named()) {
+            if file.key() == key && given != Some(file.ino) {
+                file.unnamed_at = Some(now);
+            }
+        }
+    }
+
+    fn rename(&mut self, mount: u8, from: &str, to: &str, now: Time) {
+        let beneath = format!("{from}/");
+        let moved: Vec<(Ino, String)> = self
+            .files
+            .values()
+            .filter(|file| file.mount == mount && file.is_named())
+            .filter_map(|file| {
+                let key = file.key();
+                if key == from {
+                    return Some((file.ino, to.to_owned()));
+                }
+                let rest = key.strip_prefix(&beneath)?;
+                Some((file.ino, format!("{to}/{rest}")))
+            })
+            .collect();
+        self.unname(mount, to, None, now);
+        for (ino, key) in moved {
+            self.local_from(mount, &key, now);
+            if let Some(file) = self.files.get_mut(&(mount, ino)) {
+                file.keys.push(key);
+            }
+        }
+    }
+
+    fn local_from(&mut self, mount: u8, key: &str, now: Time) {
+        let spans = self.spans.entry((mount, key.to_owned())).or_default();
+        if spans.last().is_none_or(|span| span.to.is_some()) {
+            spans.push(Span { from: now, to: None });
+        }
+    }
+
+    /// Ends whatever has ended: files that nobody has open, names that nobody is at.
+    fn close_spans(&mut self, mount: u8, now: Time) {
+        let handles = &self.handles;
+        let used = |request: &UnderWay, ino: Ino| match request.what {
+            Request::Open { ino: of, .. }
+            | Request::Change { ino: of }
+            | Request::Commit { ino: of }
+            | Request::Release { ino: of } => request.mount == mount && of == ino,
+            _ => false,
+        };
+        let under_way = &self.under_way;
+        let over = |(of, ino): &(u8, Ino), _: &mut LocalFile| {
+            *of == mount
+                && !handles.contains_key(&(mount, *ino))
+                && !under_way.values().any(|request| used(request, *ino))
+        };
+        let closed: Vec<_> = self.files.extract_if(.., over).map(|(_, file)| file).collect();
+        self.past.extend(closed);
+        let busy: BTreeSet<&str> = self
+            .files
+            .values()
+            .filter(|file| file.mount == mount && file.is_named())
+            .map(LocalFile::key)
+            .chain(
+                self.under_way
+                    .values()
+                    .filter(|request| request.mount == mount)
+                    .flat_map(|request| request.keys.iter().map(String::as_str)),
+            )
+            .collect();
+        for ((of, key), spans) in &mut self.spans {
+            if *of == mount
+                && let Some(last) = spans.last_mut()
+                && last.to.is_none()
+                && !busy.contains(key.as_str())
+            {
+                last.to = Some(now);
+            }
+        }
+    }
+}
+
+impl Span {
+    fn touches(&self, from: Time, until: Time) -> bool {
+        self.from <= until && self.to.is_none_or(|to| to >= from)
+    }
+}
+
+/// A key, and the names of all directories that it is in.
+fn with_parents(key: &str) -> impl Iterator<Item = &str> {
+    let key = key.trim_end_matches('/');
+    std::iter::once(key).chain(key.match_indices('/').map(move |(at, _)| &key[..at]))
+}

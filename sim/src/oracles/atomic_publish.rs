@@ -1,0 +1,58 @@
+//! What a mount publishes is a file as it was, whole.
+
+use super::{Oracle, OracleId};
+use crate::court::{Sight, Truth};
+use crate::history::{Body, Made};
+use crate::ledger::LocalFile;
+use crate::store::Kind;
+
+/// Changes by mounts that were looked at.
+#[derive(Default)]
+pub struct AtomicPublish(usize);
+
+impl Oracle for AtomicPublish {
+    fn id(&self) -> OracleId {
+        "atomic-publish"
+    }
+
+    fn sentence(&self) -> &'static str {
+        "Every version that a mount puts into the bucket is what the file was at some instant before: never a mixture, \
+         never half."
+    }
+
+    fn see(&mut self, truth: &Truth, _sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        self.0 = truth.history.each_made(self.0, |made| judge(truth, made, verdict));
+    }
+}
+
+fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
+    // A copy is of an object as it is; what a key that ends in a slash holds nobody reads.
+    let put = matches!(made.kind, Kind::Put | Kind::CompleteUpload);
+    let key = made.key.as_str();
+    let Some(published) = made.now.as_ref().filter(|_| put && !key.ends_with('/')) else { return };
+    let Some(Body(body)) = &published.body else { return };
+    let mut files = truth.ledger.named(made.mount, key).peekable();
+    if files.peek().is_none() {
+        verdict(format!("{} bytes were published as {key}, which nobody on mount {} wrote", body.size(), made.mount));
+        return;
+    }
+    let was_so = |file: &LocalFile| {
+        let unknown = file.uncertain || file.states.iter().any(|state| state.content.is_none());
+        let states = file.states.iter().filter(|state| state.began <= made.at);
+        unknown || states.rev().any(|state| state.content.as_ref().is_some_and(|content| content.is(body)))
+    };
+    let sizes: Vec<u64> = truth
+        .ledger
+        .named(made.mount, key)
+        .flat_map(|file| file.states.iter().filter_map(|state| Some(state.content.as_ref()?.size())))
+        .collect();
+    if !files.any(was_so) {
+        verdict(format!(
+            "mount {} published {} bytes as {key} at {:?}, which is nothing that the file ever was (its sizes were \
+             {sizes:?})",
+            made.mount,
+            body.size(),
+            made.at.0
+        ));
+    }
+}

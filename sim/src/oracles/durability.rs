@@ -1,0 +1,73 @@
+//! What was acknowledged is in the bucket.
+
+use holdfast::env::Time;
+
+use super::{Oracle, OracleId};
+use crate::court::{Sight, Truth, What};
+use crate::history::{Body, Published};
+use crate::ledger::{Alteration, LocalFile};
+
+pub struct Durability;
+
+impl Oracle for Durability {
+    fn id(&self) -> OracleId {
+        "durability"
+    }
+
+    fn sentence(&self) -> &'static str {
+        "When fsync or the last close of a descriptor succeeds, the file as it was then, or later, is or was in the bucket \
+         whole."
+    }
+
+    fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        let What::Altered(altered) = &sight.what else { return };
+        let (Alteration::Commit { ino }, Ok(())) = (&altered.what, &altered.outcome) else { return };
+        let Some(file) = truth.ledger.file(sight.seat.mount, *ino) else { return };
+        // What has no name is published no more. What another replaced was refused: to whom, was said then.
+        if file.uncertain || !file.is_named() || file.abandoned {
+            return;
+        }
+        let reached = file.reached(altered.began);
+        let known = file.states[reached..].iter().all(|state| state.content.is_some());
+        if known && committed(truth, file, reached, sight.ended).is_none() {
+            let sizes: Vec<_> = file.states[reached..]
+                .iter()
+                .map(|state| state.content.as_ref()?.size().into())
+                .collect::<Vec<Option<u64>>>();
+            verdict(format!(
+                "a commit of {} by mount {} between {:?} and {:?} succeeded, but the bucket never held what the file was \
+                 ({sizes:?} bytes)",
+                file.key(),
+                sight.seat.mount,
+                altered.began.0,
+                sight.ended.0
+            ));
+        }
+    }
+}
+
+/// When the bucket first held a file as it was at one of its states from `from` on, under any of its names; and at which
+/// place in the history of that name.
+pub(super) fn committed(truth: &Truth, file: &LocalFile, from: usize, until: Time) -> Option<(String, usize)> {
+    let holds = |now: &Published, key: &str| {
+        let states = file.states[from..].iter().rev().filter(|state| state.began <= until);
+        let mut contents = states.filter_map(|state| state.content.as_ref());
+        match &now.body {
+            Some(Body(body)) => contents.any(|content| content.is(body)),
+            None => {
+                let like = contents.any(|content| content.size() == now.size);
+                like && now.content(key).is_some_and(|body| {
+                    file.states[from..].iter().filter_map(|state| state.content.as_ref()).any(|c| c.is(&body))
+                })
+            }
+        }
+    };
+    file.keys.iter().rev().find_map(|key| {
+        truth.history.look(key, |changes| {
+            let at = changes
+                .iter()
+                .rposition(|change| change.at <= until && change.now.as_ref().is_some_and(|now| holds(now, key)));
+            at.map(|at| (key.clone(), at))
+        })
+    })
+}

@@ -1,0 +1,129 @@
+//! Processes of one mount see each other's writes as on a local file system.
+
+use std::collections::BTreeMap;
+
+use holdfast::env::Time;
+use holdfast::op::Attr;
+
+use super::durability::committed;
+use super::{Oracle, OracleId};
+use crate::court::{FileId, Sight, Truth, What};
+use crate::ledger::{Alteration, State};
+
+/// Of each mount and key, what an application was last told is in the bucket: when it was told, and the place in the
+/// key's history.
+#[derive(Default)]
+pub struct ReadYourWrites(BTreeMap<(u8, String), (Time, usize)>);
+
+impl Oracle for ReadYourWrites {
+    fn id(&self) -> OracleId {
+        "read-your-writes"
+    }
+
+    fn sentence(&self) -> &'static str {
+        "A file gives the bytes and the size that processes of its mount last made it have; and what is opened after a \
+         commit was acknowledged is that or something newer."
+    }
+
+    fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        match &sight.what {
+            What::Bytes { file, offset, asked, bytes, .. } => {
+                judge_bytes(truth, sight, *file, (*offset, *asked), bytes, verdict);
+            }
+            What::Fstat { file, attr } => judge_size(truth, sight, *file, attr, verdict),
+            What::Opened { file, attr, .. } => {
+                judge_size(truth, sight, *file, attr, verdict);
+                self.judge_opened(truth, sight, *file, verdict);
+            }
+            What::Altered(altered) => {
+                let (Alteration::Commit { ino }, Ok(())) = (&altered.what, &altered.outcome) else { return };
+                let Some(local) = truth.ledger.file(sight.seat.mount, *ino) else { return };
+                if local.uncertain || !local.is_named() || local.abandoned {
+                    return;
+                }
+                if let Some((key, at)) = committed(truth, local, local.reached(altered.began), sight.ended) {
+                    let told = self.0.entry((sight.seat.mount, key)).or_default();
+                    *told = (sight.ended, at.max(told.1));
+                }
+            }
+            // Another one, which remembers nothing.
+            What::Crashed => self.0.retain(|(mount, _), _| *mount != sight.seat.mount),
+            _ => {}
+        }
+    }
+}
+
+impl ReadYourWrites {
+    fn judge_opened(&self, truth: &Truth, sight: &Sight<'_>, file: FileId, verdict: &mut dyn FnMut(String)) {
+        let Some((held, published)) = truth.published(file) else { return };
+        let Some((told, at)) = self.0.get(&(sight.seat.mount, held.key.clone())) else { return };
+        if held.linked || *told >= sight.began || truth.was_lied_to(sight.began, sight.ended) {
+            return;
+        }
+        let newest = truth.history.look(&held.key, |changes| {
+            changes.iter().rposition(|change| change.now.as_ref().is_some_and(|now| now.etag == published.etag))
+        });
+        if newest.is_some_and(|newest| newest < *at) {
+            verdict(format!(
+                "{} was opened on mount {} as it was before a commit that had been acknowledged there at {:?}",
+                held.key, sight.seat.mount, told.0
+            ));
+        }
+    }
+}
+
+fn judge_size(truth: &Truth, sight: &Sight<'_>, file: FileId, attr: &Attr, verdict: &mut dyn FnMut(String)) {
+    let Some((held, local)) = truth.local_file(file) else { return };
+    if local.uncertain {
+        return;
+    }
+    let states = local.admissible(sight.began, sight.ended);
+    let sizes: Option<Vec<u64>> = states.iter().map(|state| Some(state.content.as_ref()?.size())).collect();
+    if let Some(sizes) = sizes.filter(|sizes| !sizes.contains(&attr.size)) {
+        verdict(format!("{} was shown with {} bytes where it had {sizes:?}", held.key, attr.size));
+    }
+}
+
+fn judge_bytes(
+    truth: &Truth,
+    sight: &Sight<'_>,
+    file: FileId,
+    (offset, asked): (u64, u64),
+    bytes: &[u8],
+    verdict: &mut dyn FnMut(String),
+) {
+    let Some((held, local)) = truth.local_file(file) else { return };
+    let states = local.admissible(sight.began, sight.ended);
+    if local.uncertain || states.iter().any(|state| state.content.is_none()) {
+        return;
+    }
+    let key = &held.key;
+    let reads: Vec<Vec<u8>> = states.iter().filter_map(|state| read(state, offset, asked)).collect();
+    let (shortest, longest) = reads
+        .iter()
+        .fold((u64::MAX, 0), |(least, most), read| (least.min(read.len() as u64), most.max(read.len() as u64)));
+    let got = bytes.len() as u64;
+    // A failure cuts a read short without being seen, but an empty one says "end of file".
+    if got > longest || (got == 0 && shortest > 0) {
+        verdict(format!(
+            "a read of {asked} bytes at {offset} of {key}, which is being written, gave {got}, not {shortest} to {longest}"
+        ));
+        return;
+    }
+    // While somebody writes, each byte may be of before or after.
+    let wrong = (0..bytes.len()).find(|at| !reads.iter().any(|read| read.get(*at) == Some(&bytes[*at])));
+    if let Some(wrong) = wrong {
+        let seen = crate::content::versions_seen(key, bytes, offset);
+        verdict(format!(
+            "a read at {offset} of {key} gave at {} what nobody on mount {} had made it hold (of {} states); in all \
+             {seen:?}",
+            offset + wrong as u64,
+            sight.seat.mount,
+            states.len()
+        ));
+    }
+}
+
+fn read(state: &State, offset: u64, len: u64) -> Option<Vec<u8>> {
+    Some(state.content.as_ref()?.read(offset, len))
+}
