@@ -30,23 +30,32 @@ struct Opening<'a, E: Env> {
     fs: &'a Fs<E>,
     caller: Caller,
     ino: Ino,
-    content: Option<Arc<Content<E>>>,
+    /// More than one where this mount publishes the file meanwhile.
+    held: Vec<Arc<Content<E>>>,
 }
 
 impl<E: Env> Opening<'_, E> {
     fn hold(&mut self, content: Arc<Content<E>>) {
-        if self.content.is_none() && !zoo::has(Bug::OpeningHoldsNothing) {
+        if !self.held.iter().any(|held| Arc::ptr_eq(held, &content)) && !zoo::has(Bug::OpeningHoldsNothing) {
             content.opening();
-            self.content = Some(content);
+            self.held.push(content);
         }
+    }
+
+    /// Takes what an open of the same thread has pinned, and holds it instead. False: there is nothing.
+    fn take_pin(&mut self) -> bool {
+        let pinned = self.fs.tree.lock().take_pin(self.caller, self.ino);
+        let Some(content) = pinned else { return false };
+        self.hold(content.clone());
+        content.opening_ended();
+        true
     }
 }
 
 impl<E: Env> Drop for Opening<'_, E> {
     fn drop(&mut self) {
-        let content = self.content.take();
-        let failed = content.is_none();
-        if let Some(content) = content {
+        let failed = self.held.is_empty();
+        for content in self.held.drain(..) {
             content.opening_ended();
         }
         let mut tree = self.fs.tree.lock();
@@ -86,9 +95,9 @@ impl<E: Env> Fs<E> {
             return Err(FsError::NotPermitted("--no-overwrite"));
         }
         self.tree.lock().file_mut(ino)?.opens += 1;
-        let mut opening = Opening { fs: self, caller, ino, content: None };
+        let mut opening = Opening { fs: self, caller, ino, held: Vec::new() };
         if mode.truncate && self.tree.lock().attr(ino)?.size > 0 {
-            return self.open_truncated(&mut opening, mode, pinned).await;
+            return self.open_truncated(&mut opening, mode).await;
         }
         let content = match mode.write_only {
             true => self.content_to_write(&mut opening).await?,
@@ -132,16 +141,10 @@ impl<E: Env> Fs<E> {
     }
 
     /// O_TRUNC of a file that has bytes. Nothing is fetched, and where nobody else has it open nothing is asked that is known.
-    async fn open_truncated(
-        self: &Arc<Self>,
-        opening: &mut Opening<'_, E>,
-        mode: OpenMode,
-        pinned: bool,
-    ) -> Result<Reply, FsError> {
+    async fn open_truncated(self: &Arc<Self>, opening: &mut Opening<'_, E>, mode: OpenMode) -> Result<Reply, FsError> {
         let ino = opening.ino;
-        if pinned && self.tree.lock().take_pin(opening.caller, ino) {
-            let content = self.tree.lock().file(ino)?.content.clone();
-            content.into_iter().for_each(|content| content.opening_ended());
+        if opening.take_pin() {
+            // Current while this open ran.
         } else if !self.tree.lock().is_verified(ino, self.now())? {
             self.verify(ino).await?;
         }
@@ -192,8 +195,7 @@ impl<E: Env> Fs<E> {
     /// The content of a file that is only to be written to: nothing is fetched.
     async fn content_to_write(self: &Arc<Self>, opening: &mut Opening<'_, E>) -> Result<Arc<Content<E>>, FsError> {
         let ino = opening.ino;
-        let pinned = self.tree.lock().take_pin(opening.caller, ino);
-        if !pinned && !self.tree.lock().is_verified(ino, self.now())? {
+        if !opening.take_pin() && !self.tree.lock().is_verified(ino, self.now())? {
             self.verify(ino).await?;
         }
         let content = {
@@ -204,9 +206,6 @@ impl<E: Env> Fs<E> {
             opening.hold(content.clone());
             content
         };
-        if pinned {
-            content.opening_ended();
-        }
         Ok(content)
     }
 
@@ -247,12 +246,12 @@ impl<E: Env> Fs<E> {
     /// The inode's content, known to be current as of this open.
     async fn content_to_open(self: &Arc<Self>, opening: &mut Opening<'_, E>) -> Result<Arc<Content<E>>, FsError> {
         let ino = opening.ino;
-        let (content, key, verified, pinned) = {
-            let mut tree = self.tree.lock();
+        let pinned = opening.take_pin();
+        let (content, key, verified) = {
+            let tree = self.tree.lock();
             let verified = tree.is_verified(ino, self.now())?;
-            let pinned = tree.take_pin(opening.caller, ino);
             let file = tree.file(ino)?;
-            (file.content.clone(), file.version.key.clone(), verified, pinned)
+            (file.content.clone(), file.version.key.clone(), verified)
         };
         let (content, verified) = match content {
             Some(content) => (content, verified),
@@ -280,7 +279,6 @@ impl<E: Env> Fs<E> {
         if pinned {
             // By the open that was answered ESTALE just now: its GET is waiting here, and goes on if the Version has
             // been superseded since.
-            content.opening_ended();
             return Ok(content);
         }
         if content.is_superseded() && !zoo::has(Bug::OpenIgnoresSupersession) {

@@ -184,13 +184,13 @@ struct Inode<C> {
 }
 
 /// An `open` was answered ESTALE, and the newer Version waits, with its GET, for the same thread to come back.
-#[derive(Debug)]
-struct Pin {
+struct Pin<C> {
     id: PinId,
     caller: Caller,
     parent: Ino,
     name: Name,
     ino: Ino,
+    content: Arc<C>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +199,7 @@ pub struct PinId(u64);
 pub struct Tree<C> {
     inodes: BTreeMap<Ino, Inode<C>>,
     /// Few: each lives for one system call, or until it expires.
-    pins: Vec<Pin>,
+    pins: Vec<Pin<C>>,
     /// Names that are local.
     locals: u32,
     next_ino: u64,
@@ -317,7 +317,7 @@ impl<C: Holds> Tree<C> {
     /// The answer for a name that is known well enough, with one more lookup counted; `None`: the bucket must be asked.
     pub fn known(&mut self, caller: Caller, parent: Ino, name: &Name, now: Time) -> Result<Option<Entry>, FsError> {
         let anybody = zoo::has(Bug::PinForAnybody);
-        let waits = |pin: &&Pin| (pin.parent, &pin.name) == (parent, name) && (anybody || pin.caller == caller);
+        let waits = |pin: &&Pin<C>| (pin.parent, &pin.name) == (parent, name) && (anybody || pin.caller == caller);
         let pinned = self.pins.iter().rev().find(waits).filter(|_| !zoo::has(Bug::PinIgnored));
         if let Some(ino) = pinned.map(|pin| pin.ino) {
             // What was pinned was current while this very open ran, whatever has come since: it alone may have it.

@@ -51,7 +51,7 @@ impl<C: Holds> Tree<C> {
         file.opens += u32::from(!zoo::has(Bug::PinHoldsNoInode));
         let content = file.content.get_or_insert(content).clone();
         let id = PinId(self.next_order());
-        self.pins.push(Pin { id, caller, parent, name: name.clone(), ino });
+        self.pins.push(Pin { id, caller, parent, name: name.clone(), ino, content: content.clone() });
         Ok((id, content))
     }
 
@@ -60,20 +60,19 @@ impl<C: Holds> Tree<C> {
         self.pins.iter().any(|pin| (pin.caller, pin.ino) == (caller, ino))
     }
 
-    /// Takes the pin that waits for this thread's open, which then knows the Version to be current.
-    pub fn take_pin(&mut self, caller: Caller, ino: Ino) -> bool {
-        let at = self.pins.iter().rposition(|pin| (pin.caller, pin.ino) == (caller, ino));
-        if let Some(at) = at {
-            sometimes!(OpenTookPin);
-            if zoo::has(Bug::PinClosedTwice) {
-                self.close_pinned(self.pins[at].ino);
-            } else {
-                let pin = self.pins.remove(at);
-                self.close_pinned(pin.ino);
-                self.drop_unknown_above(pin.parent);
-            }
+    /// Takes the pin that waits for this thread's open, which then knows the Version to be current. Answers what was pinned,
+    /// for whose opening the pin stood: the inode may have another content by now.
+    pub fn take_pin(&mut self, caller: Caller, ino: Ino) -> Option<Arc<C>> {
+        let at = self.pins.iter().rposition(|pin| (pin.caller, pin.ino) == (caller, ino))?;
+        sometimes!(OpenTookPin);
+        if zoo::has(Bug::PinClosedTwice) {
+            self.close_pinned(self.pins[at].ino);
+            return Some(self.pins[at].content.clone());
         }
-        at.is_some()
+        let pin = self.pins.remove(at);
+        self.close_pinned(pin.ino);
+        self.drop_unknown_above(pin.parent);
+        Some(pin.content)
     }
 
     /// Lets go of a pin that nobody came for; false if somebody did.
