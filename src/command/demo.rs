@@ -1,7 +1,7 @@
 //! `holdfast demo`: the story of the video, played through the real kernel.
 //!
-//! Somebody watches film A from a mounted bucket while somebody else uploads film B over it. The embedded server is the
-//! bucket, `holdfast mount` is what is being shown, and every block of a film names the film it belongs to, so what a
+//! Somebody watches film A from a mounted bucket while somebody else uploads film B over it, or writes it through another
+//! mount. The embedded server is the bucket, `holdfast mount` is what is being shown, and every block of a film names the film it belongs to, so what a
 //! viewer saw is read from the bytes themselves. Exits 0 only if every promise held.
 
 mod film;
@@ -44,7 +44,7 @@ pub fn run(args: DemoArgs) -> ExitCode {
 }
 
 fn play(args: &DemoArgs) -> io::Result<bool> {
-    println!("Starting an S3 server in memory and mounting two of its buckets ...");
+    println!("Starting an S3 server in memory and mounting two of its buckets, each twice ...");
     let stage = Stage::set_up()?;
     let mut rows = Vec::new();
     for house in stage.houses() {

@@ -96,6 +96,13 @@ impl<E: Env> Snapshot<E> {
         Ok(joined.freeze())
     }
 
+    /// The same, for a request: not a piece of the cache, whose memory would count for as long as somebody keeps the request.
+    async fn body(&self, range: Range<u64>) -> Result<Bytes, FsError> {
+        let cached = self.overlay.runs(range.clone()).iter().all(|run| run.source == Source::Base);
+        let bytes = self.bytes(range, Kept::Nowhere).await?;
+        Ok(if cached { Bytes::copy_from_slice(&bytes) } else { bytes })
+    }
+
     async fn base_bytes(&self, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
         let base = self.base.as_ref().expect("only what has a base shows it");
         if range.end - range.start <= READ_BYTES_MAX {
@@ -138,7 +145,7 @@ impl<E: Env> Snapshot<E> {
     }
 
     async fn put(&self) -> Result<(Written, Bytes), Unpublished> {
-        let body = self.bytes(0..self.overlay.size(), Kept::Nowhere).await?;
+        let body = self.body(0..self.overlay.size()).await?;
         let (store, condition) = (self.context.env.store(), self.expects.condition());
         // Only where it must be told from others'.
         let etag = || super::etag::of_put(&body);
@@ -213,7 +220,7 @@ impl<E: Env> Snapshot<E> {
         let (key, upload) = (self.key.clone(), id.clone());
         match part {
             Part::Upload(range) => {
-                let body = match self.bytes(range.clone(), Kept::Nowhere).await {
+                let body = match self.body(range.clone()).await {
                     Ok(body) => body,
                     Err(error) => return Err(Refusal::Source(error)),
                 };

@@ -74,7 +74,7 @@ impl Mounted {
         std::fs::create_dir(&directory).expect("a mount point");
         let mut command = holdfast();
         command.args(["mount", "--foreground", "--cache-dir"]).arg(root.join("cache"));
-        command.arg("--recovery-dir").arg(&recovery).args(args);
+        command.arg("--recovery-dir").arg(&recovery).env("XDG_STATE_HOME", root.join("state")).args(args);
         command.arg(source).arg(&directory);
         endpoint.lend_to(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("a log file"));

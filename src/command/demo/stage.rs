@@ -1,4 +1,4 @@
-//! What the demo plays on: the embedded server, and two of its buckets mounted by this very program.
+//! What the demo plays on: the embedded server, and two of its buckets, each mounted twice by this very program.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub(super) struct House<'a> {
     bucket: &'static str,
     server: &'a Server,
     directory: &'a Path,
+    /// A second mount of the same bucket, as on another machine.
+    elsewhere: &'a Path,
 }
 
 pub(super) struct Stage {
@@ -36,6 +38,9 @@ struct Mount {
     process: Child,
 }
 
+/// Buckets and the names of their mounts: each is mounted twice, one after the other here.
+const MOUNTS: [(&str, &str); 4] =
+    [(PLAIN, "plain"), (PLAIN, "plain-elsewhere"), (VERSIONED, "versioned"), (VERSIONED, "versioned-elsewhere")];
 const PLAIN: &str = "plain";
 const VERSIONED: &str = "versioned";
 /// A mount of a server in memory answers at once or not at all.
@@ -52,8 +57,8 @@ impl Stage {
         let directory = std::env::temp_dir().join(format!("holdfast-demo-{}", std::process::id()));
         std::fs::create_dir(&directory)?;
         let mut stage = Self { server, directory, mounts: Vec::new() };
-        for bucket in [PLAIN, VERSIONED] {
-            let mount = Mount::start(&stage.server, bucket, &stage.directory)?;
+        for (bucket, name) in MOUNTS {
+            let mount = Mount::start(&stage.server, bucket, name, &stage.directory)?;
             stage.mounts.push(mount);
         }
         Ok(stage)
@@ -66,10 +71,11 @@ impl Stage {
             bucket,
             server: &self.server,
             directory: &self.mounts[mount].directory,
+            elsewhere: &self.mounts[mount + 1].directory,
         };
         vec![
             house("On a plain bucket, which forgets what is replaced:", PLAIN, PLAIN, 0),
-            house("On a bucket with versions:", VERSIONED, VERSIONED, 1),
+            house("On a bucket with versions:", VERSIONED, VERSIONED, 2),
         ]
     }
 
@@ -107,8 +113,8 @@ impl Drop for Stage {
 }
 
 impl Mount {
-    fn start(server: &Server, bucket: &str, beneath: &Path) -> io::Result<Self> {
-        let directory = beneath.join(bucket);
+    fn start(server: &Server, bucket: &str, name: &str, beneath: &Path) -> io::Result<Self> {
+        let directory = beneath.join(name);
         std::fs::create_dir(&directory)?;
         let options = server.options();
         let process = Command::new(std::env::current_exe()?)
@@ -116,6 +122,9 @@ impl Mount {
             .arg(server.url())
             .arg("--cache-dir")
             .arg(beneath.join("cache"))
+            .arg("--recovery-dir")
+            .arg(beneath.join("recovery"))
+            .env("XDG_STATE_HOME", beneath.join("state"))
             .arg(format!("s3://{bucket}"))
             .arg(&directory)
             .env("AWS_ACCESS_KEY_ID", &options.access_key)
@@ -187,6 +196,11 @@ impl House<'_> {
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// The same name on the other mount.
+    pub(super) fn path_elsewhere(&self, name: &str) -> PathBuf {
+        self.elsewhere.join(name)
     }
 
     fn with_bucket(

@@ -1,11 +1,13 @@
 //! The stories: each uploads film A, lets a viewer begin, changes the bucket, and looks at what the viewer sees.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::film::{Film, Sighting};
@@ -38,6 +40,9 @@ pub(super) const STORIES: &[Story] = &[
     Story { title: "A is deleted while it is being read", play: deleted },
     Story { title: "one reader holds A, another opens B", play: two_handles },
     Story { title: "A is mapped into memory (mmap) when B comes", play: mapped },
+    Story { title: "A is written on one mount and read on another", play: written },
+    Story { title: "B is written over A while another mount reads A", play: rewritten },
+    Story { title: "two mounts change one film at the same time", play: contended },
 ];
 
 /// 64 MiB in blocks of 4 KiB.
@@ -59,7 +64,11 @@ struct Viewer {
 
 impl Viewer {
     fn open(house: &House<'_>, name: &str) -> io::Result<Self> {
-        Ok(Self { file: File::open(house.path(name))?, at: 0, saw: Sighting::default() })
+        Self::at(&house.path(name))
+    }
+
+    fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: File::open(path)?, at: 0, saw: Sighting::default() })
     }
 
     /// Reads on until `end` or the end of the file.
@@ -133,6 +142,51 @@ fn mapped(house: &House<'_>) -> io::Result<Seen> {
     let size = file.metadata()?.size();
     unsafe { munmap(map, bytes.get())? };
     Ok(Seen { told: format!("{} in {} MiB", saw.told(), size >> 20), held: saw.is_all(A) && size == BYTES })
+}
+
+/// Writes a film through a mount, as an application does: what is written is published by the time this returns.
+fn write(path: &Path, film: Film) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(&film.bytes(BLOCKS))?;
+    file.sync_all()
+}
+
+fn written(house: &House<'_>) -> io::Result<Seen> {
+    write(&house.path("written"), A)?;
+    let mut viewer = Viewer::at(&house.path_elsewhere("written"))?;
+    viewer.watch(u64::MAX)?;
+    seen_all(&viewer, A)
+}
+
+fn rewritten(house: &House<'_>) -> io::Result<Seen> {
+    write(&house.path("rewritten"), A)?;
+    let mut early = Viewer::at(&house.path_elsewhere("rewritten"))?;
+    early.watch(MIB as u64)?;
+    write(&house.path("rewritten"), B)?;
+    std::thread::sleep(PAST_TTL);
+    let mut late = Viewer::at(&house.path_elsewhere("rewritten"))?;
+    early.watch(u64::MAX)?;
+    late.watch(u64::MAX)?;
+    let held = early.at == BYTES && late.at == BYTES && early.saw.is_all(A) && late.saw.is_all(B);
+    Ok(Seen { told: format!("who had it open {}, who opens it now {}", early.saw.told(), late.saw.told()), held })
+}
+
+fn contended(house: &House<'_>) -> io::Result<Seen> {
+    write(&house.path("contended"), A)?;
+    let slow = File::options().write(true).open(house.path("contended"))?;
+    slow.write_all_at(&A.bytes(1), BYTES)?;
+    write(&house.path_elsewhere("contended"), B)?;
+    let outcome = slow.sync_all();
+    drop(slow);
+    std::thread::sleep(PAST_TTL);
+    let mut viewer = Viewer::open(house, "contended")?;
+    viewer.watch(u64::MAX)?;
+    let told = match &outcome {
+        Ok(()) => "who was second was told nothing".to_string(),
+        Err(_) => format!("who was second was told; the path has {}", viewer.saw.told()),
+    };
+    let stale = outcome.is_err_and(|error| error.raw_os_error() == Some(Errno::ESTALE as i32));
+    Ok(Seen { told, held: stale && viewer.at == BYTES && viewer.saw.is_all(B) })
 }
 
 /// The viewer saw all of `film`, to its end, and its handle still shows that film's size.

@@ -103,7 +103,8 @@ pub fn play(script: &Script) -> Recording {
     let options = MountOptions {
         source: "calibration".to_string(),
         access: Access::Owner,
-        read_only: false,
+        // No script writes; and of a mount that may be written to, Linux asks for the time of access after reads.
+        read_only: true,
         descriptors: None,
         observer: Some(recorder.clone()),
     };
@@ -131,6 +132,7 @@ fn config(options: &Options) -> Config {
         negative_metadata_ttl: Duration::from_millis(options.negative_metadata_ttl_ms),
         posix_metadata: options.posix_metadata,
         hold: if options.no_hold { Hold::Off } else { Hold::Auto },
+        read_only: true,
         ..Config::default()
     };
     config.validated().expect("valid options")
