@@ -21,7 +21,7 @@ use crate::fs::lookup::supersede_by_us;
 use crate::fs::remove::forsake;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
-use crate::state::tree::{Moved, Target};
+use crate::state::tree::{Moved, Rekeyed, Target};
 use crate::state::version::Version;
 use crate::zoo::{self, Bug};
 
@@ -228,8 +228,8 @@ impl<E: Env> Fs<E> {
         }
         let drafts = self.drafts.lock();
         let Moved { files, rekeyed, obsolete } = self.tree.lock().directory_renamed(from, to, &moved, stamp);
-        for (file, key, moved) in rekeyed {
-            let Some(draft) = drafts.get(&file) else { continue };
+        for Rekeyed { ino, key, moved } in rekeyed {
+            let Some(draft) = drafts.get(&ino) else { continue };
             draft.moves_to(key);
             // What it is to replace may have got another ETag by the move.
             if let Some((old, new)) = moved

@@ -26,12 +26,20 @@ pub struct Publication<C> {
     pub clean: bool,
 }
 
+/// A file whose changes are to be published at another key.
+pub struct Rekeyed {
+    pub ino: Ino,
+    pub key: Key,
+    /// What stood at its old key and was moved, if anything was, and what that is by now.
+    pub moved: Option<(Version, Version)>,
+}
+
 /// What became of the files in a directory that was renamed.
 pub struct Moved<C> {
     /// Inodes whose Version stands at another key by now, as this one.
     pub files: Vec<(Ino, Version)>,
-    /// Inodes with changes that are to be published at another key, and what was moved there, if anything was.
-    pub rekeyed: Vec<(Ino, Key, Option<(Version, Version)>)>,
+    /// Inodes with changes that are to be published at another key.
+    pub rekeyed: Vec<Rekeyed>,
     /// Contents of inodes whose Version was replaced before it could be moved.
     pub obsolete: Obsolete<C>,
 }
@@ -425,7 +433,7 @@ impl<C: Holds> Tree<C> {
                     if let Ok(file) = self.file_mut(child) {
                         file.version.key = key.clone();
                     }
-                    files.rekeyed.push((child, key, pair.cloned()));
+                    files.rekeyed.push(Rekeyed { ino: child, key, moved: pair.cloned() });
                 }
                 // What was not there when the keys were listed: nobody knows what is there now.
                 (Target::File(_) | Target::Absent, _) => entry.doubted = seen.ended,
