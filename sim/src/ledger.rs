@@ -134,6 +134,8 @@ enum Request {
     /// WRITE or SETATTR.
     Change {
         ino: Ino,
+        /// SETATTR publishes: it may fail after it was done.
+        publishes: bool,
     },
     Commit {
         ino: Ino,
@@ -281,7 +283,7 @@ impl Ledger {
                 if let Some(file) = self.files.get_mut(&(mount, *ino)) {
                     file.change(at, now, |content| content.write(*offset, data.clone()));
                 }
-                Request::Change { ino: *ino }
+                Request::Change { ino: *ino, publishes: false }
             }
             Op::Setattr { ino, changes, .. } => match changes.size {
                 Some(size) => {
@@ -294,7 +296,7 @@ impl Ledger {
                             last.content = Some(FileContent::default());
                         }
                     }
-                    Request::Change { ino: *ino }
+                    Request::Change { ino: *ino, publishes: true }
                 }
                 None => Request::Other,
             },
@@ -316,7 +318,7 @@ impl Ledger {
             Request::Commit { .. } | Request::Release { .. } | Request::Other => false,
         };
         match &what {
-            Request::Open { ino, truncates: true, .. } | Request::Change { ino } => self.contest(mount, *ino, at),
+            Request::Open { ino, truncates: true, .. } | Request::Change { ino, .. } => self.contest(mount, *ino, at),
             _ => {}
         }
         if makes_local {
@@ -360,8 +362,14 @@ impl Ledger {
                 }
                 Alteration::Other
             }
-            Request::Change { ino } => {
+            Request::Change { ino, publishes } => {
                 self.settle(mount, ino, at, now, done, errno);
+                if publishes
+                    && errno.is_some()
+                    && let Some(file) = self.files.get_mut(&(mount, ino))
+                {
+                    file.uncertain = true;
+                }
                 Alteration::Other
             }
             Request::Commit { ino, reached } => {
@@ -475,7 +483,7 @@ impl Ledger {
     /// know.
     fn contest(&mut self, mount: u8, ino: Ino, at: u64) {
         let changes = |request: &UnderWay| match request.what {
-            Request::Open { ino: of, truncates: true, .. } | Request::Change { ino: of } => {
+            Request::Open { ino: of, truncates: true, .. } | Request::Change { ino: of, .. } => {
                 request.mount == mount && of == ino
             }
             _ => false,
@@ -564,7 +572,7 @@ impl Ledger {
         let handles = &self.handles;
         let used = |request: &UnderWay, ino: Ino| match request.what {
             Request::Open { ino: of, .. }
-            | Request::Change { ino: of }
+            | Request::Change { ino: of, .. }
             | Request::Commit { ino: of, .. }
             | Request::Release { ino: of } => request.mount == mount && of == ino,
             _ => false,

@@ -207,8 +207,17 @@ impl Thread {
         let names = dentry.into_iter().map(|dentry| self.kernel.path_of(dentry)).collect();
         let changes = Changes { size: Some(size), ..Changes::default() };
         let before = self.kernel.with(|state| state.names.changes);
-        let answer = self.change(Op::Setattr { ino, fh, changes }, names).await?;
+        let answer = self.change(Op::Setattr { ino, fh, changes }, names).await;
         drop(resizing);
+        let answer = answer.inspect_err(|_| {
+            // Whether it was done and then not published, the next answer shows.
+            self.kernel.with(|state| {
+                state.names.doubt_attributes(ino);
+                if let Some(inode) = state.names.inode_mut(ino) {
+                    inode.contested = true;
+                }
+            });
+        })?;
         let Reply::Attr { attr, .. } = answer else {
             self.kernel.violated(format!("SETATTR was answered with {answer:?}"))
         };

@@ -54,6 +54,8 @@ impl Oracle for Monotonic {
                 }
             }
             What::Stat { key, attr } => self.judge_file(truth, sight, (process, key), attr, verdict),
+            // It may be the other name.
+            What::Failed { call: "rename", .. } => {}
             What::Failed { call, on: On::Key(key), errno: Errno::ENOENT } => {
                 // Of a directory that was missing a moment ago Linux remembers that, whatever is seen beneath it by those who
                 // had walked through it before.

@@ -44,7 +44,10 @@ fn of_file(
                     || truth.was_hit(key, &|what| is_untrue(what) || *what == FaultKind::ConditionsIgnored)
             };
             // A rename over it, or its own removal, takes the condition away as well.
-            let lost = local.keys.iter().any(changed);
+            // An open with O_TRUNC of a file that others have open gives its name another inode, of the same mount.
+            let mut siblings = local.keys.iter().flat_map(|key| truth.ledger.named(mount, key));
+            let lost = siblings.any(|other| other.ino != local.ino && other.states.len() > 1)
+                || local.keys.iter().any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody else changed it") })
         }
         // A file that is being written is read through what it began from, which may be lost.
