@@ -367,6 +367,12 @@ impl Truth {
         Time(time.0.saturating_sub(slack))
     }
 
+    /// Whether what a key holds may be shown with this time. Bytes that a mount published have its own time there, also when
+    /// somebody puts the same ones again.
+    pub fn may_show(&self, key: &str, now: &Published, mtime: i64) -> bool {
+        now.may_show(mtime) || (!self.ledger.is_empty() && self.history.was_made(key, &now.etag))
+    }
+
     /// Whether there was a directory of this name, implied by keys or marked, at some moment.
     pub fn was_directory(&self, key: &str, from: Time, until: Time) -> bool {
         let key = key.trim_end_matches('/');
