@@ -335,7 +335,7 @@ impl Truth {
     /// The content that an open file must give. None of a file that its mount changes: what that gives, the ledger knows.
     pub fn published(&self, file: FileId) -> Option<(&Held, &Published)> {
         let held = self.files.get(&file)?;
-        if !held.dead && self.ledger.file(held.seat.mount, held.ino).is_some() {
+        if (held.dead && !self.config.read_only) || self.ledger.file(held.seat.mount, held.ino).is_some() {
             return None;
         }
         Some((held, held.published.as_ref()?))
@@ -614,7 +614,7 @@ impl Court {
     }
 
     /// A kernel is about to send a request that changes something, opens, commits or gives back.
-    pub(crate) fn change_begins(&self, mount: u8, op: &Op, paths: &[String]) -> u64 {
+    pub(crate) fn change_begins(&self, mount: u8, op: &Op, paths: &[String], called: Time) -> u64 {
         let now = self.now();
         let mut inner = locked(&self.inner);
         let Truth { ledger, files, config, .. } = &mut inner.truth;
@@ -623,7 +623,7 @@ impl Court {
             let mut open = files.values().filter(|held| held.seat.mount == mount && held.ino == ino && !held.dead);
             open.find_map(|held| file_content(&held.key, held.published.as_ref()?))
         };
-        ledger.begins(mount, now, op, keys, base)
+        ledger.begins(mount, (called, now), op, keys, base)
     }
 
     /// It was answered, or not sent.

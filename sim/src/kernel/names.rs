@@ -355,7 +355,7 @@ impl Names {
                 inode.attr.size = attr.size;
             }
             // Where anything is changed from here, the server tells new times; the size it has from the kernel.
-            let told = self.changes > 0 && inode.attr.kind == attr.kind;
+            let told = (self.changes > 0 || inode.contested) && inode.attr.kind == attr.kind;
             assert!(
                 !in_use || (told && inode.attr.size == attr.size) || inode.changing > 0,
                 "the attributes of an inode in use changed from {:?} to {attr:?}",

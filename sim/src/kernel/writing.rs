@@ -138,6 +138,10 @@ impl Thread {
         let op = Op::Write { ino, fh: file.fh, offset, data: data.clone() };
         let outcome = self.change(op, Vec::new()).await;
         drop(resizing);
+        if file.direct {
+            // READs under way bring what is no longer so (invalidate_inode_pages2_range).
+            self.wait_for_pages(ino, pages.clone()).await;
+        }
         if let Ok(reply) = &outcome
             && !matches!(reply, Reply::Written(taken) if *taken == len)
         {

@@ -69,6 +69,13 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
         ("rmdir" | "rename", EBUSY) | ("rename", Errno::EINVAL | Errno::EISDIR | Errno::ENOTDIR) => Some(Ok(())),
         // Of the other name the message tells nothing.
         ("rename", Errno::ESTALE) => Some(Ok(())),
+        // An inode that lost its condition costs the one walk that Linux makes again.
+        ("open", Errno::ESTALE)
+            if truth.is_local(sight.seat.mount, key, from, sight.ended)
+                && truth.history.changes_within(key, from, sight.ended) > 0 =>
+        {
+            Some(Ok(()))
+        }
         ("unlink" | "truncate", Errno::ESTALE) => {
             let changed = truth.history.changes_within(key, from, sight.ended) > 0;
             let lied = truth.was_hit(key, &|_| true);
