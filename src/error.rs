@@ -63,6 +63,9 @@ pub enum FsError {
         kept.as_ref().map_or("in this mount until the file is closed".to_string(), |at| format!("as {at:?}; see `holdfast recover`"))
     )]
     LostUpdate { key: Key, kept: Option<String> },
+    /// The same, to whoever asks again.
+    #[error("{key:?} was changed by somebody else, and what is written here is not published any more")]
+    Abandoned { key: Key },
     #[error(
         "the service failed for {key:?} until the deadline ({cause}); the operation may be repeated once it answers"
     )]
@@ -113,9 +116,11 @@ impl FsError {
         match self {
             Self::NotFound => Errno::ENOENT,
             Self::AccessDenied { .. } | Self::Archived { .. } | Self::PermissionDenied => Errno::EACCES,
-            Self::LostHold { .. } | Self::Superseded { .. } | Self::UnknownInode(_) | Self::LostUpdate { .. } => {
-                Errno::ESTALE
-            }
+            Self::LostHold { .. }
+            | Self::Superseded { .. }
+            | Self::UnknownInode(_)
+            | Self::LostUpdate { .. }
+            | Self::Abandoned { .. } => Errno::ESTALE,
             Self::Exists => Errno::EEXIST,
             Self::NotEmpty => Errno::ENOTEMPTY,
             Self::NotPermitted(_) => Errno::EPERM,
@@ -164,6 +169,7 @@ impl FsError {
             | Self::ReadOnly(_)
             | Self::Exists
             | Self::NotEmpty
+            | Self::Abandoned { .. }
             | Self::NotPermitted(_)
             | Self::Unsupported => Severity::Answer,
         }

@@ -46,6 +46,7 @@ marks! {
     Seeded: "what was published stayed at hand",
     OrphanAborted: "an upload that an earlier mount had left was aborted",
     RenameResumed: "a rename that an earlier mount had begun was finished",
+    MovedAnotherVersion: "a directory was renamed, and others had replaced a file in it meanwhile",
     LostUpdate: "a publication found another version in its place",
     GivenUp: "the last close could not publish what was written",
     LogCompacted: "a log that was mostly garbage was rewritten",

@@ -243,6 +243,46 @@ bugs! {
     EmptyObjectAskedByRange,
     /// What S3 knows of a newer Version is shown for the one that is held.
     AttributesOfTheNewerVersion,
+    /// What was written is published under no condition.
+    CommitWithoutCondition,
+    /// What was written is published under the ETag that the name was last seen to have, not under the one it began from.
+    ConditionOfWhatIsThereNow,
+    /// A lost condition drops what was written, and close succeeds.
+    ConflictSwallowed,
+    /// When a condition fails, nobody looks whether what stands is what was sent.
+    LostAnswerIsAConflict,
+    /// A close publishes nothing; the last one does, when nobody waits for it any more.
+    CloseDoesNotCommit,
+    /// fsync answers at once.
+    FsyncDoesNotCommit,
+    /// What is written while a commit is under way counts as published with it.
+    ChangesDuringCommitForgotten,
+    /// Each part but the first begins a byte too early.
+    PartsOverlap,
+    /// A part is copied from whatever is at the key, and published without a condition.
+    PartCopiedWithoutCondition,
+    /// A file that is cut and grows again shows its old bytes.
+    CutBytesComeBack,
+    /// unlink removes the name here and not the object.
+    DeleteNotSent,
+    /// A file that was removed while it was written is published when it is closed.
+    RemovedDraftPublished,
+    /// A renamed file stays where it was.
+    RenameLeavesItsSource,
+    /// The delete of a rename carries no condition.
+    RenameDeletesWhateverIsThere,
+    /// A handle for reading does not see what others write to the file.
+    ReadersSeeOnlyTheBase,
+    /// O_TRUNC empties the file under those who read it.
+    TruncatedUnderReaders,
+    /// A file that is not published yet is missing in listings.
+    LocalNamesNotListed,
+    /// What was written is read back from the disk without looking at its checksum.
+    RottenSpoolBelieved,
+    /// An upload that failed is not aborted.
+    UploadLeftBehind,
+    /// The last close leaves its draft behind.
+    DraftLeftBehind,
 }
 
 #[cfg(not(feature = "zoo"))]

@@ -146,6 +146,13 @@ impl History {
         locked(&self.made).iter().any(is_it)
     }
 
+    /// Whether a mount changed a key within `from..=until`.
+    pub fn was_made_within(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
+        let is_it =
+            |made: &Made| made.mount == mount && made.key.as_str() == key && made.at >= from && made.at <= until;
+        locked(&self.made).iter().any(is_it)
+    }
+
     /// Whether anybody but this mount changed a key within `from..=until`.
     pub fn others_changed(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
         let within = |at: Time| at >= from && at <= until;

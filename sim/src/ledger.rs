@@ -197,6 +197,16 @@ impl Ledger {
         all.filter(move |file| file.mount == mount && file.keys.iter().any(|name| name == key))
     }
 
+    /// Whether a mount is just taking this name away, or giving it to another.
+    pub fn is_being_removed(&self, mount: u8, key: &str) -> bool {
+        self.under_way.values().any(|request| {
+            let removes = matches!(request.what, Request::Unlink | Request::Rename);
+            removes
+                && request.mount == mount
+                && with_parents(key).any(|name| request.keys.iter().any(|key| key == name))
+        })
+    }
+
     /// Whether an inode was ever changed from here.
     pub fn was_changed(&self, mount: u8, ino: Ino) -> bool {
         self.changed.contains(&(mount, ino))

@@ -3,6 +3,8 @@
 //! The bugs themselves stand at their places in the core (`holdfast::zoo`) and are built with the feature `zoo`. This
 //! table is there without it, so that it is checked with every test run: each bug once, each oracle expected by several.
 
+mod writing;
+
 use holdfast::zoo::Bug;
 
 /// Where the idea for a bug is from.
@@ -25,6 +27,8 @@ pub struct Animal {
     pub expected: &'static [&'static str],
     /// Only found when something happens between two requests: another client's change, or another order.
     pub needs_race: bool,
+    /// Looked for among writers, not in everything.
+    pub of_writers: bool,
 }
 
 /// What judges a run, by name.
@@ -56,12 +60,22 @@ pub const ORACLES: &[&str] = &[
     // Numbers used again, inodes unknown that the kernel knows.
     "inode-hygiene",
     "panic",
+    // A handle, or a path after a close, does not show what this mount wrote.
+    "read-your-writes",
+    // An acknowledged update is in no version of the object.
+    "lost-update",
+    // What was acknowledged is not in the bucket.
+    "durability",
+    // A version that no file here ever was.
+    "atomic-publish",
+    // A file that was removed is there again.
+    "no-resurrection",
     // The same seed ran differently.
     "hashes",
 ];
 
 const fn aimed(bug: Bug, id: &'static str, sentence: &'static str, expected: &'static [&'static str]) -> Animal {
-    Animal { bug, id, sentence, origin: Origin::Aimed, expected, needs_race: false }
+    Animal { bug, id, sentence, origin: Origin::Aimed, expected, needs_race: false, of_writers: false }
 }
 
 const fn history(
@@ -71,16 +85,25 @@ const fn history(
     expected: &'static [&'static str],
     origin: &'static str,
 ) -> Animal {
-    Animal { bug, id, sentence, origin: Origin::History(origin), expected, needs_race: false }
+    Animal { bug, id, sentence, origin: Origin::History(origin), expected, needs_race: false, of_writers: false }
 }
 
 impl Animal {
     const fn in_a_race(self) -> Self {
         Self { needs_race: true, ..self }
     }
+
+    const fn of_writers(self) -> Self {
+        Self { of_writers: true, ..self }
+    }
 }
 
-pub const ZOO: &[Animal] = &[
+/// All of them, in the order of [`Bug::ALL`].
+pub fn zoo() -> impl Iterator<Item = &'static Animal> + Clone {
+    READING.iter().chain(writing::WRITING)
+}
+
+const READING: &[Animal] = &[
     history(
         Bug::ReadWithoutIfMatch,
         "read-without-if-match",
@@ -782,7 +805,7 @@ pub const ZOO: &[Animal] = &[
 
 /// The bug of that id.
 pub fn animal(id: &str) -> Option<&'static Animal> {
-    ZOO.iter().find(|animal| animal.id == id)
+    zoo().find(|animal| animal.id == id)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::env::{Clock, Disk, Env, Kept as _};
 use crate::error::FsError;
 use crate::lock::Lock;
 use crate::marks::sometimes;
+use crate::zoo::{self, Bug};
 
 /// What becomes of a draft.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,7 +247,7 @@ impl<E: Env> Draft<E> {
     /// published.
     pub fn published(&self, generation: u64, base: Arc<Content<E>>) -> bool {
         let mut inner = self.inner.lock();
-        inner.published = generation;
+        inner.published = if zoo::has(Bug::ChangesDuringCommitForgotten) { inner.generation } else { generation };
         let size = base.version().size;
         inner.rebase(base);
         let clean = inner.generation == generation;
@@ -344,7 +345,7 @@ impl<E: Env> Inner<E> {
     fn may_change(&self) -> Result<(), FsError> {
         match &self.fate {
             Fate::Living | Fate::Unlinked => Ok(()),
-            Fate::Lost(kept) => Err(FsError::LostUpdate { key: self.key.clone(), kept: kept.clone() }),
+            Fate::Lost(_) => Err(FsError::Abandoned { key: self.key.clone() }),
         }
     }
 

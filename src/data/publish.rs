@@ -22,6 +22,7 @@ use crate::env::{Disk, Env, NoteId, Spawn};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::Version;
+use crate::zoo::{self, Bug};
 
 /// What must stand at a key for a publication to replace it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub enum Expects {
 impl Expects {
     fn condition(&self) -> Option<WriteCondition> {
         match self {
+            _ if zoo::has(Bug::CommitWithoutCondition) || zoo::has(Bug::PartCopiedWithoutCondition) => None,
             Self::Absent => Some(WriteCondition::IfAbsent),
             Self::ETag(etag) => Some(WriteCondition::IfMatch(etag.clone())),
             Self::Anything => None,
@@ -231,12 +233,16 @@ impl<E: Env> Snapshot<E> {
             Part::Copy(range) => {
                 sometimes!(PartCopied);
                 let base = self.base.as_ref().expect("only what has a base copies it").version();
+                // S3 copies no range of a source that is no longer than the shortest part.
+                let part_of_it = Some(range.clone()).filter(|range| *range != (0..base.size));
+                let careless = zoo::has(Bug::PartCopiedWithoutCondition);
+                let conditions = ReadConditions::if_match(&base.etag);
                 let source = CopySource {
                     key: base.key.clone(),
-                    version_id: base.version_id.clone(),
-                    conditions: ReadConditions::if_match(&base.etag),
+                    version_id: base.version_id.clone().filter(|_| !careless),
+                    conditions: if careless { ReadConditions::none() } else { conditions },
                 };
-                let request = UploadPartCopy { key, upload, number, source, range: Some(range.clone()) };
+                let request = UploadPartCopy { key, upload, number, source, range: part_of_it };
                 match self.context.persist(|| store.upload_part_copy(request.clone())).await {
                     Ok(etag) => Ok((number, etag)),
                     Err(error) if error.kind.is_gone() => Err(Refusal::Condition(None)),
@@ -271,6 +277,9 @@ impl<E: Env> Snapshot<E> {
 
     /// In the background: nobody waits for it, and what it leaves behind harms nobody but the bill.
     fn abort(&self, id: UploadId, note: Option<NoteId>) {
+        if zoo::has(Bug::UploadLeftBehind) {
+            return;
+        }
         let (context, key) = (self.context.clone(), self.key.clone());
         self.context.env.spawn().spawn("abort an upload", async move {
             if context.abort_upload(&key, &id).await {

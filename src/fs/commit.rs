@@ -17,6 +17,7 @@ use crate::marks::sometimes;
 use crate::op::{Fh, Ino, Reply};
 use crate::state::tree::{Publication, Stamp};
 use crate::state::version::Version;
+use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
     /// close(2) of a descriptor: see `docs/decisions/0010`.
@@ -28,6 +29,7 @@ impl<E: Env> Fs<E> {
         };
         if let Some(draft) = self.draft_of(ino).filter(|_| writes)
             && !(still_open && draft.is_blank())
+            && !zoo::has(Bug::CloseDoesNotCommit)
         {
             self.commit(ino, &draft).await?;
         }
@@ -36,7 +38,7 @@ impl<E: Env> Fs<E> {
 
     pub(super) async fn fsync(&self, ino: Ino, fh: Fh) -> Result<Reply, FsError> {
         self.handles.lock().content_of(ino, fh)?;
-        if let Some(draft) = self.draft_of(ino) {
+        if let Some(draft) = self.draft_of(ino).filter(|_| !zoo::has(Bug::FsyncDoesNotCommit)) {
             self.commit(ino, &draft).await?;
         }
         Ok(Reply::Done)
@@ -54,7 +56,7 @@ impl<E: Env> Fs<E> {
             match draft.fate() {
                 Fate::Living => {}
                 Fate::Unlinked => return Ok(()),
-                Fate::Lost(kept) => return Err(FsError::LostUpdate { key: draft.key(), kept }),
+                Fate::Lost(_) => return Err(FsError::Abandoned { key: draft.key() }),
             }
             if !draft.is_dirty() {
                 return Ok(());
@@ -70,6 +72,11 @@ impl<E: Env> Fs<E> {
                 (tree.stamp(self.now()), tree.own_of(ino)?)
             };
             let mut snapshot = draft.snapshot();
+            if zoo::has(Bug::ConditionOfWhatIsThereNow)
+                && let Ok(meta) = self.context.head(&snapshot.key).await
+            {
+                snapshot.expects = Expects::ETag(meta.etag);
+            }
             own.posix.write_into(&mut snapshot.object.user);
             self.hold_what_is_replaced(ino).await;
             match snapshot.publish().await {
@@ -157,6 +164,11 @@ impl<E: Env> Fs<E> {
     /// again.
     async fn conflict(&self, ino: Ino, draft: &Arc<Draft<E>>, snapshot: &Snapshot<E>) -> Result<bool, FsError> {
         sometimes!(LostUpdate);
+        if zoo::has(Bug::ConflictSwallowed) {
+            draft.meets(Fate::Unlinked);
+            self.tree.lock().abandon(ino);
+            return Ok(true);
+        }
         match self.context.config.on_conflict {
             OnConflict::Overwrite if snapshot.expects != Expects::Anything => {
                 tracing::warn!(

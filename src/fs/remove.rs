@@ -12,6 +12,7 @@ use crate::fs::paths::Changing;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
 use crate::state::tree::Target;
+use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
     pub(super) async fn unlink(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
@@ -32,7 +33,9 @@ impl<E: Env> Fs<E> {
         let stamp = self.tree.lock().stamp(self.now());
         if draft.as_ref().is_none_or(|draft| draft.may_stand()) {
             self.hold_open(parent, &name).await;
-            if let Err(refusal) = self.context.delete(&key, None).await {
+            if !zoo::has(Bug::DeleteNotSent)
+                && let Err(refusal) = self.context.delete(&key, None).await
+            {
                 self.tree.lock().doubt(parent, &name);
                 return Err(refusal.into_error(&key));
             }
@@ -115,7 +118,7 @@ impl<E: Env> Fs<E> {
 
 /// The draft's name is gone: nobody will see more of it than who has it open.
 pub(super) fn forsake<E: Env>(draft: &Arc<Draft<E>>) {
-    if draft.fate() == Fate::Living {
+    if draft.fate() == Fate::Living && !zoo::has(Bug::RemovedDraftPublished) {
         draft.meets(Fate::Unlinked);
     }
 }

@@ -21,8 +21,9 @@ use crate::fs::lookup::supersede_by_us;
 use crate::fs::remove::forsake;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
-use crate::state::tree::Target;
+use crate::state::tree::{Moved, Rekeyed, Target};
 use crate::state::version::Version;
+use crate::zoo::{self, Bug};
 
 /// How often the log tells how far a directory's rename has come.
 const RENAME_TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -137,7 +138,12 @@ impl<E: Env> Fs<E> {
 
     /// False: something else stands there by now, or nobody knows what.
     async fn delete_moved(&self, version: &Version) -> bool {
-        match self.context.delete(&version.key, Some(WriteCondition::IfMatch(version.etag.clone()))).await {
+        if zoo::has(Bug::RenameLeavesItsSource) {
+            return true;
+        }
+        let condition = Some(WriteCondition::IfMatch(version.etag.clone()));
+        let condition = condition.filter(|_| !zoo::has(Bug::RenameDeletesWhateverIsThere));
+        match self.context.delete(&version.key, condition).await {
             Ok(()) => true,
             Err(Refusal::Condition(_)) => {
                 sometimes!(SourceOfRenameReplaced);
@@ -221,13 +227,19 @@ impl<E: Env> Fs<E> {
             return Err(error);
         }
         let drafts = self.drafts.lock();
-        let (files, unborn) = self.tree.lock().directory_renamed(from, to, &moved, stamp);
-        for (file, key) in unborn {
-            if let Some(draft) = drafts.get(&file) {
-                draft.moves_to(key);
+        let Moved { files, rekeyed, obsolete } = self.tree.lock().directory_renamed(from, to, &moved, stamp);
+        for Rekeyed { ino, key, moved } in rekeyed {
+            let Some(draft) = drafts.get(&ino) else { continue };
+            draft.moves_to(key);
+            // What it is to replace may have got another ETag by the move.
+            if let Some((old, new)) = moved
+                && draft.expects() == Expects::ETag(old.etag)
+            {
+                draft.expect(Expects::ETag(new.etag));
             }
         }
         drop(drafts);
+        supersede_by_us(obsolete);
         for (file, version) in files {
             let draft = self.draft_of(file);
             if draft.is_some() || self.handles.lock().count_of(file) > 0 {
@@ -249,7 +261,7 @@ impl<E: Env> Fs<E> {
         versions: Vec<Version>,
         old_prefix: &str,
         new_prefix: &str,
-    ) -> (Vec<(Key, Version)>, Option<FsError>) {
+    ) -> (Vec<(Version, Version)>, Option<FsError>) {
         let total = versions.len();
         let mut waiting = versions.into_iter();
         let mut moves = FuturesUnordered::new();
@@ -297,13 +309,14 @@ impl<E: Env> Fs<E> {
         }
     }
 
-    /// One key of a directory that is renamed. `None`: it is gone by now.
+    /// One key of a directory that is renamed: what stood at the old key, and what stands at the new one. `None`: it is gone by
+    /// now.
     async fn move_key(
         &self,
         version: Version,
         old_prefix: &str,
         new_prefix: &str,
-    ) -> Result<Option<(Key, Version)>, FsError> {
+    ) -> Result<Option<(Version, Version)>, FsError> {
         let rest = version.key.as_str().strip_prefix(old_prefix).unwrap_or_default();
         let new_key = Key::from(format!("{new_prefix}{rest}"));
         let mut version = version;
@@ -311,8 +324,8 @@ impl<E: Env> Fs<E> {
             match self.copy_whole(&version, &new_key, None).await {
                 Ok(written) => {
                     self.delete_moved(&version).await;
-                    let old_key = version.key.clone();
-                    return Ok(Some((old_key, Version::written(new_key, written, version.size))));
+                    let there = Version::written(new_key, written, version.size);
+                    return Ok(Some((version, there)));
                 }
                 // Replaced since it was listed: what is there now is moved, and what is gone is not.
                 Err(FsError::Superseded { .. } | FsError::NotFound) => match self.context.head(&version.key).await {

@@ -27,7 +27,7 @@ use crate::state::version::{Holds, Successor, UNDATED, Version};
 
 use crate::zoo::{self, Bug};
 
-pub use local::Publication;
+pub use local::{Moved, Publication, Rekeyed};
 
 /// When a request began, in order and in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

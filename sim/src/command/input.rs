@@ -22,7 +22,7 @@ pub struct Source {
 pub struct Input {
     #[command(flatten)]
     pub source: Source,
-    /// What sort of scenarios: mixed, swarm, fair, storm, pauses, listing, viewers, trials, tiny
+    /// What sort of scenarios: mixed, swarm, fair, storm, pauses, listing, viewers, trials, tiny, writers
     #[arg(long, default_value = "mixed", value_parser = profile)]
     pub profile: Profile,
 }

@@ -62,7 +62,7 @@ mod released {
     use holdfast_sim::run::{self, Outcome};
     use holdfast_sim::scenario::Scenario;
     use holdfast_sim::scenario::strategy::Profile;
-    use holdfast_sim::zoo::{Animal, Origin, ZOO};
+    use holdfast_sim::zoo::{Animal, Origin, zoo};
 
     use super::super::input::of_seed;
     use super::super::shrink::shrunk;
@@ -83,7 +83,7 @@ mod released {
     pub fn execute(options: &Options) -> Result<Verdict, Misuse> {
         let animals: Vec<&Animal> =
             match &options.bug {
-                None => ZOO.iter().collect(),
+                None => zoo().collect(),
                 Some(id) => {
                     let known = holdfast_sim::zoo::animal(id);
                     vec![known.ok_or_else(|| {
@@ -131,7 +131,8 @@ mod released {
         // What only differs between two runs needs two.
         let twice = animal.expected.contains(&HASHES.0);
         for n in 0..options.seeds {
-            let scenario = of_seed(base * BASE + n, Profile::Mixed).scenario;
+            let profile = if animal.of_writers { Profile::Writers } else { Profile::Mixed };
+            let scenario = of_seed(base * BASE + n, profile).scenario;
             let outcome = with(animal, || if twice { run::run_twice(&scenario) } else { run::run(&scenario) });
             let cpu_seconds = cpu_seconds() - began;
             if let Some(oracle) = told(&outcome).filter(|oracle| !found_without(oracle, &scenario)) {

@@ -80,6 +80,9 @@ impl Thread {
             Ok(()) | Err(_) => Ok(()),
         };
         loop {
+            if self.is_beyond(file, index) {
+                return Ok(Bytes::new());
+            }
             let found = self.find(file, index, before);
             let marked = match &found {
                 Found::UpToDate { mark, .. } => *mark == Some(index),

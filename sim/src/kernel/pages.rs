@@ -130,6 +130,7 @@ impl Pages {
         let at = self.locked.iter().position(|locked| locked == pages).expect("they were locked by this READ");
         self.locked.swap_remove(at);
         match bytes {
+            Some(bytes) if bytes.is_empty() => {}
             Some(bytes) => drop(self.runs.insert(pages.start, bytes)),
             None => self.failed.extend(pages.clone()),
         }

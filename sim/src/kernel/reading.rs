@@ -189,6 +189,9 @@ impl Thread {
     /// where the read ends.
     async fn pages(&self, file: &Arc<OpenFile>, index: u64, before: u64) -> Result<Bytes, Errno> {
         loop {
+            if self.is_beyond(file, index) {
+                return Ok(Bytes::new());
+            }
             match self.find(file, index, before) {
                 Found::UpToDate { bytes, mark } => {
                     if let Some(mark) = mark {
@@ -220,6 +223,11 @@ impl Thread {
                 }
             }
         }
+    }
+
+    /// Whether the file, which others may cut meanwhile, ends before this page.
+    pub(super) fn is_beyond(&self, file: &OpenFile, index: u64) -> bool {
+        self.kernel.with(|state| state.names.inode(file.ino()).attr.size) <= index * PAGE_BYTES
     }
 
     pub(super) fn find(&self, file: &OpenFile, index: u64, before: u64) -> Found {

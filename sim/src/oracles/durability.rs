@@ -24,7 +24,8 @@ impl Oracle for Durability {
         let (Alteration::Commit { ino, reached }, Ok(())) = (&altered.what, &altered.outcome) else { return };
         let Some(file) = truth.ledger.file(sight.seat.mount, *ino) else { return };
         // What has no name is published no more. What another replaced was refused: to whom, was said then.
-        if file.uncertain || !file.is_named() || file.abandoned {
+        let removed = !file.is_named() || truth.ledger.is_being_removed(file.mount, file.key());
+        if file.uncertain || removed || file.abandoned {
             return;
         }
         let reached = file.made_by(*reached);

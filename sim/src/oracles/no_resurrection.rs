@@ -37,7 +37,7 @@ impl Oracle for NoResurrection {
             let mount = sight.seat.mount;
             let own = |file: &LocalFile| {
                 file.unnamed_at.is_some_and(|at| at >= altered.began)
-                    && truth.history.others_changed(mount, key, file.opened, sight.ended)
+                    && !truth.history.was_made_within(mount, key, file.opened, sight.ended)
             };
             if !truth.ledger.named(mount, key).any(own)
                 && !truth.was_lied_to(altered.began, sight.ended)

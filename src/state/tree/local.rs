@@ -26,8 +26,23 @@ pub struct Publication<C> {
     pub clean: bool,
 }
 
-/// Inodes of files that went with their directory: those that stand in the bucket, and those that were never published.
-pub type Moved = (Vec<(Ino, Version)>, Vec<(Ino, Key)>);
+/// A file whose changes are to be published at another key.
+pub struct Rekeyed {
+    pub ino: Ino,
+    pub key: Key,
+    /// What stood at its old key and was moved, if anything was, and what that is by now.
+    pub moved: Option<(Version, Version)>,
+}
+
+/// What became of the files in a directory that was renamed.
+pub struct Moved<C> {
+    /// Inodes whose Version stands at another key by now, as this one.
+    pub files: Vec<(Ino, Version)>,
+    /// Inodes with changes that are to be published at another key.
+    pub rekeyed: Vec<Rekeyed>,
+    /// Contents of inodes whose Version was replaced before it could be moved.
+    pub obsolete: Obsolete<C>,
+}
 
 impl<C: Holds> Tree<C> {
     /// A file that is not published yet takes the name; whoever had another file there open keeps it.
@@ -331,16 +346,15 @@ impl<C: Holds> Tree<C> {
         obsolete
     }
 
-    /// A directory stands elsewhere by now, with all that is beneath it. `moved`: what became of each key, the old one and
-    /// what stands at the new one. Answers the inodes of files beneath, with what they are by now, and of
-    /// those that were never published, with their keys.
+    /// A directory stands elsewhere by now, with all that is beneath it. `moved`: what stood at each old key,
+    /// and what stands at its new one.
     pub fn directory_renamed(
         &mut self,
         (parent, name): (Ino, &Name),
         (new_parent, new_name): (Ino, &Name),
-        moved: &[(Key, Version)],
+        moved: &[(Version, Version)],
         stamp: Stamp,
-    ) -> Moved {
+    ) -> Moved<C> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         self.vacate(new_parent, new_name, Target::Directory, seen);
         let mut ino = None;
@@ -352,7 +366,7 @@ impl<C: Holds> Tree<C> {
         if let Ok(entry) = self.entry_mut(new_parent, new_name) {
             (entry.ino, entry.meta) = (ino, meta);
         }
-        let mut files = Moved::default();
+        let mut files = Moved { files: Vec::new(), rekeyed: Vec::new(), obsolete: Vec::new() };
         let Some(ino) = ino else { return files };
         let prefix = self.directory(new_parent).map(|directory| format!("{}{}/", directory.prefix, new_name.as_str()));
         if let Some(inode) = self.inodes.get_mut(&ino) {
@@ -362,26 +376,50 @@ impl<C: Holds> Tree<C> {
         files
     }
 
-    fn move_beneath(&mut self, ino: Ino, prefix: String, moved: &[(Key, Version)], seen: Seen, files: &mut Moved) {
+    fn move_beneath(
+        &mut self,
+        ino: Ino,
+        prefix: String,
+        moved: &[(Version, Version)],
+        seen: Seen,
+        files: &mut Moved<C>,
+    ) {
         let Ok(directory) = self.directory_mut(ino) else { return };
         let old_prefix = std::mem::replace(&mut directory.prefix, prefix.clone());
         let names: Vec<Name> = directory.names.keys().cloned().collect();
         for name in names {
-            let old_key = Key::from(format!("{old_prefix}{}", name.as_str()));
-            let version = moved.iter().find(|(key, _)| *key == old_key).map(|(_, version)| version.clone());
+            let old_key = format!("{old_prefix}{}", name.as_str());
+            let key = Key::from(format!("{prefix}{}", name.as_str()));
+            let pair = moved.iter().find(|(old, _)| old.key.as_str() == old_key);
+            let since = self.next_order();
             let Ok(entry) = self.entry_mut(ino, &name) else { continue };
             let child = entry.ino.filter(|_| entry.local || entry.target != Target::Absent);
-            match (&entry.target, version) {
-                (Target::File(_), Some(version)) => {
-                    let number = entry.ino;
-                    let meta = entry.meta.take();
+            let known = child.and_then(|child| self.file(child).ok()).map(|file| file.version.clone());
+            let is_moved = |old: &Version| known.as_ref().is_none_or(|known| known.is_same(old));
+            let Ok(entry) = self.entry_mut(ino, &name) else { continue };
+            match (&entry.target, pair) {
+                (Target::File(_), Some((old, version))) if is_moved(old) => {
+                    let (number, meta) = (entry.ino, entry.meta.take());
                     entry.moves_on(Target::File(version.clone()), number, seen);
                     entry.meta = meta;
                     if let Some(child) = child
                         && let Ok(file) = self.file_mut(child)
                     {
                         (file.version, file.content) = (version.clone(), None);
-                        files.0.push((child, version));
+                        files.files.push((child, version.clone()));
+                    }
+                }
+                // Replaced by others before it was moved: who has the old one open keeps it, and the name gets another inode.
+                (Target::File(_), Some((_, version))) if !entry.local => {
+                    sometimes!(MovedAnotherVersion);
+                    let target = Target::File(version.clone());
+                    entry.moves_on(target.clone(), None, seen);
+                    if let Some(child) = child
+                        && let Ok(file) = self.file(child)
+                    {
+                        files.obsolete.extend(file.content.clone().map(|content| (content, target.as_successor())));
+                        let Ok(entry) = self.entry_mut(ino, &name) else { continue };
+                        entry.strays.push((child, since));
                     }
                 }
                 (Target::Directory, _) => {
@@ -389,13 +427,13 @@ impl<C: Holds> Tree<C> {
                         self.move_beneath(child, format!("{prefix}{}/", name.as_str()), moved, seen, files);
                     }
                 }
-                (Target::Absent, _) if entry.local => {
+                // What it began from is not what stands there, or nothing is: its condition decides when it is published.
+                (Target::File(_) | Target::Absent, _) if entry.local => {
                     let Some(child) = child else { continue };
-                    let key = Key::from(format!("{prefix}{}", name.as_str()));
                     if let Ok(file) = self.file_mut(child) {
                         file.version.key = key.clone();
                     }
-                    files.1.push((child, key));
+                    files.rekeyed.push(Rekeyed { ino: child, key, moved: pair.cloned() });
                 }
                 // What was not there when the keys were listed: nobody knows what is there now.
                 (Target::File(_) | Target::Absent, _) => entry.doubted = seen.ended,
