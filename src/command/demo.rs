@@ -1,8 +1,8 @@
 //! `holdfast demo`: the story of the video, played through the real kernel.
 //!
 //! Somebody watches film A from a mounted bucket while somebody else uploads film B over it, or writes it through another
-//! mount. The embedded server is the bucket, `holdfast mount` is what is being shown, and every block of a film names the film it belongs to, so what a
-//! viewer saw is read from the bytes themselves. Exits 0 only if every promise held.
+//! mount. The embedded server is the bucket, `holdfast mount` is what is being shown, and every block of a film names the
+//! film it belongs to, so what a viewer saw is read from the bytes themselves. Exits 0 only if every promise held.
 
 mod film;
 mod stage;

@@ -63,6 +63,17 @@ struct Kept {
     /// Seconds since 1970.
     time: i64,
     reason: String,
+    /// Bytes of the version it began from that could not be had any more. They read as zeros.
+    missing: u64,
+}
+
+impl Kept {
+    fn what_is_missing(&self) -> String {
+        let missing = self.missing;
+        format!(
+            "{missing} bytes that were not changed are zeros here: the version they were of was replaced before it was read"
+        )
+    }
 }
 
 pub fn run(args: RecoverArgs) -> ExitCode {
@@ -120,7 +131,13 @@ fn find(folder: &Path, name: &str) -> Result<Kept, Failure> {
         base_etag: word("base_etag"),
         time: sidecar["time"].as_i64().unwrap_or_default(),
         reason: word("reason").unwrap_or_default(),
+        missing: sidecar["missing"].as_array().into_iter().flatten().filter_map(range_bytes).sum(),
     })
+}
+
+/// Of a range as the sidecar has it: `[start, end]`.
+fn range_bytes(range: &Value) -> Option<u64> {
+    range[1].as_u64()?.checked_sub(range[0].as_u64()?)
 }
 
 fn print(folder: &Path, kept: &[Kept]) {
@@ -131,6 +148,9 @@ fn print(folder: &Path, kept: &[Kept]) {
         let time = DateTime::from_secs(file.time).fmt(Format::DateTime).unwrap_or_default();
         let base = file.base_etag.as_deref().map_or("a new object".to_string(), |etag| format!("based on {etag}"));
         println!("{}\n    key {:?}, {} bytes, {base}, {time}, {}", file.name, file.key, file.bytes, file.reason);
+        if file.missing > 0 {
+            println!("    {}", file.what_is_missing());
+        }
     }
 }
 
@@ -146,6 +166,9 @@ fn restore(folder: &Path, name: &str, to: Option<&Path>) -> Result<(), Failure> 
     if let Err(error) = copied {
         let _ = fs::remove_file(to);
         return Err(failed(error));
+    }
+    if kept.missing > 0 {
+        println!("{}", kept.what_is_missing());
     }
     println!(
         "{} bytes of {:?} are in {}; `holdfast recover discard` removes the kept file",
@@ -178,13 +201,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("film.0001");
         fs::write(&path, "bytes").expect("written");
-        let sidecar =
-            r#"{"key": "a/film", "base_etag": "\"e\"", "bytes": 5, "time": 1700000000, "reason": "conflict"}"#;
+        let sidecar = r#"{"key": "a/film", "base_etag": "\"e\"", "bytes": 5, "time": 1700000000, "reason": "conflict",
+                          "missing": [[0, 2], [3, 4]]}"#;
         fs::write(sidecar_of(&path), sidecar).expect("written");
         fs::write(folder.path().join(".unfinished-1"), "half").expect("written");
         let listed = list(folder.path()).expect("a list");
         let told: Vec<_> = listed.iter().map(|kept| (&*kept.name, &*kept.key, kept.bytes, kept.time)).collect();
         assert_eq!(told, [("film.0001", "a/film", 5, 1_700_000_000)]);
+        assert_eq!(listed[0].missing, 3);
         assert_eq!(listed[0].base_etag.as_deref(), Some("\"e\""));
 
         let to = folder.path().join("restored");

@@ -73,7 +73,11 @@ impl Disk for LocalDisk {
     async fn take_back_note(&self, note: NoteId) {
         if let Some(notes) = self.notes.clone() {
             // Whatever becomes of it: a note that stays is found to be done.
-            let _ = blocking(&self.handle, move || Ok(notes.take_back(note))).await;
+            let taken_back = move || {
+                notes.take_back(note);
+                Ok(())
+            };
+            let _ = blocking(&self.handle, taken_back).await;
         }
     }
 
