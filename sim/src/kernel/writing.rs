@@ -139,6 +139,12 @@ impl Thread {
         let outcome = self.change(op, Vec::new()).await;
         drop(resizing);
         if file.direct {
+            if outcome.is_ok() {
+                self.kernel.with(|state| {
+                    let size = state.names.inode(ino).attr.size;
+                    state.names.resize(ino, size.max(end));
+                });
+            }
             // READs under way bring what is no longer so (invalidate_inode_pages2_range).
             self.wait_for_pages(ino, pages.clone()).await;
         }
@@ -149,7 +155,7 @@ impl Thread {
         }
         let wakers = self.kernel.with(|state| {
             let size = state.names.inode(ino).attr.size;
-            if outcome.is_ok() {
+            if outcome.is_ok() && !file.direct {
                 state.names.resize(ino, size.max(end));
             }
             let inode = state.names.inode_mut(ino).expect("the file refers to it");
