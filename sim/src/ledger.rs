@@ -139,8 +139,10 @@ enum Request {
     /// WRITE or SETATTR.
     Change {
         ino: Ino,
-        /// SETATTR publishes: it may fail after it was done.
-        publishes: bool,
+        /// SETATTR: it may fail after it was done.
+        sets_attributes: bool,
+        /// truncate(2) by path, which commits.
+        commits: bool,
     },
     Commit {
         ino: Ino,
@@ -297,9 +299,9 @@ impl Ledger {
                 if let Some(file) = self.files.get_mut(&(mount, *ino)) {
                     file.change(at, now, |content| content.write(*offset, data.clone()));
                 }
-                Request::Change { ino: *ino, publishes: false }
+                Request::Change { ino: *ino, sets_attributes: false, commits: false }
             }
-            Op::Setattr { ino, changes, .. } => match changes.size {
+            Op::Setattr { ino, fh, changes } => match changes.size {
                 Some(size) => {
                     self.enter(mount, *ino, &keys, now, base);
                     if let Some(file) = self.files.get_mut(&(mount, *ino)) {
@@ -310,7 +312,7 @@ impl Ledger {
                             last.content = Some(FileContent::default());
                         }
                     }
-                    Request::Change { ino: *ino, publishes: true }
+                    Request::Change { ino: *ino, sets_attributes: true, commits: fh.is_none() }
                 }
                 None => Request::Other,
             },
@@ -389,15 +391,15 @@ impl Ledger {
                 }
                 Alteration::Other
             }
-            Request::Change { ino, publishes } => {
+            Request::Change { ino, sets_attributes, commits } => {
                 self.settle(mount, ino, at, now, done, errno);
-                if publishes
+                if sets_attributes
                     && errno.is_some()
                     && let Some(file) = self.files.get_mut(&(mount, ino))
                 {
                     file.uncertain = true;
                 }
-                Alteration::Other
+                if commits && done { Alteration::Commit { ino, reached: at } } else { Alteration::Other }
             }
             Request::Commit { ino, reached } => {
                 if errno == Some(Errno::ESTALE)

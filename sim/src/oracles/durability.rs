@@ -15,7 +15,7 @@ impl Oracle for Durability {
     }
 
     fn sentence(&self) -> &'static str {
-        "When fsync or the last close of a descriptor succeeds, the file as it was then, or later, is or was in the bucket \
+        "When fsync, a close of what was written or truncate(2) by path succeeds, the file as it was then, or later, is or was in the bucket \
          whole."
     }
 

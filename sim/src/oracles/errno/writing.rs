@@ -54,7 +54,8 @@ fn of_file(
         // A file that is being written is read through what it began from, which may be lost.
         ("read", Errno::ESTALE) if truth.local_file(file).is_some() => {
             let (held, local) = truth.local_file(file)?;
-            let changed = |key: &String| truth.history.changes_within(key, local.opened, sight.ended) > 0;
+            let from = before(local.opened, truth.config.metadata_ttl + truth.under_way_max());
+            let changed = |key: &String| truth.history.changes_within(key, from, sight.ended) > 0;
             let lost = local.keys.iter().any(changed) || truth.was_hit(&held.key, &|_| true);
             Some(if lost { Ok(()) } else { Err("and nobody changed it") })
         }
