@@ -369,8 +369,8 @@ impl Truth {
 
     /// Whether what a key holds may be shown with this time. Bytes that a mount published have its own time there, also when
     /// somebody puts the same ones again.
-    pub fn may_show(&self, key: &str, now: &Published, mtime: i64) -> bool {
-        now.may_show(mtime) || (!self.ledger.is_empty() && self.history.was_made(key, &now.etag))
+    pub fn may_show(&self, now: &Published, mtime: i64) -> bool {
+        now.may_show(mtime) || (!self.ledger.is_empty() && self.history.was_made(&now.etag))
     }
 
     /// Whether there was a directory of this name, implied by keys or marked, at some moment.

@@ -146,10 +146,9 @@ impl History {
         locked(&self.made).iter().any(is_it)
     }
 
-    /// Whether any mount made a key hold this.
-    pub fn was_made(&self, key: &str, etag: &ETag) -> bool {
-        let is_it = |made: &Made| made.key.as_str() == key && made.now.as_ref().is_some_and(|now| now.etag == *etag);
-        locked(&self.made).iter().any(is_it)
+    /// Whether any mount made any key hold this: bytes go from name to name.
+    pub fn was_made(&self, etag: &ETag) -> bool {
+        locked(&self.made).iter().any(|made| made.now.as_ref().is_some_and(|now| now.etag == *etag))
     }
 
     /// Whether a mount changed a key within `from..=until`.

@@ -141,7 +141,7 @@ enum Request {
         ino: Ino,
         /// SETATTR: it may fail after it was done.
         sets_attributes: bool,
-        /// truncate(2) by path, which commits.
+        /// truncate(2) by path, which commits where nobody has the file open.
         commits: bool,
     },
     Commit {
@@ -312,7 +312,11 @@ impl Ledger {
                             last.content = Some(FileContent::default());
                         }
                     }
-                    Request::Change { ino: *ino, sets_attributes: true, commits: fh.is_none() }
+                    Request::Change {
+                        ino: *ino,
+                        sets_attributes: true,
+                        commits: fh.is_none() && !self.handles.contains_key(&(mount, *ino)),
+                    }
                 }
                 None => Request::Other,
             },

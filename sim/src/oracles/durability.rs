@@ -15,7 +15,7 @@ impl Oracle for Durability {
     }
 
     fn sentence(&self) -> &'static str {
-        "When fsync, a close of what was written or truncate(2) by path succeeds, the file as it was then, or later, is or was in the bucket \
+        "When fsync, a close of what was written, or truncate(2) of what nobody has open succeeds, the file as it was then, or later, is or was in the bucket \
          whole."
     }
 

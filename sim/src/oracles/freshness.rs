@@ -97,7 +97,7 @@ impl Oracle for Freshness {
                 let current = truth.history.was(key, before(sight.began, ttl), sight.ended, |now| {
                     now.is_some_and(|now| {
                         let on_time =
-                            truth.may_show(key, now, attr.mtime) || truth.clock_lies || truth.config.posix_metadata;
+                            truth.may_show(now, attr.mtime) || truth.clock_lies || truth.config.posix_metadata;
                         now.size == attr.size && on_time
                     })
                 });

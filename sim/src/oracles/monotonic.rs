@@ -105,9 +105,8 @@ impl Monotonic {
         if attr.kind != Kind::File || truth.clock_lies || truth.config.posix_metadata || truth.is_linked(key) {
             return;
         }
-        let same = |now: Option<&Published>| {
-            now.is_some_and(|now| now.size == attr.size && truth.may_show(key, now, attr.mtime))
-        };
+        let same =
+            |now: Option<&Published>| now.is_some_and(|now| now.size == attr.size && truth.may_show(now, attr.mtime));
         self.judge(truth, sight, (who, key), same, verdict);
     }
 

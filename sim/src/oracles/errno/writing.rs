@@ -47,7 +47,8 @@ fn of_file(
             // A rename over it, or its own removal, takes the condition away as well.
             // An open with O_TRUNC of a file that others have open gives its name another inode, of the same mount.
             let mut siblings = local.keys.iter().flat_map(|key| truth.ledger.named(mount, key));
-            let lost = siblings.any(|other| other.ino != local.ino && other.states.len() > 1)
+            let lost = local.doubtful
+                || siblings.any(|other| other.ino != local.ino && other.states.len() > 1)
                 || local.keys.iter().any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody else changed it") })
         }
