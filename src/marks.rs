@@ -47,6 +47,8 @@ marks! {
     OrphanAborted: "an upload that an earlier mount had left was aborted",
     RenameResumed: "a rename that an earlier mount had begun was finished",
     MovedAnotherVersion: "a directory was renamed, and others had replaced a file in it meanwhile",
+    OpenedBeforeItWasKnown: "a file was opened by a name before it was known here that a rename had given it that name",
+    OpenOfOwnPredecessor: "an open was answered with what this mount replaced meanwhile",
     LostUpdate: "a publication found another version in its place",
     GivenUp: "the last close could not publish what was written",
     LogCompacted: "a log that was mostly garbage was rewritten",

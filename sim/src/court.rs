@@ -335,7 +335,7 @@ impl Truth {
     /// The content that an open file must give. None of a file that its mount changes: what that gives, the ledger knows.
     pub fn published(&self, file: FileId) -> Option<(&Held, &Published)> {
         let held = self.files.get(&file)?;
-        if !held.dead && self.ledger.file(held.seat.mount, held.ino).is_some() {
+        if (held.dead && !self.config.read_only) || self.ledger.file(held.seat.mount, held.ino).is_some() {
             return None;
         }
         Some((held, held.published.as_ref()?))
@@ -365,6 +365,12 @@ impl Truth {
         let ttl = self.config.metadata_ttl.max(self.config.negative_metadata_ttl);
         let slack = ttl + holdfast::config::PIN_KEPT + self.under_way_max() * 2;
         Time(time.0.saturating_sub(slack))
+    }
+
+    /// Whether what a key holds may be shown with this time. Bytes that a mount published have its own time there, also when
+    /// somebody puts the same ones again.
+    pub fn may_show(&self, key: &str, now: &Published, mtime: i64) -> bool {
+        now.may_show(mtime) || (!self.ledger.is_empty() && self.history.was_made(key, &now.etag))
     }
 
     /// Whether there was a directory of this name, implied by keys or marked, at some moment.
@@ -608,7 +614,7 @@ impl Court {
     }
 
     /// A kernel is about to send a request that changes something, opens, commits or gives back.
-    pub(crate) fn change_begins(&self, mount: u8, op: &Op, paths: &[String]) -> u64 {
+    pub(crate) fn change_begins(&self, mount: u8, op: &Op, paths: &[String], called: Time) -> u64 {
         let now = self.now();
         let mut inner = locked(&self.inner);
         let Truth { ledger, files, config, .. } = &mut inner.truth;
@@ -617,7 +623,7 @@ impl Court {
             let mut open = files.values().filter(|held| held.seat.mount == mount && held.ino == ino && !held.dead);
             open.find_map(|held| file_content(&held.key, held.published.as_ref()?))
         };
-        ledger.begins(mount, now, op, keys, base)
+        ledger.begins(mount, (called, now), op, keys, base)
     }
 
     /// It was answered, or not sent.

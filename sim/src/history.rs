@@ -146,6 +146,12 @@ impl History {
         locked(&self.made).iter().any(is_it)
     }
 
+    /// Whether any mount made a key hold this.
+    pub fn was_made(&self, key: &str, etag: &ETag) -> bool {
+        let is_it = |made: &Made| made.key.as_str() == key && made.now.as_ref().is_some_and(|now| now.etag == *etag);
+        locked(&self.made).iter().any(is_it)
+    }
+
     /// Whether a mount changed a key within `from..=until`.
     pub fn was_made_within(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
         let is_it =

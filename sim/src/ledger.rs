@@ -47,6 +47,10 @@ pub struct LocalFile {
     pub uncertain: bool,
     /// An application was told that it lost its condition.
     pub abandoned: bool,
+    /// Its name was taken away, or given to another, while it was being opened.
+    pub doubtful: bool,
+    /// When nobody had it open any more.
+    pub closed_at: Option<Time>,
 }
 
 impl LocalFile {
@@ -117,6 +121,7 @@ pub enum Alteration {
 struct UnderWay {
     mount: u8,
     began: Time,
+    called: Time,
     what: Request,
     keys: Vec<String>,
 }
@@ -134,6 +139,8 @@ enum Request {
     /// WRITE or SETATTR.
     Change {
         ino: Ino,
+        /// SETATTR publishes: it may fail after it was done.
+        publishes: bool,
     },
     Commit {
         ino: Ino,
@@ -170,8 +177,12 @@ pub struct Ledger {
     spans: BTreeMap<(u8, String), Vec<Span>>,
     under_way: BTreeMap<u64, UnderWay>,
     requests: u64,
-    /// Names that were removed, and moved, by mount.
+    /// Names that were moved, by mount.
     renamed: BTreeSet<(u8, String)>,
+    /// When names were last taken away, by mount.
+    removed: BTreeMap<(u8, String), Time>,
+    /// Names that somebody opened with O_TRUNC.
+    truncated: BTreeSet<(u8, String)>,
 }
 
 impl Ledger {
@@ -205,6 +216,11 @@ impl Ledger {
                 && request.mount == mount
                 && with_parents(key).any(|name| request.keys.iter().any(|key| key == name))
         })
+    }
+
+    /// Whether anybody on this mount opened a name with O_TRUNC.
+    pub fn was_truncated(&self, mount: u8, key: &str) -> bool {
+        self.truncated.contains(&(mount, key.to_owned()))
     }
 
     /// Whether an inode was ever changed from here.
@@ -248,11 +264,11 @@ impl Ledger {
 
     // What kernels tell.
 
-    /// `base`: what the version holds that an open file of this number was opened with.
+    /// `called`: when the system call began. `base`: what the version holds that an open file of this number was opened with.
     pub fn begins(
         &mut self,
         mount: u8,
-        now: Time,
+        (called, now): (Time, Time),
         op: &Op,
         keys: Vec<String>,
         base: impl FnOnce(Ino) -> Option<FileContent>,
@@ -281,7 +297,7 @@ impl Ledger {
                 if let Some(file) = self.files.get_mut(&(mount, *ino)) {
                     file.change(at, now, |content| content.write(*offset, data.clone()));
                 }
-                Request::Change { ino: *ino }
+                Request::Change { ino: *ino, publishes: false }
             }
             Op::Setattr { ino, changes, .. } => match changes.size {
                 Some(size) => {
@@ -294,7 +310,7 @@ impl Ledger {
                             last.content = Some(FileContent::default());
                         }
                     }
-                    Request::Change { ino: *ino }
+                    Request::Change { ino: *ino, publishes: true }
                 }
                 None => Request::Other,
             },
@@ -309,6 +325,11 @@ impl Ledger {
             Op::Rename { .. } => Request::Rename,
             _ => Request::Other,
         };
+        if let Op::Open { mode, .. } | Op::Create { mode, .. } = op
+            && mode.truncate
+        {
+            self.truncated.extend(keys.iter().map(|key| (mount, key.clone())));
+        }
         let makes_local = match &what {
             Request::Open { changes, .. } => *changes,
             Request::Create { .. } | Request::Change { .. } => true,
@@ -316,19 +337,22 @@ impl Ledger {
             Request::Commit { .. } | Request::Release { .. } | Request::Other => false,
         };
         match &what {
-            Request::Open { ino, truncates: true, .. } | Request::Change { ino } => self.contest(mount, *ino, at),
+            Request::Open { ino, truncates: true, .. } | Request::Change { ino, .. } => self.contest(mount, *ino, at),
             _ => {}
         }
         if makes_local {
             keys.iter().for_each(|key| self.local_from(mount, key, now));
         }
-        self.under_way.insert(at, UnderWay { mount, began: now, what, keys });
+        if matches!(op, Op::Open { .. } | Op::Create { .. } | Op::Setattr { .. }) {
+            self.doubt(mount, called, op, &keys);
+        }
+        self.under_way.insert(at, UnderWay { mount, began: now, called, what, keys });
         at
     }
 
     /// `outcome`: `None` where it was not sent after all. Answers what oracles want to know, and of which mount.
     pub fn ends(&mut self, at: u64, now: Time, outcome: Option<Result<&Reply, Errno>>) -> Option<(u8, Altered)> {
-        let UnderWay { mount, began, what, keys } = self.under_way.remove(&at)?;
+        let UnderWay { mount, began, called, what, keys } = self.under_way.remove(&at)?;
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
         let alteration = match what {
@@ -357,11 +381,22 @@ impl Ledger {
                         }
                     }
                     self.opened(mount, attr.ino, now, Some(*fh));
+                    if self.was_removed_since(mount, &keys, called)
+                        && let Some(file) = self.files.get_mut(&(mount, attr.ino))
+                    {
+                        file.doubtful = true;
+                    }
                 }
                 Alteration::Other
             }
-            Request::Change { ino } => {
+            Request::Change { ino, publishes } => {
                 self.settle(mount, ino, at, now, done, errno);
+                if publishes
+                    && errno.is_some()
+                    && let Some(file) = self.files.get_mut(&(mount, ino))
+                {
+                    file.uncertain = true;
+                }
                 Alteration::Other
             }
             Request::Commit { ino, reached } => {
@@ -386,6 +421,7 @@ impl Ledger {
                 let key = keys.first().cloned().unwrap_or_default();
                 if done {
                     self.unname(mount, &key, None, now);
+                    self.removed.insert((mount, key.clone()), now);
                 }
                 Alteration::Unlink { key }
             }
@@ -396,6 +432,7 @@ impl Ledger {
                 self.renamed.extend([(mount, from.clone()), (mount, to.clone())]);
                 if done {
                     self.rename(mount, from, to, now);
+                    self.removed.extend([((mount, from.clone()), now), ((mount, to.clone()), now)]);
                 }
                 Alteration::Rename { from: from.clone(), to: to.clone() }
             }
@@ -446,6 +483,8 @@ impl Ledger {
             opened: now,
             uncertain: false,
             abandoned: false,
+            doubtful: false,
+            closed_at: None,
         };
         self.files.insert((mount, ino), file);
     }
@@ -475,7 +514,7 @@ impl Ledger {
     /// know.
     fn contest(&mut self, mount: u8, ino: Ino, at: u64) {
         let changes = |request: &UnderWay| match request.what {
-            Request::Open { ino: of, truncates: true, .. } | Request::Change { ino: of } => {
+            Request::Open { ino: of, truncates: true, .. } | Request::Change { ino: of, .. } => {
                 request.mount == mount && of == ino
             }
             _ => false,
@@ -517,6 +556,23 @@ impl Ledger {
         };
         file.uncertain |= !refused;
         file.states.remove(place);
+    }
+
+    /// Whether a name was taken away since a call began that was about it: which of the two came first, nobody knows.
+    fn was_removed_since(&self, mount: u8, keys: &[String], called: Time) -> bool {
+        keys.iter().flat_map(|key| with_parents(key)).any(|name| {
+            let removed = self.removed.get(&(mount, name.to_owned()));
+            removed.is_some_and(|at| *at >= called) || self.is_being_removed(mount, name)
+        })
+    }
+
+    fn doubt(&mut self, mount: u8, called: Time, op: &Op, keys: &[String]) {
+        let (Op::Open { ino, .. } | Op::Setattr { ino, .. }) = op else { return };
+        if self.was_removed_since(mount, keys, called)
+            && let Some(file) = self.files.get_mut(&(mount, *ino))
+        {
+            file.doubtful = true;
+        }
     }
 
     /// The files of this name have it no more, but for one that is given it.
@@ -564,7 +620,7 @@ impl Ledger {
         let handles = &self.handles;
         let used = |request: &UnderWay, ino: Ino| match request.what {
             Request::Open { ino: of, .. }
-            | Request::Change { ino: of }
+            | Request::Change { ino: of, .. }
             | Request::Commit { ino: of, .. }
             | Request::Release { ino: of } => request.mount == mount && of == ino,
             _ => false,
@@ -576,7 +632,7 @@ impl Ledger {
                 && !under_way.values().any(|request| used(request, *ino))
         };
         let closed: Vec<_> = self.files.extract_if(.., over).map(|(_, file)| file).collect();
-        self.past.extend(closed);
+        self.past.extend(closed.into_iter().map(|file| LocalFile { closed_at: Some(now), ..file }));
         let busy: BTreeSet<&str> = self
             .files
             .values()

@@ -202,6 +202,18 @@ fn who_has_a_file_open_over_which_another_is_renamed_reads_on() {
 }
 
 #[test]
+fn what_was_renamed_over_another_is_written_on() {
+    let mut w = World::writable();
+    w.s3().put("a", version(1), 0);
+    w.s3().put("e/x", version(2), 2);
+    w.app().rename("/a", "/e/x").unwrap();
+    let file = w.app().open_rw("/e/x");
+    w.app().write(file, "hello");
+    w.app().close(file);
+    assert_eq!(object(&w, "e/x").map(text), Some("hello".into()));
+}
+
+#[test]
 fn a_rename_that_must_not_replace_does_not() {
     let mut w = World::writable();
     w.app().save("/a", "a").unwrap();

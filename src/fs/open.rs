@@ -320,11 +320,11 @@ impl<E: Env> Fs<E> {
     /// The GET that pins also serves the first read.
     async fn open_cold(self: &Arc<Self>, opening: &mut Opening<'_, E>, key: &Key) -> Result<Arc<Content<E>>, FsError> {
         let ino = opening.ino;
-        let (stamp, size) = {
+        let (stamp, before) = {
             let mut tree = self.tree.lock();
-            (tree.stamp(self.now()), tree.file(ino)?.version.size)
+            (tree.stamp(self.now()), tree.file(ino)?.version.clone())
         };
-        let reply = match self.context.get_current(key, self.first_range(size)).await {
+        let reply = match self.context.get_current(key, self.first_range(before.size)).await {
             Ok(reply) => reply,
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidRange) => {
                 return Err(self.absent(opening, key, stamp, error.kind).await);
@@ -336,6 +336,15 @@ impl<E: Env> Fs<E> {
         let file = tree.file_mut(ino)?;
         if zoo::has(Bug::VersionFromLookupBytesFromGet) {
             version = file.version.clone();
+        }
+        if version.is_same(&before) && !version.is_same(&file.version) && file.own.is_some() {
+            // This mount published over it, or moved it, while it was asked for: what the inode is now is newer.
+            sometimes!(OpenOfOwnPredecessor);
+            let now = file.version.clone();
+            let content = file.content.get_or_insert_with(|| Content::new(self.context.clone(), now)).clone();
+            drop(tree);
+            opening.hold(content.clone());
+            return Ok(content);
         }
         if version.etag == file.version.etag && version.size != file.version.size {
             sometimes!(NonsenseRefused);

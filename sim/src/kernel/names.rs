@@ -354,8 +354,8 @@ impl Names {
                 inode.pages.drop_all();
                 inode.attr.size = attr.size;
             }
-            // Of what was changed from here the server tells the times; the size it has from the kernel.
-            let told = inode.changed > 0 && inode.attr.kind == attr.kind;
+            // Where anything is changed from here, the server tells new times; the size it has from the kernel.
+            let told = (self.changes > 0 || inode.contested) && inode.attr.kind == attr.kind;
             assert!(
                 !in_use || (told && inode.attr.size == attr.size) || inode.changing > 0,
                 "the attributes of an inode in use changed from {:?} to {attr:?}",

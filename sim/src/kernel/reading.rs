@@ -399,7 +399,7 @@ impl Kernel {
     pub(super) fn is_unsettled(&self, ino: Ino, changes: u64) -> bool {
         self.with(|state| {
             let inode = state.names.inode(ino);
-            inode.changing > 0 || inode.changed > changes
+            inode.changing > 0 || inode.contested || inode.changed > changes
         })
     }
 
@@ -408,7 +408,7 @@ impl Kernel {
     fn settle_read(&self, ino: Ino, range: Range<u64>, changes: u64, mut data: Vec<u8>) -> Vec<u8> {
         let (size, changed, changing) = self.with(|state| {
             let inode = state.names.inode(ino);
-            (inode.attr.size, inode.changed > changes, inode.changing > 0)
+            (inode.attr.size, inode.changed > changes, inode.changing > 0 || inode.contested)
         });
         if !changed && !changing {
             self.judge_read(range, size, data.len());

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use holdfast::env::Time;
 use holdfast::error::{Errno, FsError};
 use holdfast::op::{Caller, Ino, Op, Reply};
 
@@ -39,13 +40,13 @@ impl Thread {
             return Err(EINTR);
         }
         self.note_changes();
-        self.kernel.carry_watched(self.caller, op, &names).await
+        self.kernel.carry_watched((self.caller, self.began), op, &names).await
     }
 
     /// The same, whatever has become of the thread.
     pub(super) async fn change_by_force(&self, op: Op) -> Result<Reply, Errno> {
         self.kernel.linger().await;
-        self.kernel.carry_watched(self.caller, op, &[]).await
+        self.kernel.carry_watched((self.caller, self.began), op, &[]).await
     }
 
     fn note_changes(&self) {
@@ -109,8 +110,8 @@ impl Kernel {
         })
     }
 
-    async fn carry_watched(&self, caller: Caller, op: Op, names: &[String]) -> Result<Reply, Errno> {
-        let at = self.change_begins(&op, names);
+    async fn carry_watched(&self, (caller, called): (Caller, Time), op: Op, names: &[String]) -> Result<Reply, Errno> {
+        let at = self.change_begins(&op, names, called);
         let outcome = self.carry(caller, op).await;
         self.change_ends(at, Some(outcome.as_ref().map_err(|errno| *errno)));
         outcome
@@ -179,7 +180,7 @@ impl Kernel {
                 return drop(held);
             }
             kernel.with_state(|state| state.reads.asked(&op));
-            let at = kernel.change_begins(&op, &[]);
+            let at = kernel.change_begins(&op, &[], kernel.now());
             let released = kernel.shared.fs.handle(op).await;
             kernel.change_ends(at, Some(released.as_ref().map_err(holdfast::error::FsError::errno)));
             drop(held);

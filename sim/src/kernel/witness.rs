@@ -31,8 +31,8 @@ pub(super) enum How {
 /// Whoever watches what this kernel changes, and what comes of it.
 pub trait Watcher: Send + Sync {
     /// A request that changes something, opens, commits or gives a handle back is about to be sent. `names`: the paths that
-    /// it is about. Answers what to name to [`Watcher::ends`].
-    fn begins(&self, op: &Op, names: &[String]) -> u64;
+    /// it is about; `called`: when the system call began that sends it. Answers what to name to [`Watcher::ends`].
+    fn begins(&self, op: &Op, names: &[String], called: Time) -> u64;
 
     /// It was answered; `None`: it was not sent after all.
     fn ends(&self, at: u64, outcome: Option<Result<&Reply, Errno>>);
@@ -53,8 +53,8 @@ impl Kernel {
         assert!(set.is_ok(), "one watcher is enough");
     }
 
-    pub(super) fn change_begins(&self, op: &Op, names: &[String]) -> Option<u64> {
-        self.shared.watcher.get().map(|watcher| watcher.begins(op, names))
+    pub(super) fn change_begins(&self, op: &Op, names: &[String], called: Time) -> Option<u64> {
+        self.shared.watcher.get().map(|watcher| watcher.begins(op, names, called))
     }
 
     pub(super) fn change_ends(&self, at: Option<u64>, outcome: Option<Result<&Reply, Errno>>) {

@@ -138,6 +138,10 @@ impl Thread {
         let op = Op::Write { ino, fh: file.fh, offset, data: data.clone() };
         let outcome = self.change(op, Vec::new()).await;
         drop(resizing);
+        if file.direct {
+            // READs under way bring what is no longer so (invalidate_inode_pages2_range).
+            self.wait_for_pages(ino, pages.clone()).await;
+        }
         if let Ok(reply) = &outcome
             && !matches!(reply, Reply::Written(taken) if *taken == len)
         {
@@ -207,8 +211,17 @@ impl Thread {
         let names = dentry.into_iter().map(|dentry| self.kernel.path_of(dentry)).collect();
         let changes = Changes { size: Some(size), ..Changes::default() };
         let before = self.kernel.with(|state| state.names.changes);
-        let answer = self.change(Op::Setattr { ino, fh, changes }, names).await?;
+        let answer = self.change(Op::Setattr { ino, fh, changes }, names).await;
         drop(resizing);
+        let answer = answer.inspect_err(|_| {
+            // Whether it was done and then not published, the next answer shows.
+            self.kernel.with(|state| {
+                state.names.doubt_attributes(ino);
+                if let Some(inode) = state.names.inode_mut(ino) {
+                    inode.contested = true;
+                }
+            });
+        })?;
         let Reply::Attr { attr, .. } = answer else {
             self.kernel.violated(format!("SETATTR was answered with {answer:?}"))
         };

@@ -29,6 +29,7 @@ impl Oracle for Attributes {
                     && !truth.was_lied_to(sight.began, sight.ended)
                     && truth.local_file(*file).is_none()
                     && let Some(held) = truth.files.get(file)
+                    && !truth.is_local(sight.seat.mount, &held.key, sight.began, sight.ended)
                 {
                     verdict(format!("{} was opened with an ETag that it never had: {etag}", held.key));
                 }
@@ -78,7 +79,7 @@ fn judge_xattr(
     let is_meant = |content: &Published| match of {
         Described::File(file) => truth.published(file).is_some_and(|(_, held)| held.etag == content.etag),
         Described::Path { attr, .. } => {
-            let on_time = content.may_show(attr.mtime) || truth.config.posix_metadata;
+            let on_time = truth.may_show(&key, content, attr.mtime) || truth.config.posix_metadata;
             content.size == attr.size && on_time
         }
     };
@@ -110,7 +111,7 @@ fn wrong(attr: &Attr, key: &str, published: &Published, truth: &Truth) -> Option
     let same = |other: &&Published| other.etag == published.etag;
     let known = truth.history.look(key, |changes| {
         let contents = changes.iter().filter_map(|change| change.now.as_ref());
-        contents.filter(same).any(|content| content.may_show(attr.mtime))
+        contents.filter(same).any(|content| truth.may_show(key, content, attr.mtime))
     });
     if !known && !truth.clock_lies && !truth.config.posix_metadata {
         return Some(format!("the time {}, not {}", attr.mtime, published.last_modified));

@@ -25,7 +25,7 @@ impl Oracle for Durability {
         let Some(file) = truth.ledger.file(sight.seat.mount, *ino) else { return };
         // What has no name is published no more. What another replaced was refused: to whom, was said then.
         let removed = !file.is_named() || truth.ledger.is_being_removed(file.mount, file.key());
-        if file.uncertain || removed || file.abandoned {
+        if file.uncertain || file.doubtful || removed || file.abandoned {
             return;
         }
         let reached = file.made_by(*reached);

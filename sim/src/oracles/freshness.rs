@@ -96,7 +96,8 @@ impl Oracle for Freshness {
             What::Stat { key, attr } if attr.kind == Kind::File => {
                 let current = truth.history.was(key, before(sight.began, ttl), sight.ended, |now| {
                     now.is_some_and(|now| {
-                        let on_time = now.may_show(attr.mtime) || truth.clock_lies || truth.config.posix_metadata;
+                        let on_time =
+                            truth.may_show(key, now, attr.mtime) || truth.clock_lies || truth.config.posix_metadata;
                         now.size == attr.size && on_time
                     })
                 });

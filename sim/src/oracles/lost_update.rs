@@ -40,7 +40,12 @@ fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
         same.map(|change| change.at).min()
     });
     let Some(since) = since else { return };
-    let knew = |file: &LocalFile| since <= file.opened;
+    // Bytes that it had itself, it takes for its own: an answer that was lost.
+    let same = replaced.content(key);
+    let knew = |file: &LocalFile| {
+        let had = |body| file.states.iter().any(|state| state.content.as_ref().is_some_and(|content| content.is(body)));
+        since <= file.opened || same.as_ref().is_some_and(had)
+    };
     let own = truth.history.was_made_by(made.mount, key, &replaced.etag);
     if !own && !truth.ledger.named(made.mount, key).any(knew) {
         verdict(format!(

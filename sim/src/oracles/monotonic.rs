@@ -54,6 +54,8 @@ impl Oracle for Monotonic {
                 }
             }
             What::Stat { key, attr } => self.judge_file(truth, sight, (process, key), attr, verdict),
+            // It may be the other name.
+            What::Failed { call: "rename", .. } => {}
             What::Failed { call, on: On::Key(key), errno: Errno::ENOENT } => {
                 // Of a directory that was missing a moment ago Linux remembers that, whatever is seen beneath it by those who
                 // had walked through it before.
@@ -103,7 +105,9 @@ impl Monotonic {
         if attr.kind != Kind::File || truth.clock_lies || truth.config.posix_metadata || truth.is_linked(key) {
             return;
         }
-        let same = |now: Option<&Published>| now.is_some_and(|now| now.size == attr.size && now.may_show(attr.mtime));
+        let same = |now: Option<&Published>| {
+            now.is_some_and(|now| now.size == attr.size && truth.may_show(key, now, attr.mtime))
+        };
         self.judge(truth, sight, (who, key), same, verdict);
     }
 

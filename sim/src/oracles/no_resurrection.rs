@@ -36,7 +36,7 @@ impl Oracle for NoResurrection {
             // Of a file that was never published only this mount knew; another's of that name is another file.
             let mount = sight.seat.mount;
             let own = |file: &LocalFile| {
-                file.unnamed_at.is_some_and(|at| at >= altered.began)
+                file.closed_at.is_none_or(|at| at >= altered.began)
                     && !truth.history.was_made_within(mount, key, file.opened, sight.ended)
             };
             if !truth.ledger.named(mount, key).any(own)
@@ -61,7 +61,7 @@ fn judge(truth: &Truth, removed: &BTreeMap<(u8, String), Time>, made: &Made, ver
     }
     // A request that the network delivers late nobody can take back.
     let Some(gone) = removed.get(&(made.mount, key.to_owned())).filter(|gone| made.sent_at > **gone) else { return };
-    let may = |file: &LocalFile| file.unnamed_at.is_none_or(|at| at > *gone);
+    let may = |file: &LocalFile| file.doubtful || file.unnamed_at.is_none_or(|at| at > *gone);
     if !truth.ledger.named(made.mount, key).any(may) {
         verdict(format!(
             "mount {} made {key} again at {:?}, of a file whose unlink had succeeded at {:?}",

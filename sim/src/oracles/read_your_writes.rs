@@ -39,7 +39,7 @@ impl Oracle for ReadYourWrites {
                 let (Alteration::Commit { ino, reached }, Ok(())) = (&altered.what, &altered.outcome) else { return };
                 let Some(local) = truth.ledger.file(sight.seat.mount, *ino) else { return };
                 let removed = !local.is_named() || truth.ledger.is_being_removed(local.mount, local.key());
-                if local.uncertain || removed || local.abandoned {
+                if local.uncertain || local.doubtful || removed || local.abandoned {
                     return;
                 }
                 if let Some((key, at)) = committed(truth, local, local.made_by(*reached), sight.ended) {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use holdfast::config::Config;
+use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Fs;
 use holdfast::op::{Op, Reply};
@@ -133,8 +134,8 @@ struct Changes {
 }
 
 impl Watcher for Changes {
-    fn begins(&self, op: &Op, names: &[String]) -> u64 {
-        self.court.change_begins(self.mount, op, names)
+    fn begins(&self, op: &Op, names: &[String], called: Time) -> u64 {
+        self.court.change_begins(self.mount, op, names, called)
     }
 
     fn ends(&self, at: u64, outcome: Option<Result<&Reply, Errno>>) {

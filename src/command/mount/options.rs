@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::command::folders;
 use crate::command::logging::LogLevel;
 use crate::command::mount::running::{Failure, Plan};
-use crate::config::{Config, Hold, OnConflict};
+use crate::config::{Config, Hold, MIB, OnConflict, Sizes};
 use crate::fuse::Access;
 use crate::real::S3Options;
 use crate::units::{parse_bytes, parse_duration};
@@ -73,6 +73,9 @@ pub struct MountArgs {
     /// Memory for object data, e.g. 256MiB
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes, help_heading = "Limits")]
     pub memory: u64,
+    /// Size up to which a file is uploaded in one piece, and of the parts beyond it: 5MiB to 64MiB
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_part_size, help_heading = "Limits")]
+    pub part_size: u64,
     /// How long an operation keeps trying before it fails with EIO, e.g. 60s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration, help_heading = "Limits")]
     pub deadline: Duration,
@@ -212,6 +215,7 @@ impl MountArgs {
             host: this_machine(),
             storage_class: self.storage_class,
             rename_directory_max: self.rename_directory_max,
+            sizes: Sizes { part_bytes: self.part_size, ..Sizes::PRODUCTION },
             ..Config::default()
         }
         .validated()?;
@@ -295,6 +299,11 @@ fn parse_ttl(text: &str) -> Result<Duration, String> {
             Err(_) => parse_duration(text).map_err(|error| error.to_string()),
         },
     }
+}
+
+fn parse_part_size(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text).map_err(|error| error.to_string())?;
+    if (5 * MIB..=64 * MIB).contains(&bytes) { Ok(bytes) } else { Err("it must be from 5MiB to 64MiB".to_string()) }
 }
 
 fn parse_mode(text: &str) -> Result<u16, String> {

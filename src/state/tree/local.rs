@@ -209,7 +209,12 @@ impl<C: Holds> Tree<C> {
         file.verified = file.verified.max(stamp.at);
         let unlinked = file.unlinked;
         let Ok(entry) = self.entry_mut(parent, &name) else { return Ok(Vec::new()) };
-        if entry.ino != Some(ino) || unlinked {
+        if unlinked {
+            return Ok(Vec::new());
+        }
+        if entry.ino != Some(ino) {
+            // Another inode has the name: what stands there by now, its next look-up asks.
+            self.doubt(parent, &name);
             return Ok(Vec::new());
         }
         let target = Target::File(version);
@@ -288,12 +293,20 @@ impl<C: Holds> Tree<C> {
 
     /// The name stands for `target` and for no inode. Answers the content of the file that had it.
     fn vacate(&mut self, parent: Ino, name: &Name, target: Target, seen: Seen) -> Option<Arc<C>> {
+        let since = self.next_order();
         let entry = self.entry_or_unknown(parent, name).ok()?;
         let old = entry.ino;
-        entry.moves_on(target, None, seen);
+        entry.moves_on(target.clone(), None, seen);
         let was_local = std::mem::replace(&mut entry.local, false);
         self.locals -= u32::from(was_local);
-        let file = self.file_mut(old?).ok()?;
+        let old = old?;
+        let file = self.file_mut(old).ok()?;
+        if matches!(&target, Target::File(version) if version.is_same(&file.version)) && !was_local {
+            // Somebody opened what takes the name before this mount knew that it does: it is that very file.
+            sometimes!(OpenedBeforeItWasKnown);
+            self.entry_mut(parent, name).ok()?.strays.push((old, since));
+            return None;
+        }
         file.unlinked = true;
         file.content.clone()
     }
@@ -332,6 +345,7 @@ impl<C: Holds> Tree<C> {
         if let Ok(entry) = self.entry_mut(new_parent, new_name) {
             (entry.ino, entry.meta, entry.local) = (moved, meta.clone(), was_local);
         }
+        moved.into_iter().for_each(|ino| self.keep_what_is_shown(ino));
         if let Some(ino) = moved
             && let Some(inode) = self.inodes.get_mut(&ino)
         {
@@ -344,6 +358,15 @@ impl<C: Holds> Tree<C> {
             }
         }
         obsolete
+    }
+
+    /// A copy has a date of its own, and the file does not change by being moved.
+    fn keep_what_is_shown(&mut self, ino: Ino) {
+        if let Ok(own) = self.own_of(ino)
+            && let Ok(file) = self.file_mut(ino)
+        {
+            file.own.get_or_insert(own);
+        }
     }
 
     /// A directory stands elsewhere by now, with all that is beneath it. `moved`: what stood at each old key,
@@ -402,6 +425,7 @@ impl<C: Holds> Tree<C> {
                     let (number, meta) = (entry.ino, entry.meta.take());
                     entry.moves_on(Target::File(version.clone()), number, seen);
                     entry.meta = meta;
+                    child.into_iter().for_each(|child| self.keep_what_is_shown(child));
                     if let Some(child) = child
                         && let Ok(file) = self.file_mut(child)
                     {

@@ -44,7 +44,10 @@ fn of_file(
                     || truth.was_hit(key, &|what| is_untrue(what) || *what == FaultKind::ConditionsIgnored)
             };
             // A rename over it, or its own removal, takes the condition away as well.
-            let lost = local.keys.iter().any(changed);
+            // An open with O_TRUNC of a file that others have open gives its name another inode, of the same mount.
+            let mut siblings = local.keys.iter().flat_map(|key| truth.ledger.named(mount, key));
+            let lost = siblings.any(|other| other.ino != local.ino && other.states.len() > 1)
+                || local.keys.iter().any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody else changed it") })
         }
         // A file that is being written is read through what it began from, which may be lost.
@@ -66,6 +69,13 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
         ("rmdir" | "rename", EBUSY) | ("rename", Errno::EINVAL | Errno::EISDIR | Errno::ENOTDIR) => Some(Ok(())),
         // Of the other name the message tells nothing.
         ("rename", Errno::ESTALE) => Some(Ok(())),
+        // An inode that lost its condition costs the one walk that Linux makes again.
+        ("open", Errno::ESTALE)
+            if truth.is_local(sight.seat.mount, key, from, sight.ended)
+                && truth.history.changes_within(key, from, sight.ended) > 0 =>
+        {
+            Some(Ok(()))
+        }
         ("unlink" | "truncate", Errno::ESTALE) => {
             let changed = truth.history.changes_within(key, from, sight.ended) > 0;
             let lied = truth.was_hit(key, &|_| true);

@@ -46,7 +46,8 @@ pub(super) fn judge(
 
 fn was_so(truth: &Truth, key: &str, attr: &Attr, from: Time, until: Time) -> bool {
     truth.history.was(key, from, until, |now| {
-        let on_time = |now: &Published| now.may_show(attr.mtime) || truth.clock_lies || truth.config.posix_metadata;
+        let on_time =
+            |now: &Published| truth.may_show(key, now, attr.mtime) || truth.clock_lies || truth.config.posix_metadata;
         now.is_some_and(|now| now.size == attr.size && on_time(now))
     })
 }
