@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn a_sidecar_is_json() {
         assert_eq!(
-            sidecar("a \"b\"\n", Some("e"), 3, 7, "replaced", &[0..2]),
+            sidecar("a \"b\"\n", Some("e"), 3, 7, "replaced", std::slice::from_ref(&(0..2))),
             "{\"key\": \"a \\\"b\\\"\\u000a\", \"base_etag\": \"e\", \"bytes\": 3, \"time\": 7, \"reason\": \"replaced\", \"missing\": [[0, 2]]}\n"
         );
     }
