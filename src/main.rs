@@ -15,7 +15,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Mount(mount::MountArgs),
+    Mount(Box<mount::MountArgs>),
     Unmount(unmount::UnmountArgs),
     Recover(recover::RecoverArgs),
     Serve(serve::ServeArgs),
@@ -24,7 +24,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Mount(args) => mount::run(args),
+        Command::Mount(args) => mount::run(*args),
         Command::Unmount(args) => unmount::run(args),
         Command::Recover(args) => recover::run(args),
         Command::Serve(args) => serve::run(args),

@@ -16,7 +16,7 @@ use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
 use crate::data::overlay::{Overlay, Source};
-use crate::data::publish::{Expects, Snapshot};
+use crate::data::publish::{Base, Expects, Snapshot};
 use crate::env::store::{ETag, Key, NewObject};
 use crate::env::{Clock, Disk, Env, Kept as _};
 use crate::error::FsError;
@@ -50,7 +50,7 @@ struct Inner<E: Env> {
     expects: Expects,
     overlay: Overlay,
     log: Arc<Log<E>>,
-    base: Option<Arc<Content<E>>>,
+    base: Option<Arc<Base<E>>>,
     /// Counts changes.
     generation: u64,
     /// The change up to which it was published.
@@ -59,6 +59,8 @@ struct Inner<E: Env> {
     fate: Fate,
     /// Nothing was written since it was created or truncated.
     blank: bool,
+    /// Whoever truncated it as he opened it was told to look again, and has not come yet.
+    awaited: bool,
 }
 
 /// The log is rewritten when so many records of it are needed no more, and it is more than half garbage.
@@ -93,11 +95,12 @@ impl<E: Env> Draft<E> {
             overlay,
             log,
             blank: generation > 0,
-            base,
+            base: base.map(Base::new),
             generation,
             published: 0,
             in_doubt: Vec::new(),
             fate: Fate::Living,
+            awaited: false,
         };
         Arc::new(Self { context, gate: Mutex::new(()), changes: Mutex::new(()), inner: Lock::new(inner) })
     }
@@ -145,6 +148,15 @@ impl<E: Env> Draft<E> {
         self.is_dirty() && self.inner.lock().blank
     }
 
+    /// Whether its writer is yet to come.
+    pub fn is_awaited(&self) -> bool {
+        self.inner.lock().awaited
+    }
+
+    pub fn awaits(&self, awaited: bool) {
+        self.inner.lock().awaited = awaited;
+    }
+
     /// Bytes `offset..offset + len`, cut at the end of the file.
     pub async fn read(&self, offset: u64, len: u64, kept: Kept) -> Result<Bytes, FsError> {
         loop {
@@ -157,7 +169,7 @@ impl<E: Env> Draft<E> {
         }
     }
 
-    fn has_base(&self, base: &Option<Arc<Content<E>>>) -> bool {
+    fn has_base(&self, base: &Option<Arc<Base<E>>>) -> bool {
         match (&self.inner.lock().base, base) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             (None, None) => true,
@@ -283,12 +295,17 @@ impl<E: Env> Draft<E> {
         let snapshot = self.snapshot();
         let file = self.context.env.disk().create_kept().await.map_err(FsError::Disk)?;
         let size = snapshot.overlay.size();
-        let mut missing = Vec::new();
+        let mut missing: Vec<Range<u64>> = Vec::new();
         let mut at = 0;
         while at < size {
             let end = (at + self.context.config.sizes.record_bytes).min(size);
             // Piece by piece, so that what cannot be had of the base costs no byte that was written.
             for run in snapshot.overlay.runs(at..end) {
+                // What could not be had once is not waited for again, or each piece would cost a deadline.
+                if run.source == Source::Base && !missing.is_empty() {
+                    missing.push(run.range);
+                    continue;
+                }
                 match snapshot.bytes(run.range.clone(), Kept::Nowhere).await {
                     Ok(bytes) => file.write_at(run.range.start, bytes).await.map_err(FsError::Disk)?,
                     Err(_) => missing.push(run.range),
@@ -359,7 +376,7 @@ impl<E: Env> Inner<E> {
         self.key = base.version().key.clone();
         self.expects = Expects::ETag(base.version().etag.clone());
         self.in_doubt.clear();
-        self.base = Some(base);
+        self.base = Some(Base::new(base));
     }
 }
 
@@ -395,7 +412,7 @@ mod tests {
     #[test]
     fn a_sidecar_is_json() {
         assert_eq!(
-            sidecar("a \"b\"\n", Some("e"), 3, 7, "replaced", &[0..2]),
+            sidecar("a \"b\"\n", Some("e"), 3, 7, "replaced", std::slice::from_ref(&(0..2))),
             "{\"key\": \"a \\\"b\\\"\\u000a\", \"base_etag\": \"e\", \"bytes\": 3, \"time\": 7, \"reason\": \"replaced\", \"missing\": [[0, 2]]}\n"
         );
     }

@@ -126,6 +126,16 @@ impl<E: Env> Content<E> {
         sometimes!(Seeded);
     }
 
+    /// What is in memory of the same bytes, which stood at another key or under another ETag.
+    pub fn inherit(&self, old: &Self) {
+        let extents = old.inner.lock().extents.clone();
+        for start in extents.keys() {
+            let this: Weak<Self> = self.this.clone();
+            self.context.memory.enrol(this, *start);
+        }
+        self.inner.lock().extents = extents;
+    }
+
     /// `bytes` more of the stream are held.
     pub(super) fn advance(&self, id: StreamId, bytes: u64) {
         let mut inner = self.inner.lock();

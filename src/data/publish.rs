@@ -21,7 +21,6 @@ use crate::env::store::{
 use crate::env::{Disk, Env, NoteId, Spawn};
 use crate::error::FsError;
 use crate::marks::sometimes;
-use crate::state::version::Version;
 use crate::zoo::{self, Bug};
 
 /// What must stand at a key for a publication to replace it.
@@ -44,6 +43,27 @@ impl Expects {
     }
 }
 
+/// The version that a file was begun from. What is at hand of it, and what is on its way, is not let go while this lives,
+/// whether or not anybody has it open.
+pub struct Base<E: Env>(Arc<Content<E>>);
+
+impl<E: Env> Base<E> {
+    pub fn new(content: Arc<Content<E>>) -> Arc<Self> {
+        content.opening();
+        Arc::new(Self(content))
+    }
+
+    pub fn content(&self) -> &Arc<Content<E>> {
+        &self.0
+    }
+}
+
+impl<E: Env> Drop for Base<E> {
+    fn drop(&mut self) {
+        self.0.opening_ended();
+    }
+}
+
 /// A file as it was at one instant.
 pub struct Snapshot<E: Env> {
     pub context: Arc<Context<E>>,
@@ -52,7 +72,7 @@ pub struct Snapshot<E: Env> {
     pub expects: Expects,
     pub overlay: Overlay,
     pub log: Arc<Log<E>>,
-    pub base: Option<Arc<Content<E>>>,
+    pub base: Option<Arc<Base<E>>>,
     pub generation: u64,
     /// ETags of publications before this one of which nobody knows what became of them.
     pub in_doubt: Vec<ETag>,
@@ -106,7 +126,7 @@ impl<E: Env> Snapshot<E> {
     }
 
     async fn base_bytes(&self, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
-        let base = self.base.as_ref().expect("only what has a base shows it");
+        let base = self.base.as_ref().expect("only what has a base shows it").content();
         if range.end - range.start <= READ_BYTES_MAX {
             return base.read(range.start, range.end - range.start, kept).await;
         }
@@ -129,16 +149,10 @@ impl<E: Env> Snapshot<E> {
         if self.context.config.preconditions_ignored {
             self.expect_by_looking().await?;
         }
-        if let Some(base) = &self.base {
-            base.opening();
-        }
         let outcome = match plan(size, &self.overlay.runs(0..size), &self.context.config.sizes) {
             Plan::Put => self.put().await.map(|(written, body)| (written, Some(body))),
             Plan::Parts(parts) => self.upload(&parts).await.map(|written| (written, None)),
         };
-        if let Some(base) = &self.base {
-            base.opening_ended();
-        }
         let (written, body) = outcome?;
         if self.context.config.preconditions_ignored {
             self.verify_by_looking(&written).await?;
@@ -232,7 +246,7 @@ impl<E: Env> Snapshot<E> {
             }
             Part::Copy(range) => {
                 sometimes!(PartCopied);
-                let base = self.base.as_ref().expect("only what has a base copies it").version();
+                let base = self.base.as_ref().expect("only what has a base copies it").content().version();
                 // S3 copies no range of a source that is no longer than the shortest part.
                 let part_of_it = Some(range.clone()).filter(|range| *range != (0..base.size));
                 let careless = zoo::has(Bug::PartCopiedWithoutCondition);
@@ -357,10 +371,9 @@ pub async fn copy_by_parts<E: Env>(
     object: NewObject,
     expects: Expects,
 ) -> Result<Written, Unpublished> {
-    let version: &Version = base.version();
-    let overlay = Overlay::over(version.size);
+    let overlay = Overlay::over(base.version().size);
+    let base = Some(Base::new(base));
     let log = Arc::new(Log::new(context.clone()));
-    let snapshot =
-        Snapshot { context, key, object, expects, overlay, log, base: Some(base), generation: 0, in_doubt: Vec::new() };
+    let snapshot = Snapshot { context, key, object, expects, overlay, log, base, generation: 0, in_doubt: Vec::new() };
     snapshot.publish().await.map(|(written, _)| written)
 }

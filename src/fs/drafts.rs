@@ -105,6 +105,9 @@ impl<E: Env> Fs<E> {
         let (draft, fh) = {
             let drafts = self.drafts.lock();
             let Some(draft) = drafts.get(&ino).filter(|draft| draft.is_dirty()) else { return Ok(None) };
+            if mode.write {
+                draft.awaits(false);
+            }
             (draft.clone(), self.add_handle(ino, None, mode)?)
         };
         self.truncate_opened(ino, fh, mode, &draft).await.map(Some)
@@ -176,8 +179,14 @@ impl<E: Env> Fs<E> {
             fs.context.env.clock().sleep(PIN_KEPT).await;
             {
                 let mut drafts = fs.drafts.lock();
-                if fs.handles.lock().count_of(ino) == 0 && drafts.remove(&ino).is_some() {
+                if let Some(draft) = drafts.get(&ino).filter(|draft| draft.is_awaited()) {
+                    draft.awaits(false);
+                    // Who reads it meanwhile goes on reading it, and its name is what the bucket has.
+                    draft.meets(Fate::Unlinked);
                     fs.tree.lock().abandon(ino);
+                    if fs.handles.lock().count_of(ino) == 0 {
+                        drafts.remove(&ino);
+                    }
                 }
             }
             fs.close_inode(ino);
@@ -195,7 +204,7 @@ impl<E: Env> Fs<E> {
 
     /// The last handle is gone: what is unpublished is published, or kept where it can be found; then the draft goes.
     pub(super) async fn retire(&self, ino: Ino) {
-        let Some(draft) = self.draft_of(ino) else { return };
+        let Some(draft) = self.draft_of(ino).filter(|draft| !draft.is_awaited()) else { return };
         let outcome = {
             let _turn = draft.gate.lock().await;
             // Who opened it meanwhile closes it, too.

@@ -81,6 +81,14 @@ impl<E: Env> Handles<E> {
         }
     }
 
+    /// What some handle of the file holds.
+    pub(super) fn content_of_any(&self, ino: Ino) -> Option<Arc<Content<E>>> {
+        self.open.values().find_map(|handle| match handle {
+            Handle::File { ino: own, content, .. } if *own == ino => Some(content.clone()),
+            Handle::File { .. } | Handle::Directory(_) | Handle::Fenced(_) => None,
+        })
+    }
+
     pub(super) fn ino_of(&self, fh: Fh) -> Option<Ino> {
         match self.open.get(&fh)? {
             Handle::File { ino, .. } => Some(*ino),

@@ -185,6 +185,7 @@ impl<E: Env> Fs<E> {
             let unborn = Version::unborn(key.clone());
             let fresh = self.create_blank(&mut drafts, (parent, &name), unborn, expects, meta, own)?;
             self.tree.lock().file_mut(fresh)?.opens += 1;
+            drafts.get(&fresh).into_iter().for_each(|draft| draft.awaits(true));
             return Ok(Truncated::Displaced { fresh, key });
         }
         drafts.insert(ino, Draft::blank(self.context.clone(), key, self.as_new(meta), expects));

@@ -113,7 +113,8 @@ impl<E: Env> Fs<E> {
         };
         let gone = self.delete_moved(&version).await;
         let version = Version::written(new_key.clone(), written, version.size);
-        let content = moved.map(|ino| self.move_handles(ino, &version));
+        let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
+        let content = moved.map(|ino| self.move_handles(ino, &version, old));
         if let (Some(draft), Some(content)) = (&draft, &content) {
             draft.rebased(content.clone());
         }
@@ -130,8 +131,11 @@ impl<E: Env> Fs<E> {
     }
 
     /// Who has the file open reads it where it is by now.
-    fn move_handles(&self, ino: Ino, version: &Version) -> Arc<Content<E>> {
+    fn move_handles(&self, ino: Ino, version: &Version, old: Option<Arc<Content<E>>>) -> Arc<Content<E>> {
         let content = Content::new(self.context.clone(), version.clone());
+        if let Some(old) = old {
+            content.inherit(&old);
+        }
         self.handles.lock().rebase(ino, &content);
         content
     }
@@ -243,7 +247,8 @@ impl<E: Env> Fs<E> {
         for (file, version) in files {
             let draft = self.draft_of(file);
             if draft.is_some() || self.handles.lock().count_of(file) > 0 {
-                let content = self.move_handles(file, &version);
+                let old = self.handles.lock().content_of_any(file);
+                let content = self.move_handles(file, &version, old);
                 if let Some(draft) = draft {
                     draft.rebased(content.clone());
                 }

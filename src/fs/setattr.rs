@@ -44,7 +44,7 @@ impl<E: Env> Fs<E> {
         Ok(Reply::Attr { attr, ttl: ATTR_TTL })
     }
 
-    /// ftruncate(2) by a handle; truncate(2) without, which is published before it returns unless the file is open.
+    /// ftruncate(2) by a handle; truncate(2) without, which is published before it returns.
     async fn truncate(self: &Arc<Self>, ino: Ino, fh: Option<Fh>, size: u64) -> Result<(), FsError> {
         let content = match fh {
             Some(fh) => self.handles.lock().written_through(ino, fh)?,
@@ -81,12 +81,12 @@ impl<E: Env> Fs<E> {
         let resized = draft.resize(size).await;
         self.note_change(ino, &draft)?;
         resized?;
-        if by_path && self.handles.lock().count_of(ino) == 0 {
-            let outcome = self.commit(ino, &draft).await;
-            self.forget_unopened(ino, &draft);
-            return outcome;
+        if !by_path {
+            return Ok(());
         }
-        Ok(())
+        let outcome = self.commit(ino, &draft).await;
+        self.forget_unopened(ino, &draft);
+        outcome
     }
 
     /// A draft that nobody has open goes; what could not be published of it was told to who asked for it.
@@ -167,7 +167,9 @@ impl<E: Env> Fs<E> {
         // An object that was uploaded by parts gets another ETag by it: GETs must ask for that.
         let content = (fresh.etag != version.etag).then(|| {
             let content = Content::new(self.context.clone(), fresh.clone());
-            self.handles.lock().rebase(ino, &content);
+            let mut handles = self.handles.lock();
+            handles.content_of_any(ino).into_iter().for_each(|old| content.inherit(&old));
+            handles.rebase(ino, &content);
             content
         });
         if let (Some(draft), Some(content)) = (draft, &content) {

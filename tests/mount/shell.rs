@@ -21,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 static FORKS: RwLock<()> = RwLock::new(());
 
 /// Nobody starts a process until this is dropped; its holder must not either.
-#[must_use]
 pub fn quiet() -> RwLockWriteGuard<'static, ()> {
     FORKS.write().unwrap_or_else(PoisonError::into_inner)
 }

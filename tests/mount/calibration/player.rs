@@ -301,15 +301,34 @@ impl Player {
     }
 
     /// By a pipe: where a load would end the process with SIGBUS, write(2) answers EFAULT.
+    ///
+    /// A child does it. A fault may hold the lock of its process's memory until it is answered, and who answers is a thread
+    /// of this process, which may just then need that lock to allocate. The child shares the table of descriptors, so that
+    /// its end closes none a second time.
     fn touch(&self, mapping: &str, offset: u64) -> io::Result<String> {
         let mapping = &self.mappings[mapping];
         assert!((offset as usize) < mapping.bytes);
         let (_reader, writer) = nix::unistd::pipe().map_err(io::Error::from)?;
+        let fd = writer.as_raw_fd();
         // SAFETY: the offset is within the mapping; what cannot be read is answered EFAULT.
         let byte = unsafe { mapping.at.as_ptr().cast::<u8>().add(offset as usize) };
-        // SAFETY: as above.
-        ok(unsafe { libc::write(writer.as_raw_fd(), byte.cast(), 1) })?;
-        Ok("done".to_string())
+        let flags = i64::from(libc::CLONE_FILES | libc::SIGCHLD);
+        // SAFETY: without CLONE_VM it is a fork, whose child makes two system calls and allocates nothing.
+        let child = ok(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } as isize)? as i32;
+        if child == 0 {
+            // SAFETY: as above.
+            unsafe {
+                let written = libc::write(fd, byte.cast(), 1);
+                libc::_exit(if written == 1 { 0 } else { *libc::__errno_location() });
+            }
+        }
+        let mut status = 0;
+        // SAFETY: our own child, and a number to write to.
+        ok(unsafe { libc::waitpid(child, &mut status, 0) } as isize)?;
+        match libc::WEXITSTATUS(status) {
+            0 if libc::WIFEXITED(status) => Ok("done".to_string()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
     }
 
     /// One call, with the buffer that readdir(3) has.
