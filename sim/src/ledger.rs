@@ -227,6 +227,11 @@ impl Ledger {
         })
     }
 
+    /// Whether some file of a mount was opened while its name was taken away: which name it has since, is not known.
+    pub fn has_doubtful(&self, mount: u8) -> bool {
+        self.files.values().chain(&self.past).any(|file| file.mount == mount && file.doubtful)
+    }
+
     /// Whether anybody on this mount opened a name with O_TRUNC.
     pub fn was_truncated(&self, mount: u8, key: &str) -> bool {
         self.truncated.contains(&(mount, key.to_owned()))
