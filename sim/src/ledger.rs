@@ -112,6 +112,11 @@ pub enum Alteration {
         from: String,
         to: String,
     },
+    /// An open with O_TRUNC emptied a file that others had open and that nobody on this mount had changed.
+    Emptied {
+        ino: Ino,
+        key: String,
+    },
     /// Anything else.
     Other,
 }
@@ -132,6 +137,8 @@ enum Request {
         ino: Ino,
         changes: bool,
         truncates: bool,
+        /// Others had it open, unchanged.
+        viewed: bool,
     },
     Create {
         truncates: bool,
@@ -220,6 +227,11 @@ impl Ledger {
         })
     }
 
+    /// Whether some file of a mount was opened while its name was taken away: which name it has since, is not known.
+    pub fn has_doubtful(&self, mount: u8) -> bool {
+        self.files.values().chain(&self.past).any(|file| file.mount == mount && file.doubtful)
+    }
+
     /// Whether anybody on this mount opened a name with O_TRUNC.
     pub fn was_truncated(&self, mount: u8, key: &str) -> bool {
         self.truncated.contains(&(mount, key.to_owned()))
@@ -280,6 +292,7 @@ impl Ledger {
         let what = match op {
             Op::Open { ino, mode } => {
                 let (changes, truncates) = (mode.write || mode.truncate, mode.truncate);
+                let viewed = truncates && !self.files.contains_key(&(mount, *ino)) && self.is_viewed(mount, *ino);
                 if changes {
                     self.enter(mount, *ino, &keys, now, base);
                 }
@@ -291,7 +304,7 @@ impl Ledger {
                         made_by: at,
                     });
                 }
-                Request::Open { ino: *ino, changes, truncates }
+                Request::Open { ino: *ino, changes, truncates, viewed }
             }
             Op::Create { mode, .. } => Request::Create { truncates: mode.truncate },
             Op::Write { ino, offset, data, .. } => {
@@ -362,14 +375,21 @@ impl Ledger {
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
         let alteration = match what {
-            Request::Open { ino, changes, truncates } => {
+            Request::Open { ino, changes, truncates, viewed } => {
+                let empty = |file: &LocalFile| file.states[0].content.as_ref().is_none_or(|base| base.size() == 0);
+                let had_bytes = self.files.get(&(mount, ino)).is_some_and(|file| !empty(file));
+                let emptied = viewed && done && had_bytes && self.is_viewed(mount, ino);
                 if truncates {
                     self.settle(mount, ino, at, now, done, errno);
                 }
                 if let Some(Ok(Reply::Opened { fh })) = outcome {
                     self.opened(mount, ino, now, changes.then_some(*fh));
                 }
-                Alteration::Other
+                if emptied {
+                    Alteration::Emptied { ino, key: keys.first().cloned().unwrap_or_default() }
+                } else {
+                    Alteration::Other
+                }
             }
             Request::Create { truncates } => {
                 if let Some(Ok(Reply::Created { entry, fh })) = outcome
@@ -493,6 +513,14 @@ impl Ledger {
             closed_at: None,
         };
         self.files.insert((mount, ino), file);
+    }
+
+    /// Whether somebody has it open who is not just letting go of it.
+    fn is_viewed(&self, mount: u8, ino: Ino) -> bool {
+        let releases = |request: &UnderWay| {
+            matches!(request.what, Request::Release { ino: of } if of == ino) && request.mount == mount
+        };
+        self.handles.contains_key(&(mount, ino)) && !self.under_way.values().any(releases)
     }
 
     /// `writer`: the handle, if it may be written to.

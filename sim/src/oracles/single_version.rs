@@ -3,6 +3,7 @@
 use super::{Oracle, OracleId};
 use crate::content::{self, Found};
 use crate::court::{Sight, Truth, What};
+use crate::ledger::Alteration;
 
 pub struct SingleVersion;
 
@@ -16,6 +17,11 @@ impl Oracle for SingleVersion {
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        if let What::Altered(altered) = &sight.what
+            && let Alteration::Emptied { ino, key } = &altered.what
+        {
+            verdict(format!("an open with O_TRUNC emptied {ino:?} of {key} under those who had it open"));
+        }
         let What::Bytes { file, offset, bytes, mismatch: Some(mismatch), .. } = &sight.what else { return };
         let Some((held, published)) = truth.published(*file) else { return };
         let seen = content::versions_seen(&held.key, bytes, *offset);

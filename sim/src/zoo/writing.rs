@@ -129,7 +129,7 @@ pub(super) const WRITING: &[Animal] = &[
         Bug::TruncatedUnderReaders,
         "truncated-under-readers",
         "O_TRUNC empties the file under those who read it.",
-        &["hold", "single-version"],
+        &["single-version"],
         "a local overwrite that pulls the film from under its viewers",
     )
     .of_writers(),
