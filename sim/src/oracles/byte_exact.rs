@@ -19,6 +19,8 @@ impl Oracle for ByteExact {
         if let What::Sought { file, from, hole, to } = &sight.what
             && let Some((held, published)) = truth.published(*file)
             && *to != if *hole { published.size } else { *from }
+            // Where it ends is what the service said, not what was read.
+            && !truth.was_lied_to(held.opened_at.min(sight.began), sight.ended)
         {
             verdict(format!("a seek from {from} of {} went to {to}: an object is all data", held.key));
         }
