@@ -62,6 +62,26 @@ pub struct Attr {
     pub nlink: u32,
 }
 
+impl Attr {
+    /// Of nothing yet: all zeros.
+    pub fn blank(ino: Ino, kind: Kind) -> Self {
+        let never = UnixTime::default();
+        Self {
+            ino,
+            kind,
+            size: 0,
+            mtime: 0,
+            mtime_nanos: 0,
+            atime: never,
+            ctime: never,
+            perm: 0,
+            uid: 0,
+            gid: 0,
+            nlink: 0,
+        }
+    }
+}
+
 /// How a file is to be opened, as far as the core cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct OpenMode {

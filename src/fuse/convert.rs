@@ -194,20 +194,7 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
 }
 
 fn no_attr() -> FileAttr {
-    let nothing = Attr {
-        ino: Ino(0),
-        kind: Kind::File,
-        size: 0,
-        mtime: 0,
-        mtime_nanos: 0,
-        atime: UnixTime::default(),
-        ctime: UnixTime::default(),
-        perm: 0,
-        uid: 0,
-        gid: 0,
-        nlink: 0,
-    };
-    file_attr(&nothing)
+    file_attr(&Attr::blank(Ino(0), Kind::File))
 }
 
 #[cfg(test)]

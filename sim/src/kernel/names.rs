@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use holdfast::env::Time;
-use holdfast::op::{Attr, Entry, Ino, Kind, UnixTime};
+use holdfast::op::{Attr, Entry, Ino, Kind};
 
 use super::Kernel;
 use super::locks::Lock;
@@ -106,19 +106,7 @@ pub(super) struct Names {
 
 impl Default for Names {
     fn default() -> Self {
-        let attr = Attr {
-            ino: Ino::ROOT,
-            kind: Kind::Directory,
-            size: 0,
-            mtime: 0,
-            mtime_nanos: 0,
-            atime: UnixTime::default(),
-            ctime: UnixTime::default(),
-            perm: 0,
-            uid: 0,
-            gid: 0,
-            nlink: 0,
-        };
+        let attr = Attr::blank(Ino::ROOT, Kind::Directory);
         let root = Dentry {
             parent: DentryId::ROOT,
             name: Arc::default(),

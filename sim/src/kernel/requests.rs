@@ -18,28 +18,26 @@ const FORGET_BATCH_MAX: u64 = 8;
 impl Thread {
     /// Sends one request and waits for its answer. A thread that has been killed sends none.
     pub(super) async fn request(&self, op: Op) -> Result<Reply, Errno> {
+        self.sends_one().await?;
+        self.kernel.carry(self.caller, op).await
+    }
+
+    /// A request is about to be sent, unless the thread is killed before the core takes it up: then it is taken back.
+    async fn sends_one(&self) -> Result<(), Errno> {
         if self.is_killed() {
             return Err(EINTR);
         }
         self.kernel.linger().await;
-        // The core had not taken it up: it is taken back.
         if self.is_killed() {
             return Err(EINTR);
         }
         self.note_changes();
-        self.kernel.carry(self.caller, op).await
+        Ok(())
     }
 
     /// A request that changes something, under the eyes of whoever watches. `names`: the paths that it is about.
     pub(super) async fn change(&self, op: Op, names: Vec<String>) -> Result<Reply, Errno> {
-        if self.is_killed() {
-            return Err(EINTR);
-        }
-        self.kernel.linger().await;
-        if self.is_killed() {
-            return Err(EINTR);
-        }
-        self.note_changes();
+        self.sends_one().await?;
         self.kernel.carry_watched((self.caller, self.began), op, &names).await
     }
 
