@@ -16,7 +16,7 @@ use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
 use crate::data::overlay::{Overlay, Source};
-use crate::data::publish::{Base, Expects, Snapshot};
+use crate::data::publish::{Base, Expects, Snapshot, assemble};
 use crate::env::store::{ETag, Key, NewObject};
 use crate::env::{Clock, Disk, Env, Kept as _};
 use crate::error::FsError;
@@ -50,6 +50,8 @@ struct Inner<E: Env> {
     expects: Expects,
     overlay: Overlay,
     log: Arc<Log<E>>,
+    /// The end of the log when it was last looked at for garbage.
+    garbage_looked_for_at: u64,
     base: Option<Arc<Base<E>>>,
     /// Counts changes.
     generation: u64,
@@ -94,6 +96,7 @@ impl<E: Env> Draft<E> {
             expects,
             overlay,
             log,
+            garbage_looked_for_at: 0,
             blank: generation > 0,
             base: base.map(Base::new),
             generation,
@@ -160,10 +163,14 @@ impl<E: Env> Draft<E> {
     /// Bytes `offset..offset + len`, cut at the end of the file.
     pub async fn read(&self, offset: u64, len: u64, kept: Kept) -> Result<Bytes, FsError> {
         loop {
-            let snapshot = self.snapshot();
-            match snapshot.bytes(offset..offset.saturating_add(len), kept).await {
+            // Not a whole snapshot: a file may be of many pieces, and is read often.
+            let (runs, log, base) = {
+                let inner = self.inner.lock();
+                (inner.overlay.runs(offset..offset.saturating_add(len)), inner.log.clone(), inner.base.clone())
+            };
+            match assemble(runs, &log, base.as_deref(), kept).await {
                 // Published meanwhile: the same bytes are to be had elsewhere.
-                Err(FsError::LostHold { .. }) if !self.has_base(&snapshot.base) => {}
+                Err(FsError::LostHold { .. }) if !self.has_base(&base) => {}
                 outcome => return outcome,
             }
         }
@@ -268,6 +275,7 @@ impl<E: Env> Draft<E> {
             sometimes!(LogLetGo);
             inner.overlay = Overlay::over(size);
             inner.log = Arc::new(Log::new(self.context.clone()));
+            inner.garbage_looked_for_at = 0;
         }
         clean
     }
@@ -325,11 +333,15 @@ impl<E: Env> Draft<E> {
     }
 
     fn compaction_due(&self) -> bool {
-        let inner = self.inner.lock();
-        let needed = inner.log.end() / 2;
+        let mut inner = self.inner.lock();
         let garbage_min = GARBAGE_RECORDS_MIN * self.context.config.sizes.record_bytes;
-        // Cheap to rule out first: a log that is short has little garbage.
-        inner.log.end() > 2 * garbage_min && inner.overlay.logged_bytes() < needed
+        let end = inner.log.end();
+        // Every piece is looked at: not at each write, and not in a log that is short and so has little garbage.
+        if end <= 2 * garbage_min || end < inner.garbage_looked_for_at + garbage_min {
+            return false;
+        }
+        inner.garbage_looked_for_at = end;
+        inner.overlay.logged_bytes() < end / 2
     }
 
     /// Writes what is needed of the log into a new one.
@@ -353,7 +365,7 @@ impl<E: Env> Draft<E> {
         sometimes!(LogCompacted);
         // Changes wait for their turn, which the caller has: nothing was written meanwhile.
         let mut inner = self.inner.lock();
-        (inner.overlay, inner.log) = (overlay, log);
+        (inner.overlay, inner.log, inner.garbage_looked_for_at) = (overlay, log, 0);
         Ok(())
     }
 }

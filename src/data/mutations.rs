@@ -72,7 +72,12 @@ impl<E: Env> Context<E> {
     }
 
     /// What stands at `key` after a condition failed.
-    async fn look(&self, key: &Key, in_doubt: bool, is_ours: impl Fn(&ObjectMeta) -> bool) -> Result<Written, Refusal> {
+    pub(super) async fn look(
+        &self,
+        key: &Key,
+        in_doubt: bool,
+        is_ours: impl Fn(&ObjectMeta) -> bool,
+    ) -> Result<Written, Refusal> {
         match self.head(key).await {
             // Without a doubt, too: a proxy between us and S3 may have repeated the request.
             Ok(meta) if is_ours(&meta) && !zoo::has(Bug::LostAnswerIsAConflict) => {
@@ -103,7 +108,7 @@ impl<E: Env> Context<E> {
     /// The bytes of `source`, if it is still the current version, at `key`. `replace`: other attributes than it has.
     ///
     /// Errors: [`Refusal::Condition`] also when `source` is not current any more.
-    pub async fn copy_version(
+    pub(super) async fn copy_version(
         &self,
         source: &Version,
         key: &Key,

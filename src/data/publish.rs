@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::config::{OBJECT_BYTES_MAX, PARTS_AT_ONCE, READ_BYTES_MAX};
+use crate::config::{COPY_BYTES_MAX, OBJECT_BYTES_MAX, PARTS_AT_ONCE, READ_BYTES_MAX};
 use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
 use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
-use crate::data::overlay::{Overlay, Source};
+use crate::data::overlay::{Overlay, Run, Source};
 use crate::data::plan::{Part, Plan, plan};
 use crate::env::store::{
     CompleteUpload, CopySource, CreateUpload, ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store,
@@ -21,6 +21,7 @@ use crate::env::store::{
 use crate::env::{Disk, Env, NoteId, Spawn};
 use crate::error::FsError;
 use crate::marks::sometimes;
+use crate::state::version::Version;
 use crate::zoo::{self, Bug};
 
 /// What must stand at a key for a publication to replace it.
@@ -33,6 +34,14 @@ pub enum Expects {
 }
 
 impl Expects {
+    fn of(condition: Option<WriteCondition>) -> Self {
+        match condition {
+            Some(WriteCondition::IfAbsent) => Self::Absent,
+            Some(WriteCondition::IfMatch(etag)) => Self::ETag(etag),
+            None => Self::Anything,
+        }
+    }
+
     fn condition(&self) -> Option<WriteCondition> {
         match self {
             _ if zoo::has(Bug::CommitWithoutCondition) || zoo::has(Bug::PartCopiedWithoutCondition) => None,
@@ -101,21 +110,7 @@ const UPLOADS_MAX: u32 = 3;
 impl<E: Env> Snapshot<E> {
     /// Bytes `range` of the file, cut at its end.
     pub async fn bytes(&self, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
-        let runs = self.overlay.runs(range);
-        let only_one = runs.len() == 1;
-        let mut joined = BytesMut::new();
-        for run in runs {
-            let bytes = match run.source {
-                Source::Log(at) => self.log.read(at..at + (run.range.end - run.range.start)).await?,
-                Source::Zeros => Bytes::from(vec![0; (run.range.end - run.range.start) as usize]),
-                Source::Base => self.base_bytes(run.range, kept).await?,
-            };
-            if only_one {
-                return Ok(bytes);
-            }
-            joined.extend_from_slice(&bytes);
-        }
-        Ok(joined.freeze())
+        assemble(self.overlay.runs(range), &self.log, self.base.as_deref(), kept).await
     }
 
     /// The same, for a request: not a piece of the cache, whose memory would count for as long as somebody keeps the request.
@@ -123,21 +118,6 @@ impl<E: Env> Snapshot<E> {
         let cached = self.overlay.runs(range.clone()).iter().all(|run| run.source == Source::Base);
         let bytes = self.bytes(range, Kept::Nowhere).await?;
         Ok(if cached { Bytes::copy_from_slice(&bytes) } else { bytes })
-    }
-
-    async fn base_bytes(&self, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
-        let base = self.base.as_ref().expect("only what has a base shows it").content();
-        if range.end - range.start <= READ_BYTES_MAX {
-            return base.read(range.start, range.end - range.start, kept).await;
-        }
-        let mut joined = BytesMut::with_capacity((range.end - range.start) as usize);
-        let mut at = range.start;
-        while at < range.end {
-            let piece = base.read(at, READ_BYTES_MAX.min(range.end - at), kept).await?;
-            at += piece.len() as u64;
-            joined.extend_from_slice(&piece);
-        }
-        Ok(joined.freeze())
     }
 
     /// Makes it the current version at its key, whole or not at all. What was sent in one piece is answered with it.
@@ -343,6 +323,46 @@ impl<E: Env> Snapshot<E> {
     }
 }
 
+/// The bytes of these runs of a file.
+pub(super) async fn assemble<E: Env>(
+    runs: Vec<Run>,
+    log: &Log<E>,
+    base: Option<&Base<E>>,
+    kept: Kept,
+) -> Result<Bytes, FsError> {
+    let only_one = runs.len() == 1;
+    let mut joined = BytesMut::new();
+    for run in runs {
+        let bytes = match run.source {
+            Source::Log(at) => log.read(at..at + (run.range.end - run.range.start)).await?,
+            Source::Zeros => Bytes::from(vec![0; (run.range.end - run.range.start) as usize]),
+            Source::Base => {
+                let base = base.expect("only what has a base shows it").content();
+                base_bytes(base, run.range, kept).await?
+            }
+        };
+        if only_one {
+            return Ok(bytes);
+        }
+        joined.extend_from_slice(&bytes);
+    }
+    Ok(joined.freeze())
+}
+
+async fn base_bytes<E: Env>(base: &Arc<Content<E>>, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
+    if range.end - range.start <= READ_BYTES_MAX {
+        return base.read(range.start, range.end - range.start, kept).await;
+    }
+    let mut joined = BytesMut::with_capacity((range.end - range.start) as usize);
+    let mut at = range.start;
+    while at < range.end {
+        let piece = base.read(at, READ_BYTES_MAX.min(range.end - at), kept).await?;
+        at += piece.len() as u64;
+        joined.extend_from_slice(&piece);
+    }
+    Ok(joined.freeze())
+}
+
 impl<E: Env> Context<E> {
     /// Removes the parts of an upload that will not be completed. False: they may still be there.
     pub async fn abort_upload(&self, key: &Key, id: &UploadId) -> bool {
@@ -356,24 +376,54 @@ impl<E: Env> Context<E> {
         }
     }
 
+    /// What an object is given that takes the place of one with this metadata.
+    pub fn as_new(&self, meta: &ObjectMeta) -> NewObject {
+        NewObject {
+            content_type: meta.content_type.clone(),
+            storage_class: self.config.storage_class.clone().or_else(|| meta.storage_class.clone()),
+            user: meta.user.clone(),
+        }
+    }
+
+    /// All of `version`, if it is still the current one, at `key`: by one copy, or by as many parts as it takes. `replace`:
+    /// other attributes than it has.
+    ///
+    /// Errors: [`Refusal::Condition`], with what stands at `key`, also when `version` is not current any more.
+    pub async fn copy_object(
+        self: &Arc<Self>,
+        version: &Version,
+        key: &Key,
+        replace: Option<NewObject>,
+        condition: Option<WriteCondition>,
+    ) -> Result<Written, Refusal> {
+        if version.size <= COPY_BYTES_MAX {
+            return self.copy_version(version, key, replace, condition).await;
+        }
+        let object = match replace {
+            Some(object) => object,
+            None => self.as_new(&self.head(&version.key).await?),
+        };
+        let snapshot = Snapshot {
+            context: self.clone(),
+            key: key.clone(),
+            object,
+            expects: Expects::of(condition),
+            overlay: Overlay::over(version.size),
+            log: Arc::new(Log::new(self.clone())),
+            base: Some(Base::new(Content::new(self.clone(), version.clone()))),
+            generation: 0,
+            in_doubt: Vec::new(),
+        };
+        match snapshot.publish().await {
+            Ok((written, _)) => Ok(written),
+            Err(Unpublished::Failed { error, .. }) => Err(Refusal::Source(error)),
+            Err(Unpublished::Conflict | Unpublished::Landed(_)) => self.look(key, false, |_| false).await,
+        }
+    }
+
     pub async fn take_back_note(&self, note: Option<NoteId>) {
         if let Some(note) = note {
             self.env.disk().take_back_note(note).await;
         }
     }
-}
-
-/// All of `version`'s bytes at `key`, by as many copies as it takes: for what is too large for one.
-pub async fn copy_by_parts<E: Env>(
-    base: Arc<Content<E>>,
-    context: Arc<Context<E>>,
-    key: Key,
-    object: NewObject,
-    expects: Expects,
-) -> Result<Written, Unpublished> {
-    let overlay = Overlay::over(base.version().size);
-    let base = Some(Base::new(base));
-    let log = Arc::new(Log::new(context.clone()));
-    let snapshot = Snapshot { context, key, object, expects, overlay, log, base, generation: 0, in_doubt: Vec::new() };
-    snapshot.publish().await.map(|(written, _)| written)
 }

@@ -135,7 +135,7 @@ impl<E: Env> Fs<E> {
         let (_path, key) = self.enter_new(parent, &name, key).await?;
         let size = body.len() as u64;
         let mut meta = self.meta_of_new(&name, self.posix_of(kind, node));
-        let object = self.as_new(&meta);
+        let object = self.context.as_new(&meta);
         let stamp = self.tree.lock().stamp(self.now());
         let put = self.context.put_object(&key, body, &object, Some(WriteCondition::IfAbsent)).await;
         let written = match put {

@@ -10,7 +10,7 @@ use crate::config::PIN_KEPT;
 use crate::data::content::{Content, Kept};
 use crate::data::draft::{Draft, Fate};
 use crate::data::publish::Expects;
-use crate::env::store::{NewObject, ObjectMeta};
+use crate::env::store::ObjectMeta;
 use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -67,22 +67,13 @@ impl<E: Env> Fs<E> {
             let tree = self.tree.lock();
             let file = tree.file(ino).ok();
             let base = file.and_then(|file| file.content.clone()).unwrap_or(base);
-            let draft = Draft::over(base, self.context.clone(), self.as_new(&meta));
+            let draft = Draft::over(base, self.context.clone(), self.context.as_new(&meta));
             if file.is_some_and(|file| file.unlinked) {
                 draft.meets(Fate::Unlinked);
             }
             draft
         });
         Ok(draft.clone())
-    }
-
-    /// What an object is given that takes the place of one with this metadata.
-    pub(super) fn as_new(&self, meta: &ObjectMeta) -> NewObject {
-        NewObject {
-            content_type: meta.content_type.clone(),
-            storage_class: self.context.config.storage_class.clone().or_else(|| meta.storage_class.clone()),
-            user: meta.user.clone(),
-        }
     }
 
     /// After a change of its bytes: the inode shows it, and its name is local while it is not published.
@@ -165,7 +156,7 @@ impl<E: Env> Fs<E> {
         meta: ObjectMeta,
         own: Own,
     ) -> Result<Ino, FsError> {
-        let object = self.as_new(&meta);
+        let object = self.context.as_new(&meta);
         let key = version.key.clone();
         let ino = self.tree.lock().create(parent, name, version, Arc::new(meta), own)?;
         drafts.insert(ino, Draft::blank(self.context.clone(), key, object, expects));

@@ -188,7 +188,7 @@ impl<E: Env> Fs<E> {
             drafts.get(&fresh).into_iter().for_each(|draft| draft.awaits(true));
             return Ok(Truncated::Displaced { fresh, key });
         }
-        drafts.insert(ino, Draft::blank(self.context.clone(), key, self.as_new(meta), expects));
+        drafts.insert(ino, Draft::blank(self.context.clone(), key, self.context.as_new(meta), expects));
         self.tree.lock().changed(ino, own, true)?;
         self.add_handle(ino, None, mode).map(|fh| Truncated::Opened(Reply::Opened { fh }))
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
 use crate::env::Env;
 use crate::env::store::{Key, List};
@@ -11,7 +12,7 @@ use crate::fs::lookup::supersede_by_us;
 use crate::fs::paths::Changing;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
-use crate::state::tree::Target;
+use crate::state::tree::{Target, Tree};
 use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
@@ -77,10 +78,19 @@ impl<E: Env> Fs<E> {
 
     /// The key of a name, which no rename of a directory moves while the guard lives.
     pub(super) async fn enter(&self, parent: Ino, name: &Name) -> Result<(Changing<'_>, Key), FsError> {
+        self.enter_where(|tree| Ok(tree.directory(parent)?.key(name))).await
+    }
+
+    /// The same, of whatever the tree says the key is.
+    pub(super) async fn enter_where(
+        &self,
+        key_in: impl Fn(&Tree<Content<E>>) -> Result<Key, FsError>,
+    ) -> Result<(Changing<'_>, Key), FsError> {
         loop {
-            let key = self.tree.lock().directory(parent)?.key(name);
+            let key = key_in(&self.tree.lock())?;
             let guard = self.paths.enter(&key).await;
-            if self.tree.lock().directory(parent)?.key(name) == key {
+            // While it waited, a directory above may have been renamed.
+            if key_in(&self.tree.lock())? == key {
                 return Ok((guard, key));
             }
         }

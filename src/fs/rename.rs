@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::config::{COPY_BYTES_MAX, RENAMES_AT_ONCE};
+use crate::config::RENAMES_AT_ONCE;
 use crate::data::content::Content;
 use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
-use crate::data::publish::{Expects, Unpublished, copy_by_parts};
+use crate::data::publish::Expects;
 use crate::env::store::{ErrorKind, Key, List, WriteCondition, Written};
 use crate::env::{Clock, Disk, Env};
 use crate::error::FsError;
@@ -91,7 +91,7 @@ impl<E: Env> Fs<E> {
         if let (Some(ino), Some(draft)) = (moved, &draft) {
             self.commit_in_turn(ino, draft).await?;
         }
-        // Both in the order of their keys, as above.
+        // In any order: they wait for directories only, and no directory that is being renamed waits for them.
         let (_path, _) = self.enter(from.0, from.1).await?;
         let (_new_path, new_key) = self.enter(to.0, to.1).await?;
         let new_key = &new_key;
@@ -164,26 +164,15 @@ impl<E: Env> Fs<E> {
         }
     }
 
-    /// All of a version at another key, by one copy or by as many parts as it takes.
-    pub(super) async fn copy_whole(
+    /// All of a version at another key.
+    async fn copy_whole(
         &self,
         version: &Version,
         key: &Key,
         condition: Option<WriteCondition>,
     ) -> Result<Written, FsError> {
         let absent = condition == Some(WriteCondition::IfAbsent);
-        if version.size > COPY_BYTES_MAX {
-            let meta = self.context.head(&version.key).await.map_err(|e| FsError::from_store(&version.key, e))?;
-            let base = Content::new(self.context.clone(), version.clone());
-            let expects = if absent { Expects::Absent } else { Expects::Anything };
-            let copied = copy_by_parts(base, self.context.clone(), key.clone(), self.as_new(&meta), expects).await;
-            return copied.map_err(|unpublished| match unpublished {
-                Unpublished::Failed { error, .. } => error,
-                Unpublished::Conflict | Unpublished::Landed(_) if absent => FsError::Exists,
-                Unpublished::Conflict | Unpublished::Landed(_) => FsError::Superseded { key: version.key.clone() },
-            });
-        }
-        match self.context.copy_version(version, key, None, condition).await {
+        match self.context.copy_object(version, key, None, condition).await {
             Ok(written) => Ok(written),
             // Either the target is taken, or the source is another.
             Err(Refusal::Condition(Some(_))) if absent => Err(FsError::Exists),

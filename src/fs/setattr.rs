@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use crate::config::{ATTR_TTL, COPY_BYTES_MAX};
+use crate::config::ATTR_TTL;
 use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
 use crate::data::mutations::Refusal;
-use crate::data::publish::{Expects, Unpublished, copy_by_parts};
-use crate::env::store::{Key, NewObject, ObjectMeta, WriteCondition, Written};
+use crate::env::store::{Key, ObjectMeta, WriteCondition};
 use crate::env::{Clock, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -124,13 +123,7 @@ impl<E: Env> Fs<E> {
 
     async fn copy_onto_itself(&self, ino: Ino, changes: &Changes, draft: Option<&Draft<E>>) -> Result<(), FsError> {
         let meta = self.meta(ino).await?;
-        let _path = loop {
-            let key = self.tree.lock().file(ino)?.version.key.clone();
-            let guard = self.paths.enter(&key).await;
-            if self.tree.lock().file(ino)?.version.key == key {
-                break guard;
-            }
-        };
+        let _path = self.enter_where(|tree| Ok(tree.file(ino)?.version.key.clone())).await?;
         let (version, mut own, stamp) = {
             let mut tree = self.tree.lock();
             if tree.is_displaced(ino) {
@@ -144,17 +137,18 @@ impl<E: Env> Fs<E> {
             return Ok(());
         }
         own.posix = posix;
-        let mut object = self.as_new(&meta);
+        let mut object = self.context.as_new(&meta);
         own.posix.write_into(&mut object.user);
-        let written = match self.copy_with(&version, &object).await {
+        let condition = Some(WriteCondition::IfMatch(version.etag.clone()));
+        let written = match self.context.copy_object(&version, &version.key, Some(object.clone()), condition).await {
             Ok(written) => written,
-            Err(FsError::LostUpdate { key, .. }) => {
+            Err(Refusal::Condition(_)) => {
                 let mut tree = self.tree.lock();
                 let (parent, name) = tree.place(ino)?;
                 tree.doubt(parent, &name);
-                return Err(FsError::Superseded { key });
+                return Err(FsError::Superseded { key: version.key });
             }
-            Err(error) => return Err(error),
+            Err(refusal) => return Err(refusal.into_error(&version.key)),
         };
         let fresh = Version::written(version.key.clone(), written, version.size);
         let meta = ObjectMeta {
@@ -185,42 +179,16 @@ impl<E: Env> Fs<E> {
         Ok(())
     }
 
-    async fn copy_with(&self, version: &Version, object: &NewObject) -> Result<Written, FsError> {
-        let key = &version.key;
-        if version.size > COPY_BYTES_MAX {
-            let base = Content::new(self.context.clone(), version.clone());
-            let expects = Expects::ETag(version.etag.clone());
-            let copied = copy_by_parts(base, self.context.clone(), key.clone(), object.clone(), expects).await;
-            return copied.map_err(|unpublished| match unpublished {
-                Unpublished::Failed { error, .. } => error,
-                Unpublished::Conflict | Unpublished::Landed(_) => FsError::LostUpdate { key: key.clone(), kept: None },
-            });
-        }
-        let condition = Some(WriteCondition::IfMatch(version.etag.clone()));
-        let copied = self.context.copy_version(version, key, Some(object.clone()), condition).await;
-        copied.map_err(|refusal| refusal.into_error(key))
-    }
-
     async fn set_directory_attributes(&self, ino: Ino, changes: Changes) -> Result<(), FsError> {
         if !changes_posix(&changes) {
             return Ok(());
         }
         let gate = self.setattrs.of(ino);
         let _turn = gate.lock().await;
-        let _path = loop {
-            let key = Key::from(self.tree.lock().prefix_of(ino)?);
-            let guard = self.paths.enter(&key).await;
-            if self.tree.lock().prefix_of(ino)? == key.as_str() {
-                break guard;
-            }
-        };
-        let (posix, prefix) = {
-            let tree = self.tree.lock();
-            (self.changed(tree.directory_posix(ino)?, &changes), tree.prefix_of(ino)?)
-        };
+        let (_path, key) = self.enter_where(|tree| Ok(Key::from(tree.directory(ino)?.prefix.as_str()))).await?;
+        let posix = self.changed(self.tree.lock().directory_posix(ino)?, &changes);
         // The mount's own directory has no key.
         if ino != Ino::ROOT {
-            let key = Key::from(prefix);
             self.put_marker(&key, posix, None).await.map_err(|refusal: Refusal| refusal.into_error(&key))?;
         }
         self.tree.lock().set_directory_posix(ino, posix)

@@ -11,7 +11,7 @@ use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name};
 use crate::state::posix::Posix;
-use crate::state::tree::{Directory, File, Inode, NameEntry, Node, Obsolete, Own, Seen, Stamp, Target, Tree};
+use crate::state::tree::{File, Inode, NameEntry, Node, Obsolete, Own, Seen, Stamp, Target, Tree};
 use crate::state::version::{Holds, Successor, Version};
 
 /// What a publication made of an inode.
@@ -496,7 +496,7 @@ impl<C: Holds> Tree<C> {
         }
     }
 
-    /// The directories that lead to an inode's place, and it itself: for what must not be moved into itself.
+    /// Whether an inode is `directory` or lies beneath it, at any depth: what must not be moved into itself.
     pub fn is_beneath(&self, ino: Ino, directory: Ino) -> bool {
         let above = |ino: &Ino| self.inodes.get(ino).map(|inode| inode.parent).filter(|_| *ino != Ino::ROOT);
         std::iter::successors(Some(ino), above).any(|at| at == directory)
@@ -526,11 +526,6 @@ impl<C: Holds> Tree<C> {
     /// What was told of the name's object.
     pub fn meta_of(&self, parent: Ino, name: &Name) -> Option<Arc<ObjectMeta>> {
         self.directory(parent).ok()?.names.get(name)?.meta.clone()
-    }
-
-    /// Directories beneath `ino` whose inodes exist, with it: their names may be open, or local.
-    pub fn prefix_of(&self, ino: Ino) -> Result<String, FsError> {
-        self.directory(ino).map(|directory: &Directory| directory.prefix.clone())
     }
 
     /// Inodes of files that have unpublished changes, beneath a directory at any depth.
