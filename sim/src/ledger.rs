@@ -129,6 +129,8 @@ struct UnderWay {
     called: Time,
     what: Request,
     keys: Vec<String>,
+    /// Names of `keys` before directories above them were renamed meanwhile.
+    earlier: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -362,28 +364,31 @@ impl Ledger {
         if makes_local {
             keys.iter().for_each(|key| self.local_from(mount, key, now));
         }
-        if matches!(op, Op::Open { .. } | Op::Create { .. } | Op::Setattr { .. }) {
-            self.doubt(mount, called, op, &keys);
+        if let Op::Open { ino, .. } | Op::Setattr { ino, .. } = op {
+            self.doubt(mount, called, *ino, &keys);
         }
-        self.under_way.insert(at, UnderWay { mount, began: now, called, what, keys });
+        self.under_way.insert(at, UnderWay { mount, began: now, called, what, keys, earlier: Vec::new() });
         at
     }
 
     /// `outcome`: `None` where it was not sent after all. Answers what oracles want to know, and of which mount.
     pub fn ends(&mut self, at: u64, now: Time, outcome: Option<Result<&Reply, Errno>>) -> Option<(u8, Altered)> {
-        let UnderWay { mount, began, called, what, keys } = self.under_way.remove(&at)?;
+        let UnderWay { mount, began, called, what, keys, earlier } = self.under_way.remove(&at)?;
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
         let alteration = match what {
             Request::Open { ino, changes, truncates, viewed } => {
                 let empty = |file: &LocalFile| file.states[0].content.as_ref().is_none_or(|base| base.size() == 0);
-                let had_bytes = self.files.get(&(mount, ino)).is_some_and(|file| !empty(file));
+                // Of what somebody else changes meanwhile, everybody sees the truncation, too.
+                let alone = |file: &LocalFile| file.states.iter().all(|state| [0, at].contains(&state.made_by));
+                let had_bytes = self.files.get(&(mount, ino)).is_some_and(|file| !empty(file) && alone(file));
                 let emptied = viewed && done && had_bytes && self.is_viewed(mount, ino);
                 if truncates {
                     self.settle(mount, ino, at, now, done, errno);
                 }
                 if let Some(Ok(Reply::Opened { fh })) = outcome {
                     self.opened(mount, ino, now, changes.then_some(*fh));
+                    self.doubt(mount, called, ino, &keys);
                 }
                 if emptied {
                     Alteration::Emptied { ino, key: keys.first().cloned().unwrap_or_default() }
@@ -407,11 +412,7 @@ impl Ledger {
                         }
                     }
                     self.opened(mount, attr.ino, now, Some(*fh));
-                    if self.was_removed_since(mount, &keys, called)
-                        && let Some(file) = self.files.get_mut(&(mount, attr.ino))
-                    {
-                        file.doubtful = true;
-                    }
+                    self.doubt(mount, called, attr.ino, &keys);
                 }
                 Alteration::Other
             }
@@ -447,7 +448,7 @@ impl Ledger {
                 let key = keys.first().cloned().unwrap_or_default();
                 if done {
                     self.unname(mount, &key, None, now);
-                    self.removed.insert((mount, key.clone()), now);
+                    self.removed.extend(keys.into_iter().chain(earlier).map(|key| ((mount, key), now)));
                 }
                 Alteration::Unlink { key }
             }
@@ -600,10 +601,10 @@ impl Ledger {
         })
     }
 
-    fn doubt(&mut self, mount: u8, called: Time, op: &Op, keys: &[String]) {
-        let (Op::Open { ino, .. } | Op::Setattr { ino, .. }) = op else { return };
+    /// A file is opened, or cut, by a name that was taken away, or is being taken away, since that call began.
+    fn doubt(&mut self, mount: u8, called: Time, ino: Ino, keys: &[String]) {
         if self.was_removed_since(mount, keys, called)
-            && let Some(file) = self.files.get_mut(&(mount, *ino))
+            && let Some(file) = self.files.get_mut(&(mount, ino))
         {
             file.doubtful = true;
         }
@@ -633,6 +634,19 @@ impl Ledger {
                 Some((file.ino, format!("{to}/{rest}")))
             })
             .collect();
+        // Who removes or moves a name in a directory does so wherever the directory is by then.
+        let mut entered = Vec::new();
+        for request in self.under_way.values_mut().filter(|request| request.mount == mount) {
+            let UnderWay { keys, earlier, .. } = request;
+            for key in keys {
+                if let Some(rest) = key.strip_prefix(&beneath) {
+                    let new = format!("{to}/{rest}");
+                    entered.push(new.clone());
+                    earlier.push(std::mem::replace(key, new));
+                }
+            }
+        }
+        entered.iter().for_each(|key| self.local_from(mount, key, now));
         self.unname(mount, to, None, now);
         for (ino, key) in moved {
             self.local_from(mount, &key, now);
@@ -676,7 +690,7 @@ impl Ledger {
                 self.under_way
                     .values()
                     .filter(|request| request.mount == mount)
-                    .flat_map(|request| request.keys.iter().map(String::as_str)),
+                    .flat_map(|request| request.keys.iter().chain(&request.earlier).map(String::as_str)),
             )
             .collect();
         for ((of, key), spans) in &mut self.spans {
