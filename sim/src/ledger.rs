@@ -17,6 +17,9 @@ use holdfast::op::{Fh, Ino, Op, Reply};
 
 pub use content::FileContent;
 
+/// The number of files whose mount died: none of a living one.
+const NOBODY: Ino = Ino(0);
+
 /// One content of a file.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -112,6 +115,10 @@ pub enum Alteration {
         from: String,
         to: String,
     },
+    /// Nobody has it open any more.
+    Closed {
+        ino: Ino,
+    },
     /// An open with O_TRUNC emptied a file that others had open and that nobody on this mount had changed.
     Emptied {
         ino: Ino,
@@ -145,7 +152,7 @@ enum Request {
     Create {
         truncates: bool,
     },
-    /// WRITE or SETATTR.
+    /// WRITE, FALLOCATE, or SETATTR of the size.
     Change {
         ino: Ino,
         /// SETATTR: it may fail after it was done.
@@ -153,6 +160,12 @@ enum Request {
         /// truncate(2) by path, which commits where nobody has the file open.
         commits: bool,
     },
+    /// SETATTR of anything else.
+    Attributes {
+        ino: Ino,
+    },
+    /// SYMLINK.
+    Link,
     Commit {
         ino: Ino,
         reached: u64,
@@ -333,8 +346,19 @@ impl Ledger {
                         commits: fh.is_none() && !self.handles.contains_key(&(mount, *ino)),
                     }
                 }
-                None => Request::Other,
+                None => {
+                    self.enter(mount, *ino, &keys, now, base);
+                    Request::Attributes { ino: *ino }
+                }
             },
+            Op::Fallocate { ino, offset, len, how, .. } => {
+                self.enter(mount, *ino, &keys, now, base);
+                if let Some(file) = self.files.get_mut(&(mount, *ino)) {
+                    file.change(at, now, |content| content.allocate(*offset, *len, *how));
+                }
+                Request::Change { ino: *ino, sets_attributes: false, commits: false }
+            }
+            Op::Symlink { .. } | Op::Mknod { .. } => Request::Link,
             Op::Fsync { ino, .. } => Request::Commit { ino: *ino, reached: self.reached(mount, *ino) },
             Op::Flush { ino, fh, still_open: false } if self.writers.contains(&(mount, *fh)) => {
                 Request::Commit { ino: *ino, reached: self.reached(mount, *ino) }
@@ -353,7 +377,7 @@ impl Ledger {
         }
         let makes_local = match &what {
             Request::Open { changes, .. } => *changes,
-            Request::Create { .. } | Request::Change { .. } => true,
+            Request::Create { .. } | Request::Change { .. } | Request::Attributes { .. } | Request::Link => true,
             Request::Unlink | Request::Rmdir | Request::Mkdir | Request::Rename => true,
             Request::Commit { .. } | Request::Release { .. } | Request::Other => false,
         };
@@ -441,8 +465,10 @@ impl Ledger {
                 });
                 if left == 0 {
                     self.handles.remove(&(mount, ino));
+                    Alteration::Closed { ino }
+                } else {
+                    Alteration::Other
                 }
-                Alteration::Other
             }
             Request::Unlink => {
                 let key = keys.first().cloned().unwrap_or_default();
@@ -463,7 +489,7 @@ impl Ledger {
                 }
                 Alteration::Rename { from: from.clone(), to: to.clone() }
             }
-            Request::Other => Alteration::Other,
+            Request::Attributes { .. } | Request::Link | Request::Other => Alteration::Other,
         };
         self.close_spans(mount, now);
         let outcome = match outcome {
@@ -482,6 +508,8 @@ impl Ledger {
         self.writers.retain(|(of, _)| *of != mount);
         let dead: Vec<_> = self.files.extract_if(.., |(of, _), _| *of == mount).map(|(_, file)| file).collect();
         self.past.extend(dead);
+        // Numbers begin anew.
+        self.past.iter_mut().filter(|file| file.mount == mount).for_each(|file| file.ino = NOBODY);
         self.close_spans(mount, now);
     }
 
@@ -669,6 +697,7 @@ impl Ledger {
         let used = |request: &UnderWay, ino: Ino| match request.what {
             Request::Open { ino: of, .. }
             | Request::Change { ino: of, .. }
+            | Request::Attributes { ino: of }
             | Request::Commit { ino: of, .. }
             | Request::Release { ino: of } => request.mount == mount && of == ino,
             _ => false,

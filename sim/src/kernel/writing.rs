@@ -194,7 +194,7 @@ impl Thread {
         })
     }
 
-    async fn wait_for_pages(&self, ino: Ino, pages: Range<u64>) {
+    pub(super) async fn wait_for_pages(&self, ino: Ino, pages: Range<u64>) {
         poll_fn(|context| {
             self.kernel.with(|state| {
                 let broken = state.violation.is_some();
