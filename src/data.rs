@@ -4,6 +4,7 @@
 //! its Version and runs the streams that fetch more. Policies (`retry`, `pace`, `runs`, `ranges`) are plain values with
 //! plain functions of (state, event, now).
 
+mod ahead;
 pub mod content;
 pub mod context;
 pub mod draft;
@@ -28,3 +29,4 @@ pub mod requests;
 pub mod retry;
 pub mod runs;
 pub mod stream;
+mod upload;

@@ -259,6 +259,8 @@ bugs! {
     ChangesDuringCommitForgotten,
     /// Each part but the first begins a byte too early.
     PartsOverlap,
+    /// A part that was sent ahead counts though the file was changed there since.
+    StalePartCompleted,
     /// A part is copied from whatever is at the key, and published without a condition.
     PartCopiedWithoutCondition,
     /// A file that is cut and grows again shows its old bytes.
