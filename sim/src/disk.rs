@@ -3,6 +3,7 @@
 //! Reading what was never written is a bug of the core: it is answered with an error that says so, and counted.
 
 mod extents;
+mod journal;
 mod kept;
 
 use std::future::Future;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::env::{Disk, DiskError, DiskSpace, Spool};
+pub use journal::JournalEntry;
 pub use kept::{KeptFile, SimKept};
 
 use crate::executor::{SimHandle, locked};
@@ -99,6 +101,7 @@ struct State {
     unwritten_reads: u64,
     /// The recovery folder.
     kept: Vec<KeptFile>,
+    journal: journal::Journal,
     /// Each with how many operations of its kind it has seen.
     faults: Vec<(DiskFault, u64)>,
     silent: Vec<(SilentFault, u64)>,
@@ -107,8 +110,16 @@ struct State {
 impl SimDisk {
     pub fn new(handle: SimHandle, config: DiskConfig, seed: u64, label: &str) -> Self {
         let (faults, silent) = (Vec::new(), Vec::new());
-        let kept = Vec::new();
-        let state = State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, kept, faults, silent };
+        let state = State {
+            capacity: config.capacity,
+            used: 0,
+            spools: 0,
+            unwritten_reads: 0,
+            kept: Vec::new(),
+            journal: journal::Journal::default(),
+            faults,
+            silent,
+        };
         let rng = SimRng::new(seed, label);
         Self { inner: Arc::new(Inner { handle, latency: config.latency, rng, state: Mutex::new(state) }) }
     }
@@ -166,7 +177,36 @@ impl Disk for SimDisk {
     async fn create_kept(&self) -> Result<SimKept, DiskError> {
         self.inner.pause().await;
         self.inner.meet_fault(DiskOp::Create)?;
-        Ok(SimKept::new(self.inner.clone()))
+        Ok(SimKept::new(self.inner.clone(), kept::Folder::Recovery))
+    }
+
+    async fn create_entry(&self) -> Result<SimKept, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Create)?;
+        Ok(SimKept::new(self.inner.clone(), kept::Folder::Journal))
+    }
+
+    async fn amend_entry(&self, entry: &str, text: String) -> Result<(), DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Write)?;
+        self.amend(entry, text)
+    }
+
+    async fn discard_entry(&self, entry: &str) -> Result<(), DiskError> {
+        self.inner.pause().await;
+        self.discard(entry);
+        Ok(())
+    }
+
+    async fn entries_left(&self) -> Vec<(String, String)> {
+        self.inner.pause().await;
+        self.journal().into_iter().map(|entry| (entry.name, entry.text)).collect()
+    }
+
+    async fn open_entry(&self, entry: &str) -> Result<SimSpool, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Read)?;
+        self.open(entry)
     }
 
     async fn create_spool(&self) -> Result<SimSpool, DiskError> {
