@@ -283,6 +283,10 @@ bugs! {
     RottenSpoolBelieved,
     /// An upload that failed is not aborted.
     UploadLeftBehind,
+    /// What was published stays in the journal, and so does what was removed.
+    JournalNeverEmptied,
+    /// What a mount before has left in the journal is not looked for.
+    JournalNeverRead,
     /// The last close leaves its draft behind.
     DraftLeftBehind,
 }

@@ -3,6 +3,7 @@
 //! Reading what was never written is a bug of the core: it is answered with an error that says so, and counted.
 
 mod extents;
+mod journal;
 mod kept;
 mod notes;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::env::{Disk, DiskError, DiskSpace, NoteId, Spool};
+pub use journal::JournalEntry;
 pub use kept::{KeptFile, SimKept};
 
 use crate::executor::{SimHandle, locked};
@@ -102,6 +104,7 @@ struct State {
     /// The recovery folder.
     kept: Vec<KeptFile>,
     notes: Notes,
+    journal: journal::Journal,
     /// Each with how many operations of its kind it has seen.
     faults: Vec<(DiskFault, u64)>,
     silent: Vec<(SilentFault, u64)>,
@@ -110,9 +113,17 @@ struct State {
 impl SimDisk {
     pub fn new(handle: SimHandle, config: DiskConfig, seed: u64, label: &str) -> Self {
         let (faults, silent) = (Vec::new(), Vec::new());
-        let (kept, notes) = (Vec::new(), Notes::default());
-        let state =
-            State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, kept, notes, faults, silent };
+        let state = State {
+            capacity: config.capacity,
+            used: 0,
+            spools: 0,
+            unwritten_reads: 0,
+            kept: Vec::new(),
+            notes: Notes::default(),
+            journal: journal::Journal::default(),
+            faults,
+            silent,
+        };
         let rng = SimRng::new(seed, label);
         Self { inner: Arc::new(Inner { handle, latency: config.latency, rng, state: Mutex::new(state) }) }
     }
@@ -185,7 +196,36 @@ impl Disk for SimDisk {
     async fn create_kept(&self) -> Result<SimKept, DiskError> {
         self.inner.pause().await;
         self.inner.meet_fault(DiskOp::Create)?;
-        Ok(SimKept::new(self.inner.clone()))
+        Ok(SimKept::new(self.inner.clone(), kept::Folder::Recovery))
+    }
+
+    async fn create_entry(&self) -> Result<SimKept, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Create)?;
+        Ok(SimKept::new(self.inner.clone(), kept::Folder::Journal))
+    }
+
+    async fn amend_entry(&self, entry: &str, text: String) -> Result<(), DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Write)?;
+        self.amend(entry, text)
+    }
+
+    async fn discard_entry(&self, entry: &str) -> Result<(), DiskError> {
+        self.inner.pause().await;
+        self.discard(entry);
+        Ok(())
+    }
+
+    async fn entries_left(&self) -> Vec<(String, String)> {
+        self.inner.pause().await;
+        self.journal().into_iter().map(|entry| (entry.name, entry.text)).collect()
+    }
+
+    async fn open_entry(&self, entry: &str) -> Result<SimSpool, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Read)?;
+        self.open(entry)
     }
 
     async fn create_spool(&self) -> Result<SimSpool, DiskError> {

@@ -18,6 +18,7 @@ use crate::data::context::Context;
 use crate::data::log::Log;
 use crate::data::overlay::{Overlay, Source};
 use crate::data::publish::{Base, Expects, Snapshot, assemble};
+use crate::data::stored::{Attempts, Stored};
 use crate::env::store::{ETag, Key, NewObject};
 use crate::env::{Clock, Disk, Env, Kept as _};
 use crate::error::FsError;
@@ -37,7 +38,10 @@ pub enum Fate {
 }
 
 pub struct Draft<E: Env> {
-    context: Arc<Context<E>>,
+    pub(super) context: Arc<Context<E>>,
+    /// What the journal has of it. Held while that changes.
+    pub(super) stored: Mutex<Option<Stored<E>>>,
+    pub(super) attempts: Lock<Attempts>,
     /// Held through a commit, and through what must not happen during one.
     pub gate: Mutex<()>,
     /// One change at a time.
@@ -69,6 +73,8 @@ struct Inner<E: Env> {
     blank: bool,
     /// Whoever truncated it as he opened it was told to look again, and has not come yet.
     awaited: bool,
+    /// Somebody publishes it behind its close.
+    publishing: bool,
 }
 
 /// The log is rewritten when so many records of it are needed no more, and it is more than half garbage.
@@ -96,14 +102,38 @@ impl<E: Env> Draft<E> {
     ) -> Arc<Self> {
         let overlay = Overlay::over(base.as_ref().map_or(0, |base| base.version().size));
         let log = Arc::new(Log::new(context.clone()));
+        Self::made_of(context, (key, object, expects), overlay, log, base, generation)
+    }
+
+    /// What a mount before this one has stored.
+    pub(super) fn restored(
+        context: Arc<Context<E>>,
+        key: Key,
+        object: NewObject,
+        expects: Expects,
+        overlay: Overlay,
+        log: Arc<Log<E>>,
+        base: Option<Arc<Content<E>>>,
+    ) -> Arc<Self> {
+        Self::made_of(context, (key, object, expects), overlay, log, base, 1)
+    }
+
+    fn made_of(
+        context: Arc<Context<E>>,
+        (key, object, expects): (Key, NewObject, Expects),
+        overlay: Overlay,
+        log: Arc<Log<E>>,
+        base: Option<Arc<Content<E>>>,
+        generation: u64,
+    ) -> Arc<Self> {
         let inner = Inner {
             key,
             object,
             expects,
+            blank: generation > 0 && overlay.size() == 0,
             overlay,
             log,
             garbage_looked_for_at: 0,
-            blank: generation > 0,
             base: base.map(Base::new),
             standing: None,
             ahead: None,
@@ -113,8 +143,16 @@ impl<E: Env> Draft<E> {
             in_doubt: Vec::new(),
             fate: Fate::Living,
             awaited: false,
+            publishing: false,
         };
-        Arc::new(Self { context, gate: Mutex::new(()), changes: Mutex::new(()), inner: Lock::new(inner) })
+        Arc::new(Self {
+            context,
+            stored: Mutex::new(None),
+            attempts: Lock::default(),
+            gate: Mutex::new(()),
+            changes: Mutex::new(()),
+            inner: Lock::new(inner),
+        })
     }
 
     /// Bytes.
@@ -129,6 +167,15 @@ impl<E: Env> Draft<E> {
     /// A directory above it was renamed, and nothing of it stands in the bucket yet.
     pub fn moves_to(&self, key: Key) {
         self.inner.lock().key = key;
+    }
+
+    /// How many changes were made.
+    pub(super) fn generation(&self) -> u64 {
+        self.inner.lock().generation
+    }
+
+    pub(super) fn is_living(&self) -> bool {
+        self.inner.lock().fate == Fate::Living
     }
 
     pub fn fate(&self) -> Fate {
@@ -159,6 +206,11 @@ impl<E: Env> Draft<E> {
         inner.fate == Fate::Living && inner.generation != inner.published
     }
 
+    /// Whether a publication has anything to do, or to say.
+    pub fn is_dirty_or_lost(&self) -> bool {
+        self.is_dirty() || matches!(self.fate(), Fate::Lost(_))
+    }
+
     /// Whether it is unpublished and nothing was written to it since it was created or truncated.
     pub fn is_blank(&self) -> bool {
         self.is_dirty() && self.inner.lock().blank
@@ -171,6 +223,19 @@ impl<E: Env> Draft<E> {
 
     pub fn awaits(&self, awaited: bool) {
         self.inner.lock().awaited = awaited;
+    }
+
+    /// False: somebody publishes it already, and will go on until nothing is left.
+    pub fn begins_publishing(&self) -> bool {
+        !std::mem::replace(&mut self.inner.lock().publishing, true)
+    }
+
+    pub fn ended_publishing(&self) {
+        self.inner.lock().publishing = false;
+    }
+
+    pub fn is_being_published(&self) -> bool {
+        self.inner.lock().publishing
     }
 
     /// Bytes `offset..offset + len`, cut at the end of the file.
@@ -228,7 +293,9 @@ impl<E: Env> Draft<E> {
             let inner = self.inner.lock();
             let size = inner.overlay.size();
             // Cheap for those who will never have one.
-            if inner.fate != Fate::Living || size <= self.context.config.sizes.part_bytes {
+            let config = &self.context.config;
+            // With a journal nobody waits for the upload.
+            if inner.fate != Fate::Living || size <= config.sizes.part_bytes || config.write_back_max > 0 {
                 return;
             }
             (inner.ahead.clone().filter(|ahead| ahead.serves(&inner.key, &inner.log)), size)

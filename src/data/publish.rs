@@ -117,6 +117,11 @@ pub struct Published {
 }
 
 impl<E: Env> Snapshot<E> {
+    /// Whether all of its bytes are here.
+    pub fn is_whole(&self) -> bool {
+        self.overlay.runs(0..self.overlay.size()).iter().all(|run| run.source != Source::Base)
+    }
+
     /// The same bytes as a new object under another name.
     pub fn beside(self, key: Key, object: NewObject) -> Self {
         Self { key, object, expects: Expects::Absent, ahead: None, ..self }

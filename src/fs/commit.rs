@@ -19,7 +19,7 @@ use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
     /// close(2) of a descriptor: see `docs/decisions/0010`.
-    pub(super) async fn flush(&self, ino: Ino, fh: Fh, still_open: bool) -> Result<Reply, FsError> {
+    pub(super) async fn flush(self: &Arc<Self>, ino: Ino, fh: Fh, still_open: bool) -> Result<Reply, FsError> {
         let writes = {
             let handles = self.handles.lock();
             handles.content_of(ino, fh)?;
@@ -28,6 +28,8 @@ impl<E: Env> Fs<E> {
         if let Some(draft) = self.draft_of(ino).filter(|_| writes)
             && !(still_open && draft.is_blank())
             && !zoo::has(Bug::CloseDoesNotCommit)
+            && draft.is_dirty_or_lost()
+            && !self.leave_to_journal(ino, &draft).await
         {
             self.commit(ino, &draft).await?;
         }
@@ -74,14 +76,17 @@ impl<E: Env> Fs<E> {
             }
             snapshot.object = self.with_attributes(ino, snapshot.object)?;
             self.hold_what_is_replaced(ino).await;
+            draft.will_attempt(&snapshot).await;
             match snapshot.publish().await {
                 Ok(published) => {
                     let attributes_behind = published.attributes_behind;
+                    let etag = published.written.etag.clone();
                     if attributes_behind {
                         sometimes!(AttributesFollowed);
                         draft.touch();
                     }
                     self.adopt(ino, draft, stamp, &snapshot, published);
+                    draft.settle_stored(&snapshot, &etag).await;
                     if !attributes_behind {
                         return Ok(());
                     }
@@ -190,6 +195,7 @@ impl<E: Env> Fs<E> {
                         snapshot.key
                     );
                     draft.meets(Fate::Lost(Some(key.to_string())));
+                    draft.discard_stored().await;
                     self.tree.lock().abandon(ino);
                     return Ok(true);
                 }
@@ -197,12 +203,16 @@ impl<E: Env> Fs<E> {
             OnConflict::Fail | OnConflict::Overwrite => {}
         }
         let kept = self.keep(draft, "somebody else changed it since it was opened").await;
+        let is_kept = kept.is_some();
         draft.meets(Fate::Lost(kept.clone()));
         self.tree.lock().abandon(ino);
+        if is_kept {
+            draft.discard_stored().await;
+        }
         Err(FsError::LostUpdate { key: snapshot.key.clone(), kept })
     }
 
-    fn name_of_conflict(&self, key: &Key) -> Key {
+    pub(super) fn name_of_conflict(&self, key: &Key) -> Key {
         let seconds = self.context.env.clock().unix_seconds();
         Key::from(format!("{key}.conflict-{}-{seconds}", self.context.config.host))
     }

@@ -9,6 +9,7 @@ use holdfast::env::Time;
 use super::delays::Delays;
 use super::{Oracle, OracleId};
 use crate::court::{On, Sight, Truth, What};
+use crate::kernel::ELOOP;
 use crate::store::FaultKind;
 
 /// Calls that took long, by mount: when each ended.

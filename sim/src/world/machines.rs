@@ -103,10 +103,7 @@ impl Machines {
         *locked(&machine.life) = life;
         machine.disk.orphan_notes();
         let kernel = self.setting.boot(&machine.disk, n, life);
-        if !self.setting.kernel.read_only {
-            let fs = kernel.fs().clone();
-            self.setting.handle.of_group(life.group).spawn("recovery", async move { fs.recover().await });
-        }
+        kernel.fs().begin();
         let dead = std::mem::replace(&mut *locked(&machine.kernel), kernel);
         drop(dead);
         let now = self.setting.handle.now();

@@ -50,6 +50,12 @@ pub struct MountArgs {
     /// Storage class of new objects [default: the bucket's]
     #[arg(long, value_name = "CLASS", help_heading = "Writing")]
     pub storage_class: Option<String>,
+    /// Let close(2) return once a file is safe in a local journal, and publish it afterwards; fsync(2) still waits for S3
+    #[arg(long, help_heading = "Writing")]
+    pub write_back: bool,
+    /// What may be in the journal, e.g. 10GiB; beyond it close(2) waits for S3
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = parse_bytes, help_heading = "Writing")]
+    pub write_back_max: u64,
     /// A directory with more keys beneath it is not renamed
     #[arg(long, value_name = "KEYS", default_value_t = 100_000, help_heading = "Writing")]
     pub rename_directory_max: usize,
@@ -215,6 +221,7 @@ impl MountArgs {
             host: this_machine(),
             storage_class: self.storage_class,
             rename_directory_max: self.rename_directory_max,
+            write_back_max: if self.write_back { self.write_back_max } else { 0 },
             sizes: Sizes { part_bytes: self.part_size, ..Sizes::PRODUCTION },
             ..Config::default()
         }
@@ -225,7 +232,7 @@ impl MountArgs {
             (false, false) => Access::Owner,
         };
         let s3 = self.s3.options(bucket, config.prefix.clone());
-        let notes = folders::notes(&[
+        let (notes, journal) = folders::notes_and_journals(&[
             s3.endpoint_url.as_deref().unwrap_or_default(),
             &variable("AWS_ENDPOINT_URL_S3"),
             &variable("AWS_ENDPOINT_URL"),
@@ -241,6 +248,7 @@ impl MountArgs {
             cache: self.cache_dir.unwrap_or_else(folders::cache),
             recovery: self.recovery_dir.unwrap_or_else(folders::recovery),
             notes,
+            journal,
             access,
         })
     }
