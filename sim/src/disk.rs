@@ -5,6 +5,7 @@
 mod extents;
 mod journal;
 mod kept;
+mod notes;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -12,13 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast::env::{Disk, DiskError, DiskSpace, Spool};
+use holdfast::env::{Disk, DiskError, DiskSpace, NoteId, Spool};
 pub use journal::JournalEntry;
 pub use kept::{KeptFile, SimKept};
 
 use crate::executor::{SimHandle, locked};
 use crate::rng::SimRng;
 use extents::Extents;
+use notes::Notes;
 
 /// Neighbouring bytes that rot together, at most.
 const FLIPPED_MAX: u64 = 512;
@@ -102,6 +104,7 @@ struct State {
     /// The recovery folder.
     kept: Vec<KeptFile>,
     journal: journal::Journal,
+    notes: Notes,
     /// Each with how many operations of its kind it has seen.
     faults: Vec<(DiskFault, u64)>,
     silent: Vec<(SilentFault, u64)>,
@@ -117,6 +120,7 @@ impl SimDisk {
             unwritten_reads: 0,
             kept: Vec::new(),
             journal: journal::Journal::default(),
+            notes: Notes::default(),
             faults,
             silent,
         };
@@ -162,6 +166,21 @@ impl SimDisk {
     /// What is in the recovery folder, oldest first.
     pub fn kept(&self) -> Vec<KeptFile> {
         locked(&self.inner.state).kept.clone()
+    }
+
+    /// The mount's process died: what it has left word of is the next one's to finish.
+    pub fn orphan_notes(&self) {
+        locked(&self.inner.state).notes.orphan();
+    }
+
+    /// Notes that are there now.
+    pub fn notes(&self) -> Vec<String> {
+        locked(&self.inner.state).notes.left()
+    }
+
+    /// Whether a note that `fits` was ever left.
+    pub fn was_noted(&self, fits: impl Fn(&str) -> bool) -> bool {
+        locked(&self.inner.state).notes.ever().iter().any(|text| fits(text))
     }
 
     /// Reads that touched bytes which nobody had written.
@@ -214,6 +233,22 @@ impl Disk for SimDisk {
         self.inner.meet_fault(DiskOp::Create)?;
         locked(&self.inner.state).spools += 1;
         Ok(SimSpool { content: Arc::new(SpoolContent { disk: self.inner.clone(), extents: Mutex::default() }) })
+    }
+
+    async fn leave_note(&self, text: String) -> Result<NoteId, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Create)?;
+        Ok(locked(&self.inner.state).notes.leave(text))
+    }
+
+    async fn take_back_note(&self, note: NoteId) {
+        self.inner.pause().await;
+        locked(&self.inner.state).notes.take_back(note);
+    }
+
+    async fn notes_left(&self) -> Vec<String> {
+        self.inner.pause().await;
+        locked(&self.inner.state).notes.tell()
     }
 
     async fn space(&self) -> Result<DiskSpace, DiskError> {
