@@ -103,8 +103,8 @@ struct State {
     unwritten_reads: u64,
     /// The recovery folder.
     kept: Vec<KeptFile>,
-    notes: Notes,
     journal: journal::Journal,
+    notes: Notes,
     /// Each with how many operations of its kind it has seen.
     faults: Vec<(DiskFault, u64)>,
     silent: Vec<(SilentFault, u64)>,
@@ -119,8 +119,8 @@ impl SimDisk {
             spools: 0,
             unwritten_reads: 0,
             kept: Vec::new(),
-            notes: Notes::default(),
             journal: journal::Journal::default(),
+            notes: Notes::default(),
             faults,
             silent,
         };

@@ -101,6 +101,8 @@ pub enum Alteration {
         ino: Ino,
         /// The request that had made the file what it certainly was when the commit was asked for.
         reached: u64,
+        /// A close, which with `--write-back` may leave it to the journal.
+        closes: bool,
     },
     Unlink {
         key: String,
@@ -169,6 +171,7 @@ enum Request {
     Commit {
         ino: Ino,
         reached: u64,
+        closes: bool,
     },
     Release {
         ino: Ino,
@@ -388,9 +391,9 @@ impl Ledger {
                 Request::Change { ino: *ino, sets_attributes: false, commits: false }
             }
             Op::Symlink { .. } | Op::Mknod { .. } => Request::Link,
-            Op::Fsync { ino, .. } => Request::Commit { ino: *ino, reached: self.reached(mount, *ino) },
+            Op::Fsync { ino, .. } => Request::Commit { ino: *ino, reached: self.reached(mount, *ino), closes: false },
             Op::Flush { ino, fh, still_open: false } if self.writers.contains(&(mount, *fh)) => {
-                Request::Commit { ino: *ino, reached: self.reached(mount, *ino) }
+                Request::Commit { ino: *ino, reached: self.reached(mount, *ino), closes: true }
             }
             Op::Release { ino, .. } => Request::Release { ino: *ino },
             Op::Unlink { .. } => Request::Unlink,
@@ -477,15 +480,15 @@ impl Ledger {
                 {
                     file.uncertain = true;
                 }
-                if commits && done { Alteration::Commit { ino, reached: at } } else { Alteration::Other }
+                if commits && done { Alteration::Commit { ino, reached: at, closes: false } } else { Alteration::Other }
             }
-            Request::Commit { ino, reached } => {
+            Request::Commit { ino, reached, closes } => {
                 if errno == Some(Errno::ESTALE)
                     && let Some(file) = self.files.get_mut(&(mount, ino))
                 {
                     file.abandoned = true;
                 }
-                Alteration::Commit { ino, reached }
+                Alteration::Commit { ino, reached, closes }
             }
             Request::Release { ino } => {
                 let left = self.handles.get_mut(&(mount, ino)).map_or(0, |count| {

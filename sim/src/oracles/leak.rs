@@ -13,8 +13,8 @@ impl Oracle for Leak {
     }
 
     fn sentence(&self) -> &'static str {
-        "Once everything is closed and forgotten no inode but the root, no handle, draft, memory, disk space, connection or \
-         unfinished upload is left."
+        "Once everything is closed and forgotten no inode but the root, no handle, draft, memory, disk space, connection, \
+         unfinished upload or entry of the journal is left."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
@@ -37,6 +37,9 @@ impl Oracle for Leak {
             if left > 0 {
                 verdict(format!("{left} uploads are left of a mount at rest, and nothing had failed"));
             }
+        }
+        if rest.journal > 0 && calm {
+            verdict(format!("{} files are in the journal of a mount at rest, and nothing had failed", rest.journal));
         }
         if rest.bodies > 0 || rest.spools > 0 {
             verdict(format!("{} bodies and {} spools are left of a mount at rest", rest.bodies, rest.spools));

@@ -36,7 +36,9 @@ impl Oracle for ReadYourWrites {
                 self.judge_opened(truth, sight, *file, verdict);
             }
             What::Altered(altered) => {
-                let (Alteration::Commit { ino, reached }, Ok(())) = (&altered.what, &altered.outcome) else { return };
+                let (Alteration::Commit { ino, reached, closes: _ }, Ok(())) = (&altered.what, &altered.outcome) else {
+                    return;
+                };
                 let Some(local) = truth.ledger.file(sight.seat.mount, *ino) else { return };
                 let removed = !local.is_named() || truth.ledger.is_being_removed(local.mount, local.key());
                 if local.uncertain || local.doubtful || removed || local.abandoned {

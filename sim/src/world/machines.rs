@@ -103,7 +103,9 @@ impl Machines {
         *locked(&machine.life) = life;
         machine.disk.orphan_notes();
         let kernel = self.setting.boot(&machine.disk, n, life);
-        kernel.fs().begin();
+        if !self.setting.kernel.read_only {
+            kernel.fs().begin();
+        }
         let dead = std::mem::replace(&mut *locked(&machine.kernel), kernel);
         drop(dead);
         let now = self.setting.handle.now();
