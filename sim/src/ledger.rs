@@ -428,7 +428,14 @@ impl Ledger {
     }
 
     /// `outcome`: `None` where it was not sent after all. Answers what oracles want to know, and of which mount.
-    pub fn ends(&mut self, at: u64, now: Time, outcome: Option<Result<&Reply, Errno>>) -> Option<(u8, Altered)> {
+    /// `journaled`: whether a file of this key of the mount was closed and is not published yet.
+    pub fn ends(
+        &mut self,
+        at: u64,
+        now: Time,
+        outcome: Option<Result<&Reply, Errno>>,
+        journaled: impl Fn(u8, &str) -> bool,
+    ) -> Option<(u8, Altered)> {
         let UnderWay { mount, began, called, what, keys, earlier } = self.under_way.remove(&at)?;
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
@@ -525,7 +532,7 @@ impl Ledger {
             }
             Request::Attributes { .. } | Request::Link | Request::Other => Alteration::Other,
         };
-        self.close_spans(mount, now);
+        self.close_spans(mount, now, |key| journaled(mount, key));
         let outcome = match outcome {
             None => return None,
             Some(Ok(_)) => Ok(()),
@@ -551,7 +558,7 @@ impl Ledger {
         self.past.extend(dead);
         // Numbers begin anew.
         self.past.iter_mut().filter(|file| file.mount == mount).for_each(|file| file.ino = NOBODY);
-        self.close_spans(mount, now);
+        self.close_spans(mount, now, |_| false);
     }
 
     // Private.
@@ -733,7 +740,7 @@ impl Ledger {
     }
 
     /// Ends whatever has ended: files that nobody has open, names that nobody is at.
-    fn close_spans(&mut self, mount: u8, now: Time) {
+    fn close_spans(&mut self, mount: u8, now: Time, journaled: impl Fn(&str) -> bool) {
         let handles = &self.handles;
         let used = |request: &UnderWay, ino: Ino| match request.what {
             Request::Open { ino: of, .. }
@@ -768,6 +775,7 @@ impl Ledger {
                 && let Some(last) = spans.last_mut()
                 && last.to.is_none()
                 && !busy.contains(key.as_str())
+                && !journaled(key)
             {
                 last.to = Some(now);
             }

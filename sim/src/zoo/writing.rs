@@ -165,6 +165,22 @@ pub(super) const WRITING: &[Animal] = &[
     )
     .of_writers(),
     aimed(
+        Bug::JournalNeverEmptied,
+        "journal-never-emptied",
+        "What was published stays in the journal, and so does what was removed.",
+        &["leak"],
+    )
+    .of_writers(),
+    history(
+        Bug::JournalNeverRead,
+        "journal-never-read",
+        "What a mount before has left in the journal is not looked for.",
+        &["leak"],
+        "a write-back cache whose dirty files nobody uploads after a crash",
+    )
+    .in_a_race()
+    .of_writers(),
+    aimed(
         Bug::DraftLeftBehind,
         "draft-left-behind",
         "The last close leaves its draft behind.",
