@@ -2,7 +2,7 @@
 //! put and delete the same objects, and requests of every kind fail, hang, are lost or come late.
 
 use super::{Draw, Profile, setting};
-use crate::scenario::config::{Disk, Machines, Object, ScenarioConfig};
+use crate::scenario::config::{Disk, DiskFaultName, DiskFaultSpec, DiskOpName, Machines, Object, ScenarioConfig};
 use crate::scenario::{
     AllocationName, AppOp, Call, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, Point, RequestCause,
     RequestKind, Scenario, Slot,
@@ -36,6 +36,21 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     config.bucket.unordered_listings = false;
     if draw.chance(1, 2) {
         config.disk = Disk::default();
+    }
+    if draw.chance(1, 10) {
+        // What is written does not stay in memory, and the disk is a poor one.
+        config.mount.memory_max = 4 * (16 << 20) / config.mount.sizes_divided_by;
+        for _ in 0..draw.within(1, 3) {
+            let (op, what) = draw.pick(&[
+                (DiskOpName::Read, DiskFaultName::Rots),
+                (DiskOpName::Read, DiskFaultName::Failed),
+                (DiskOpName::Write, DiskFaultName::Torn),
+                (DiskOpName::Write, DiskFaultName::Misplaced),
+                (DiskOpName::Write, DiskFaultName::Full),
+                (DiskOpName::Create, DiskFaultName::Failed),
+            ]);
+            config.disk.faults.push(DiskFaultSpec { op, nth: draw.chance(3, 4).then(|| 1 + draw.below(6)), what });
+        }
     }
     config.weather.body_idle_max_ms = None;
     config.machines = Machines { mounts: draw.weigh(&[(1, 1), (2, 2)]), apps: draw.within(1, 5) as u8 };
@@ -98,7 +113,8 @@ fn session(config: &ScenarioConfig, paths: &[String], draw: &mut Draw<'_>) -> Ve
     let path = draw.pick(paths);
     let file = draw.below(SLOTS_USED) as Slot;
     let directory = format!("/{}", draw.pick(DIRECTORIES));
-    match draw.below(26) {
+    match draw.below(27) {
+        25 if draw.chance(1, 3) => rewrite(config, file, path),
         0..4 => edit(config, file, path, draw),
         4..6 => vec![Call::Save { path, len: size(config, draw) }],
         6 => vec![Call::SaveBeside { path, len: size(config, draw) }],
@@ -176,6 +192,16 @@ fn edit(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) 
     if draw.chance(5, 6) {
         calls.push(Call::Close { file });
     }
+    calls
+}
+
+/// One place again and again: most of what was written is needed no more.
+fn rewrite(config: &ScenarioConfig, file: Slot, path: String) -> Vec<Call> {
+    let len = (16 << 20) / config.mount.sizes_divided_by;
+    let (exclusive, truncate, append, write_only, direct) = (false, false, false, false, false);
+    let mut calls = vec![Call::OpenWrite { file, path, create: true, exclusive, truncate, append, write_only, direct }];
+    calls.extend((0..12).map(|_| Call::Pwrite { file, at: 0, len }));
+    calls.extend([Call::Pread { file, at: 0, len }, Call::Close { file }]);
     calls
 }
 
@@ -262,9 +288,10 @@ fn mutations(config: &ScenarioConfig, files: &[String], ops: &[AppOp], draw: &mu
     let mut mutations = Vec::new();
     for n in 0..count {
         let key = draw.pick(files);
-        let change = match draw.below(6) {
-            0 => Change::Delete { key: key.clone() },
-            1 => Change::PutAgain { key: key.clone() },
+        let change = match draw.below(13) {
+            12 => Change::AbortUploads { key: key.clone() },
+            0 | 6 => Change::Delete { key: key.clone() },
+            1 | 7 => Change::PutAgain { key: key.clone() },
             _ => Change::Put { key: key.clone(), version: VERSION_FIRST + n, size: size(config, draw) },
         };
         let kind = draw.pick(&[
