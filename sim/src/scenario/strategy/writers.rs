@@ -54,6 +54,9 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     }
     config.weather.body_idle_max_ms = None;
     config.machines = Machines { mounts: draw.weigh(&[(1, 1), (2, 2)]), apps: draw.within(1, 5) as u8 };
+    if draw.chance(1, 10) {
+        return contended(config, draw);
+    }
     let files: Vec<String> =
         draw.some(FILES, 1, 3).into_iter().map(|name| format!("{}{name}", config.mount.prefix)).collect();
     let there = files.iter().filter(|_| draw.chance(2, 3)).cloned().collect::<Vec<_>>();
@@ -69,6 +72,57 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     let mut mutations = if weather == Weather::Calm { Vec::new() } else { mutations(&config, &files, &ops, draw) };
     mutations.extend(crashes(&config, &ops, draw));
     Scenario { config, ops, faults, mutations }
+}
+
+/// One file, which all processes of one mount open, save and replace, while others put it right before it is asked for: opens
+/// that are told to look again come back to what was made of the file meanwhile.
+fn contended(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
+    config.machines = Machines { mounts: 1, apps: draw.within(3, 6) as u8 };
+    config.mount.metadata_ttl_ms = draw.pick(&[0, 0, 1_000]);
+    config.weather.latency_us = draw.pick(&[(100, 20_000), (100, 60_000), (1, 1_000)]);
+    let key = format!("{}{}", config.mount.prefix, draw.pick(FILES));
+    let path = format!("/{}", &key[config.mount.prefix.len()..]);
+    config.objects = vec![Object { key: key.clone(), version: 0, size: size(&config, draw), link_to: None }];
+    let mut ops = Vec::new();
+    for id in 1..=draw.within(12, 40) as u32 {
+        let (path, file) = (path.clone(), 0);
+        let truncate = draw.chance(1, 4);
+        let call = match draw.below(14) {
+            0..3 => Call::Open { file, path, direct: false },
+            3..5 => Call::OpenWrite {
+                file,
+                path,
+                create: draw.chance(1, 2),
+                exclusive: false,
+                truncate,
+                append: false,
+                write_only: draw.chance(1, 3),
+                direct: false,
+            },
+            5..8 => Call::Save { path, len: size(&config, draw) },
+            8 => Call::SaveBeside { path, len: size(&config, draw) },
+            9 => Call::WriteOn { file, len: 1 + size(&config, draw) },
+            10 => Call::ReadToEnd { file },
+            11 => Call::Close { file },
+            12 => Call::Truncate { path, size: size(&config, draw) },
+            _ if draw.chance(1, 2) => Call::Unlink { path },
+            _ => Call::Rename { path, to: "/b".to_owned(), no_replace: false },
+        };
+        let app = draw.below(config.machines.apps.into()) as u8;
+        ops.push(AppOp { id, app, pause_ms: draw.pick(&[0, 0, 0, 5, 40]), call, killed_after_ms: None });
+    }
+    let mut mutations = Vec::new();
+    for nth in 1..=8 {
+        if draw.chance(1, 2) {
+            continue;
+        }
+        let kind = draw.pick(&[RequestKind::Get, RequestKind::Get, RequestKind::Head, RequestKind::Put]);
+        let cause = RequestCause { kind: Some(kind), key: Some(key.clone()), nth: Some(nth), since: None, point: None };
+        let version = VERSION_FIRST + nth as u32;
+        let change = Change::Put { key: key.clone(), version, size: size(&config, draw) };
+        mutations.push(MutationAt { when: Cause::Request(cause), change });
+    }
+    Scenario { config, ops, faults: Vec::new(), mutations }
 }
 
 /// Around the thresholds of publishing: a record, a part, several parts.
