@@ -115,7 +115,7 @@ fn judge_kept(truth: &Truth, sight: &Sight<'_>, ino: Ino, verdict: &mut dyn FnMu
     let removed = !file.is_named() || truth.ledger.is_being_removed(mount, file.key());
     let changed = file.states.len() > 1 || file.states[0].ended.is_none_or(|ended| ended > Time::ZERO);
     let journaled = has_journaled(&truth.machines, file);
-    if file.uncertain || file.doubtful || removed || !changed || journaled || truth.disk_faulty || truth.poor_disk {
+    if file.uncertain || file.doubtful || removed || !changed || journaled || !truth.disk_plenty {
         return;
     }
     let last = file.states.len() - 1;
