@@ -5,6 +5,7 @@
 //! - what was written stays readable here for as long as the draft lives, also after it was published, or could not be;
 //! - a draft whose name is gone, or whose condition was lost, is published no more.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -364,6 +365,15 @@ impl<E: Env> Draft<E> {
         let mut inner = self.inner.lock();
         inner.generation += 1;
         inner.attributes += 1;
+    }
+
+    /// The user metadata that it will have, but for modes, owners and times.
+    pub fn user(&self) -> BTreeMap<String, String> {
+        self.inner.lock().object.user.clone()
+    }
+
+    pub fn set_user(&self, user: BTreeMap<String, String>) {
+        self.inner.lock().object.user = user;
     }
 
     /// They could not be set, and nothing else has changed it since `before`, when it was clean: it is clean again. False: it
