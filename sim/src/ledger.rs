@@ -450,7 +450,7 @@ impl Ledger {
                     self.settle(mount, ino, at, now, done, errno);
                 }
                 if let Some(Ok(Reply::Opened { fh })) = outcome {
-                    self.opened(mount, ino, now, changes.then_some(*fh));
+                    self.opened(mount, ino, (at, now), changes.then_some(*fh));
                     self.doubt(mount, called, ino, &keys);
                 }
                 if emptied {
@@ -474,7 +474,7 @@ impl Ledger {
                             file.states.push(State { began, ended: Some(now), content, made_by: at });
                         }
                     }
-                    self.opened(mount, attr.ino, now, Some(*fh));
+                    self.opened(mount, attr.ino, (at, now), Some(*fh));
                     self.doubt(mount, called, attr.ino, &keys);
                 }
                 Alteration::Other
@@ -601,13 +601,15 @@ impl Ledger {
     }
 
     /// `writer`: the handle, if it may be written to.
-    fn opened(&mut self, mount: u8, ino: Ino, now: Time, writer: Option<Fh>) {
+    fn opened(&mut self, mount: u8, ino: Ino, (at, now): (u64, Time), writer: Option<Fh>) {
         self.writers.extend(writer.map(|fh| (mount, fh)));
         let handles = self.handles.entry((mount, ino)).or_default();
         *handles += 1;
         if writer.is_some()
             && *handles == 1
             && let Some(file) = self.files.get_mut(&(mount, ino))
+            // What is in the journal began from an older one.
+            && file.states.iter().all(|state| [0, at].contains(&state.made_by))
         {
             file.opened = now;
         }
@@ -751,10 +753,12 @@ impl Ledger {
             _ => false,
         };
         let under_way = &self.under_way;
-        let over = |(of, ino): &(u8, Ino), _: &mut LocalFile| {
+        // Who opens what is in the journal goes on with it.
+        let over = |(of, ino): &(u8, Ino), file: &mut LocalFile| {
             *of == mount
                 && !handles.contains_key(&(mount, *ino))
                 && !under_way.values().any(|request| used(request, *ino))
+                && !(file.is_named() && !file.abandoned && journaled(file.key()))
         };
         let closed: Vec<_> = self.files.extract_if(.., over).map(|(_, file)| file).collect();
         self.past.extend(closed.into_iter().map(|file| LocalFile { closed_at: Some(now), ..file }));
