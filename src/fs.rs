@@ -111,6 +111,9 @@ impl<E: Env> Fs<E> {
             }
             Op::Write { ino, fh, offset, data } => self.write(ino, fh, offset, data).await,
             Op::Setattr { ino, fh, changes } => self.setattr(ino, fh, changes).await,
+            Op::CopyRange { from, from_offset, to, to_offset, len } => {
+                self.copy_range(from, from_offset, to, to_offset, len).await
+            }
             Op::Fallocate { ino, fh, offset, len, how } => self.fallocate(ino, fh, offset, len, how).await,
             Op::Setxattr { ino, name, value, how } => self.setxattr(ino, &name, Some(value), how).await,
             Op::Removexattr { ino, name } => self.setxattr(ino, &name, None, SetXattr::Replace).await,

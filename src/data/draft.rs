@@ -333,6 +333,26 @@ impl<E: Env> Draft<E> {
         ahead.employ(self, size);
     }
 
+    /// Bytes `range`, which begins at its end, are those of `source` at the same place. False: it is not made of that alone, so
+    /// nothing was done.
+    pub async fn continues_as(&self, source: &Arc<Content<E>>, range: Range<u64>) -> Result<bool, FsError> {
+        let _turn = self.changes.lock().await;
+        let mut inner = self.inner.lock();
+        inner.may_change()?;
+        let goes_on = inner.base.as_ref().is_some_and(|base| Arc::ptr_eq(base.content(), source));
+        let begins = range.start == 0 && inner.generation != inner.published;
+        let bare = inner.overlay.is_bare() && inner.overlay.size() == range.start && inner.standing.is_none();
+        if !bare || !(goes_on || begins) {
+            return Ok(false);
+        }
+        if !goes_on {
+            inner.base = Some(Base::new(source.clone()));
+        }
+        inner.overlay.extend_base(range.end);
+        inner.changed();
+        Ok(true)
+    }
+
     /// Zeros in `range`, which may reach beyond the end. Returns the size then.
     pub async fn zero(&self, range: Range<u64>) -> Result<u64, FsError> {
         self.check_size(range.end)?;
