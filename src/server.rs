@@ -19,6 +19,7 @@ mod import;
 mod listings;
 mod multipart;
 mod objects;
+mod protection;
 mod receive;
 mod serve;
 mod service;

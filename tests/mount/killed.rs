@@ -342,6 +342,17 @@ fn work_and_kill(w: &mut World, work: &Work, folder: &Path, wait: Duration) -> u
     })
 }
 
+/// Uploads in progress: how many without a part, and those with parts. One that was begun when the mount died before it was
+/// told the upload's id is known to nobody; nothing was sent into it, and it costs nothing.
+fn uploads(remote: &Embedded) -> (usize, Vec<String>) {
+    let model = remote.model();
+    let uploads = model.list_uploads("");
+    let with_parts =
+        uploads.iter().filter(|upload| model.parts(&upload.key, &upload.upload).is_ok_and(|parts| !parts.is_empty()));
+    let with_parts: Vec<String> = with_parts.map(|upload| format!("{} of {}", upload.upload, upload.key)).collect();
+    (uploads.len() - with_parts.len(), with_parts)
+}
+
 fn from_environment(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text:?}")))
 }
@@ -375,16 +386,14 @@ fn whenever_the_mount_is_killed_what_was_acknowledged_is_there_and_nothing_is_to
         }
         let at = format!("round {round} of seed {seed}, {:?} killed after {wait:?} and {done} operations", work.name);
         let _told = Told(&at);
-        wait_until(
-            || w.model().list_uploads("").is_empty(),
-            || format!("uploads are left: {:?}", w.model().list_uploads("")),
-        );
+        wait_until(|| uploads(&w).1.is_empty(), || format!("uploads are left: {:?}", uploads(&w)));
         (work.check)(&w.remote, &folder, done);
         agree(&w.mount, &w.remote, &folder);
         // So that memory stays bounded over hundreds of rounds.
         let keys: Vec<String> = w.keys().into_iter().filter(|key| key.starts_with(&format!("{folder}/"))).collect();
         keys.iter().for_each(|key| w.remote.delete(key));
     }
+    eprintln!("{kills} kills, {interrupted} into the work; {} uploads without a part are left", uploads(&w).0);
     assert!(interrupted as usize * 2 > kills, "only {interrupted} of {kills} kills fell into the work");
 }
 

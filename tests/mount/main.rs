@@ -30,6 +30,7 @@ mod names;
 mod outage;
 mod posix;
 mod programs;
+mod protection;
 mod proxy;
 mod publishing;
 mod random;

@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError};
 use crate::fs::Fs;
 use crate::fuse::{Access, MountOptions, Mounted};
 use crate::real::mountpoint::{self, MountpointError, Unmount};
-use crate::real::{ConnectError, Descriptors, LocalDisk, Notes, RealEnv, S3Options, S3Store};
+use crate::real::{ConnectError, Descriptors, Encryption, KeyFileError, LocalDisk, Notes, RealEnv, S3Options, S3Store};
 
 /// Why a mount did not come about, or how it ended. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,14 @@ pub enum Failure {
     Mountpoint(#[from] MountpointError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    #[error("{0} contradict each other: use one of them")]
+    Contradiction(&'static str),
+    #[error("--sse-kms-key-id needs --sse=aws:kms or --sse=aws:kms:dsse")]
+    KmsKeyAlone,
+    #[error("{0:?} is no id, ARN or alias of a KMS key")]
+    KmsKey(String),
     #[error("{0:?} names no bucket: write s3://BUCKET, s3://BUCKET/PREFIX or the same without s3://")]
     Source(String),
     #[error("the cache directory {0} cannot be used: {1}")]
@@ -80,7 +88,11 @@ impl Running {
         prepare_cache(&plan.cache).map_err(|error| Failure::Cache(plan.cache.clone(), error))?;
         let source = format!("s3://{}/{}", plan.s3.bucket, plan.s3.prefix);
         let handle = runtime.handle().clone();
+        let lends_a_key = matches!(plan.s3.protection.encryption, Encryption::Customer(_));
         let store = runtime.block_on(S3Store::connect(plan.s3, handle.clone()))?;
+        if lends_a_key && !store.is_private() {
+            tracing::warn!("--sse-c-key-file without TLS: whoever sees the network sees the key, and AWS refuses it");
+        }
         let mut config = plan.config;
         if !config.read_only {
             config.preconditions_ignored = runtime.block_on(probe::ignores_preconditions(&store, &config.prefix));
