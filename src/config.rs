@@ -47,6 +47,8 @@ pub const PARTS_MAX: u64 = 10_000;
 pub const COPY_BYTES_MAX: u64 = 5 << 30;
 /// Parts of one upload under way at a time.
 pub const PARTS_AT_ONCE: usize = 8;
+/// With `--write-back`, a publication that failed is tried again after this long: at first, and at most.
+pub const REPUBLISH_DELAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Keys of a directory that is renamed, under way at a time.
 pub const RENAMES_AT_ONCE: usize = 32;
 /// The longest target of a symbolic link: Linux's PATH_MAX.
@@ -235,6 +237,8 @@ pub struct Config {
     pub storage_class: Option<String>,
     /// A directory with more keys is not renamed.
     pub rename_directory_max: usize,
+    /// Bytes that close(2) may leave in the local journal, to be published afterwards. Zero: it waits until they are.
+    pub write_back_max: u64,
     pub sizes: Sizes,
 }
 
@@ -262,6 +266,7 @@ impl Default for Config {
             host: "localhost".to_string(),
             storage_class: None,
             rename_directory_max: 100_000,
+            write_back_max: 0,
             sizes: Sizes::PRODUCTION,
         }
     }

@@ -4,6 +4,7 @@
 //! its Version and runs the streams that fetch more. Policies (`retry`, `pace`, `runs`, `ranges`) are plain values with
 //! plain functions of (state, event, now).
 
+mod ahead;
 pub mod content;
 pub mod context;
 pub mod draft;
@@ -11,6 +12,7 @@ mod etag;
 pub mod extent;
 mod feeding;
 mod holdings;
+pub mod journal;
 pub mod lifeboat;
 mod log;
 mod manifest;
@@ -27,4 +29,6 @@ mod relay;
 pub mod requests;
 pub mod retry;
 pub mod runs;
+pub mod stored;
 pub mod stream;
+mod upload;

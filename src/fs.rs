@@ -5,6 +5,7 @@
 //! before it is checked again.
 
 mod attr;
+mod behind;
 mod commit;
 mod complaints;
 mod create;
@@ -50,6 +51,7 @@ pub struct Fs<E: Env> {
     paths: Paths,
     /// One change of an inode's attributes at a time.
     setattrs: Gates,
+    begun: recovery::Begun,
 }
 
 impl<E: Env> Fs<E> {
@@ -67,6 +69,7 @@ impl<E: Env> Fs<E> {
             cold_opens: Gates::default(),
             setattrs: Gates::default(),
             paths: Paths::default(),
+            begun: recovery::Begun::default(),
         })
     }
 
@@ -77,6 +80,7 @@ impl<E: Env> Fs<E> {
 
     /// Answers one request. The future may be polled first on one thread and moved to another.
     pub async fn handle_for(self: &Arc<Self>, caller: Caller, op: Op) -> Result<Reply, FsError> {
+        self.begun.wait().await;
         let outcome = match op {
             Op::Lookup { parent, name } => self.lookup(caller, parent, &name).await,
             Op::Forget { ino, count } => self.forget(ino, count),

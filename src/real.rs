@@ -13,6 +13,7 @@
 mod clock;
 mod descriptors;
 mod in_runtime;
+mod journal;
 pub mod kept;
 mod local_disk;
 pub mod mountpoint;
@@ -27,6 +28,7 @@ use crate::env::Env;
 
 pub use clock::TokioClock;
 pub use descriptors::Descriptors;
+pub use journal::Journal;
 pub use kept::LocalKept;
 pub use local_disk::{LocalDisk, LocalSpool};
 pub use notes::Notes;

@@ -259,6 +259,8 @@ bugs! {
     ChangesDuringCommitForgotten,
     /// Each part but the first begins a byte too early.
     PartsOverlap,
+    /// A part that was sent ahead counts though the file was changed there since.
+    StalePartCompleted,
     /// A part is copied from whatever is at the key, and published without a condition.
     PartCopiedWithoutCondition,
     /// A file that is cut and grows again shows its old bytes.
@@ -281,6 +283,10 @@ bugs! {
     RottenSpoolBelieved,
     /// An upload that failed is not aborted.
     UploadLeftBehind,
+    /// What was published stays in the journal, and so does what was removed.
+    JournalNeverEmptied,
+    /// What a mount before has left in the journal is not looked for.
+    JournalNeverRead,
     /// The last close leaves its draft behind.
     DraftLeftBehind,
 }

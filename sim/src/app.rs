@@ -80,6 +80,22 @@ impl Open {
     }
 }
 
+/// A close under way.
+struct Closing<'a> {
+    court: &'a Court,
+    file: Option<FileId>,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.file
+            && !std::thread::panicking()
+        {
+            self.court.inform(|truth| drop(truth.files.remove(&file)));
+        }
+    }
+}
+
 /// What read(2) is usually asked for.
 const READ_BYTES: u64 = MIB;
 
@@ -284,8 +300,11 @@ impl Process {
         // Mappings are no descriptors.
         let again = |other: &&Open| other.id == open.id && other.mapping.is_none();
         let still_open = locked(&self.files).open.values().any(|other| again(&other));
+        // Whoever is killed in it has closed all the same.
+        let mut closing = Closing { court: &self.court, file: last.then_some(id) };
         let closed = open.kernel.close_one(open.file, still_open).await;
         let closed = self.check("close", began, on, closed);
+        closing.file = None;
         if last {
             self.see(began, What::Closed { file: id });
         }

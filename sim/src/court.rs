@@ -195,6 +195,8 @@ pub struct Rest {
     /// Multipart uploads that were neither completed nor aborted.
     pub uploads: u64,
     pub spools: u64,
+    /// Files that were closed and are not published.
+    pub journal: u64,
     pub unwritten_reads: u64,
 }
 

@@ -3,7 +3,9 @@
 //! Reading what was never written is a bug of the core: it is answered with an error that says so, and counted.
 
 mod extents;
+mod journal;
 mod kept;
+mod notes;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -11,12 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast::env::{Disk, DiskError, DiskSpace, Spool};
+use holdfast::env::{Disk, DiskError, DiskSpace, NoteId, Spool};
+pub use journal::JournalEntry;
 pub use kept::{KeptFile, SimKept};
 
 use crate::executor::{SimHandle, locked};
 use crate::rng::SimRng;
 use extents::Extents;
+use notes::Notes;
 
 /// Neighbouring bytes that rot together, at most.
 const FLIPPED_MAX: u64 = 512;
@@ -99,6 +103,8 @@ struct State {
     unwritten_reads: u64,
     /// The recovery folder.
     kept: Vec<KeptFile>,
+    journal: journal::Journal,
+    notes: Notes,
     /// Each with how many operations of its kind it has seen.
     faults: Vec<(DiskFault, u64)>,
     silent: Vec<(SilentFault, u64)>,
@@ -107,8 +113,17 @@ struct State {
 impl SimDisk {
     pub fn new(handle: SimHandle, config: DiskConfig, seed: u64, label: &str) -> Self {
         let (faults, silent) = (Vec::new(), Vec::new());
-        let kept = Vec::new();
-        let state = State { capacity: config.capacity, used: 0, spools: 0, unwritten_reads: 0, kept, faults, silent };
+        let state = State {
+            capacity: config.capacity,
+            used: 0,
+            spools: 0,
+            unwritten_reads: 0,
+            kept: Vec::new(),
+            journal: journal::Journal::default(),
+            notes: Notes::default(),
+            faults,
+            silent,
+        };
         let rng = SimRng::new(seed, label);
         Self { inner: Arc::new(Inner { handle, latency: config.latency, rng, state: Mutex::new(state) }) }
     }
@@ -153,6 +168,21 @@ impl SimDisk {
         locked(&self.inner.state).kept.clone()
     }
 
+    /// The mount's process died: what it has left word of is the next one's to finish.
+    pub fn orphan_notes(&self) {
+        locked(&self.inner.state).notes.orphan();
+    }
+
+    /// Notes that are there now.
+    pub fn notes(&self) -> Vec<String> {
+        locked(&self.inner.state).notes.left()
+    }
+
+    /// Whether a note that `fits` was ever left.
+    pub fn was_noted(&self, fits: impl Fn(&str) -> bool) -> bool {
+        locked(&self.inner.state).notes.ever().iter().any(|text| fits(text))
+    }
+
     /// Reads that touched bytes which nobody had written.
     pub fn unwritten_reads(&self) -> u64 {
         locked(&self.inner.state).unwritten_reads
@@ -166,7 +196,36 @@ impl Disk for SimDisk {
     async fn create_kept(&self) -> Result<SimKept, DiskError> {
         self.inner.pause().await;
         self.inner.meet_fault(DiskOp::Create)?;
-        Ok(SimKept::new(self.inner.clone()))
+        Ok(SimKept::new(self.inner.clone(), kept::Folder::Recovery))
+    }
+
+    async fn create_entry(&self) -> Result<SimKept, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Create)?;
+        Ok(SimKept::new(self.inner.clone(), kept::Folder::Journal))
+    }
+
+    async fn amend_entry(&self, entry: &str, text: String) -> Result<(), DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Write)?;
+        self.amend(entry, text)
+    }
+
+    async fn discard_entry(&self, entry: &str) -> Result<(), DiskError> {
+        self.inner.pause().await;
+        self.discard(entry);
+        Ok(())
+    }
+
+    async fn entries_left(&self) -> Vec<(String, String)> {
+        self.inner.pause().await;
+        self.journal().into_iter().map(|entry| (entry.name, entry.text)).collect()
+    }
+
+    async fn open_entry(&self, entry: &str) -> Result<SimSpool, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Read)?;
+        self.open(entry)
     }
 
     async fn create_spool(&self) -> Result<SimSpool, DiskError> {
@@ -174,6 +233,22 @@ impl Disk for SimDisk {
         self.inner.meet_fault(DiskOp::Create)?;
         locked(&self.inner.state).spools += 1;
         Ok(SimSpool { content: Arc::new(SpoolContent { disk: self.inner.clone(), extents: Mutex::default() }) })
+    }
+
+    async fn leave_note(&self, text: String) -> Result<NoteId, DiskError> {
+        self.inner.pause().await;
+        self.inner.meet_fault(DiskOp::Create)?;
+        Ok(locked(&self.inner.state).notes.leave(text))
+    }
+
+    async fn take_back_note(&self, note: NoteId) {
+        self.inner.pause().await;
+        locked(&self.inner.state).notes.take_back(note);
+    }
+
+    async fn notes_left(&self) -> Vec<String> {
+        self.inner.pause().await;
+        locked(&self.inner.state).notes.tell()
     }
 
     async fn space(&self) -> Result<DiskSpace, DiskError> {

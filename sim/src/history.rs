@@ -125,13 +125,16 @@ impl History {
             return;
         }
         let number = locked(&self.made).len() as u32;
-        let now = object.map(|object| Published {
-            version: Version(MADE_FIRST + number),
-            size: object.meta.size,
-            etag: object.meta.etag.clone(),
-            version_id: object.meta.version_id.clone(),
-            last_modified: object.meta.last_modified,
-            body: Some(Body(object.content.clone())),
+        let now = object.map(|object| {
+            let link = is_link(object);
+            Published {
+                version: if link { LINK } else { Version(MADE_FIRST + number) },
+                size: object.meta.size,
+                etag: object.meta.etag.clone(),
+                version_id: object.meta.version_id.clone(),
+                last_modified: object.meta.last_modified,
+                body: (!link).then(|| Body(object.content.clone())),
+            }
         });
         self.record(&made.key, Change { at: made.at, now: now.clone() });
         locked(&self.made).push(Made { replaced, now, ..made });
@@ -239,6 +242,12 @@ impl History {
         let from = changes.range(Key::from(prefix)..);
         from.take_while(|(key, _)| key.as_str().starts_with(prefix)).any(|(key, changes)| seen(key, changes))
     }
+}
+
+/// Whether its metadata make it a symbolic link (S_IFLNK).
+fn is_link(object: &Object) -> bool {
+    let mode = object.meta.user.get("mode").and_then(|mode| mode.parse::<u32>().ok());
+    mode.is_some_and(|mode| mode & 0o170_000 == 0o120_000)
 }
 
 /// Whether a key with these changes was so at some moment of `from..=until`.

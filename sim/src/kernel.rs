@@ -9,7 +9,8 @@
 //! - [`names`] and [`walk`]: the dentry cache, references, forgets; paths.
 //! - [`attributes`], [`files`], [`directory`]: the calls that need neither pages nor readahead.
 //! - [`witness`]: who watches what the core says of names.
-//! - [`naming`]: the calls that make, remove and move names; [`writing`]: those that change a file; [`locks`].
+//! - [`naming`]: the calls that make, remove and move names; [`writing`] and [`changing`]: those that change a file;
+//!   [`locks`].
 //! - [`pages`], [`readahead`], [`reading`], [`mapping`]: the page cache and the four ways to it.
 //!
 //! Invariants: what is in use (an open file, a walk under way, a name beneath) is referenced; an inode without names is
@@ -17,6 +18,7 @@
 //! its inode forgotten after that; once begun, a request is never dropped before its answer.
 
 mod attributes;
+mod changing;
 mod directory;
 mod files;
 mod locks;

@@ -17,6 +17,9 @@ use holdfast::op::{Fh, Ino, Op, Reply};
 
 pub use content::FileContent;
 
+/// The number of files whose mount died: none of a living one.
+const NOBODY: Ino = Ino(0);
+
 /// One content of a file.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -98,6 +101,8 @@ pub enum Alteration {
         ino: Ino,
         /// The request that had made the file what it certainly was when the commit was asked for.
         reached: u64,
+        /// A close, which with `--write-back` may leave it to the journal.
+        closes: bool,
     },
     Unlink {
         key: String,
@@ -111,6 +116,10 @@ pub enum Alteration {
     Rename {
         from: String,
         to: String,
+    },
+    /// Nobody has it open any more.
+    Closed {
+        ino: Ino,
     },
     /// An open with O_TRUNC emptied a file that others had open and that nobody on this mount had changed.
     Emptied {
@@ -129,6 +138,8 @@ struct UnderWay {
     called: Time,
     what: Request,
     keys: Vec<String>,
+    /// Names of `keys` before directories above them were renamed meanwhile.
+    earlier: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -143,7 +154,7 @@ enum Request {
     Create {
         truncates: bool,
     },
-    /// WRITE or SETATTR.
+    /// WRITE, FALLOCATE, or SETATTR of the size.
     Change {
         ino: Ino,
         /// SETATTR: it may fail after it was done.
@@ -151,9 +162,16 @@ enum Request {
         /// truncate(2) by path, which commits where nobody has the file open.
         commits: bool,
     },
+    /// SETATTR of anything else.
+    Attributes {
+        ino: Ino,
+    },
+    /// SYMLINK.
+    Link,
     Commit {
         ino: Ino,
         reached: u64,
+        closes: bool,
     },
     Release {
         ino: Ino,
@@ -331,11 +349,22 @@ impl Ledger {
                         commits: fh.is_none() && !self.handles.contains_key(&(mount, *ino)),
                     }
                 }
-                None => Request::Other,
+                None => {
+                    self.enter(mount, *ino, &keys, now, base);
+                    Request::Attributes { ino: *ino }
+                }
             },
-            Op::Fsync { ino, .. } => Request::Commit { ino: *ino, reached: self.reached(mount, *ino) },
+            Op::Fallocate { ino, offset, len, how, .. } => {
+                self.enter(mount, *ino, &keys, now, base);
+                if let Some(file) = self.files.get_mut(&(mount, *ino)) {
+                    file.change(at, now, |content| content.allocate(*offset, *len, *how));
+                }
+                Request::Change { ino: *ino, sets_attributes: false, commits: false }
+            }
+            Op::Symlink { .. } | Op::Mknod { .. } => Request::Link,
+            Op::Fsync { ino, .. } => Request::Commit { ino: *ino, reached: self.reached(mount, *ino), closes: false },
             Op::Flush { ino, fh, still_open: false } if self.writers.contains(&(mount, *fh)) => {
-                Request::Commit { ino: *ino, reached: self.reached(mount, *ino) }
+                Request::Commit { ino: *ino, reached: self.reached(mount, *ino), closes: true }
             }
             Op::Release { ino, .. } => Request::Release { ino: *ino },
             Op::Unlink { .. } => Request::Unlink,
@@ -351,7 +380,7 @@ impl Ledger {
         }
         let makes_local = match &what {
             Request::Open { changes, .. } => *changes,
-            Request::Create { .. } | Request::Change { .. } => true,
+            Request::Create { .. } | Request::Change { .. } | Request::Attributes { .. } | Request::Link => true,
             Request::Unlink | Request::Rmdir | Request::Mkdir | Request::Rename => true,
             Request::Commit { .. } | Request::Release { .. } | Request::Other => false,
         };
@@ -362,28 +391,31 @@ impl Ledger {
         if makes_local {
             keys.iter().for_each(|key| self.local_from(mount, key, now));
         }
-        if matches!(op, Op::Open { .. } | Op::Create { .. } | Op::Setattr { .. }) {
-            self.doubt(mount, called, op, &keys);
+        if let Op::Open { ino, .. } | Op::Setattr { ino, .. } = op {
+            self.doubt(mount, called, *ino, &keys);
         }
-        self.under_way.insert(at, UnderWay { mount, began: now, called, what, keys });
+        self.under_way.insert(at, UnderWay { mount, began: now, called, what, keys, earlier: Vec::new() });
         at
     }
 
     /// `outcome`: `None` where it was not sent after all. Answers what oracles want to know, and of which mount.
     pub fn ends(&mut self, at: u64, now: Time, outcome: Option<Result<&Reply, Errno>>) -> Option<(u8, Altered)> {
-        let UnderWay { mount, began, called, what, keys } = self.under_way.remove(&at)?;
+        let UnderWay { mount, began, called, what, keys, earlier } = self.under_way.remove(&at)?;
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
         let alteration = match what {
             Request::Open { ino, changes, truncates, viewed } => {
                 let empty = |file: &LocalFile| file.states[0].content.as_ref().is_none_or(|base| base.size() == 0);
-                let had_bytes = self.files.get(&(mount, ino)).is_some_and(|file| !empty(file));
+                // Of what somebody else changes meanwhile, everybody sees the truncation, too.
+                let alone = |file: &LocalFile| file.states.iter().all(|state| [0, at].contains(&state.made_by));
+                let had_bytes = self.files.get(&(mount, ino)).is_some_and(|file| !empty(file) && alone(file));
                 let emptied = viewed && done && had_bytes && self.is_viewed(mount, ino);
                 if truncates {
                     self.settle(mount, ino, at, now, done, errno);
                 }
                 if let Some(Ok(Reply::Opened { fh })) = outcome {
                     self.opened(mount, ino, now, changes.then_some(*fh));
+                    self.doubt(mount, called, ino, &keys);
                 }
                 if emptied {
                     Alteration::Emptied { ino, key: keys.first().cloned().unwrap_or_default() }
@@ -407,11 +439,7 @@ impl Ledger {
                         }
                     }
                     self.opened(mount, attr.ino, now, Some(*fh));
-                    if self.was_removed_since(mount, &keys, called)
-                        && let Some(file) = self.files.get_mut(&(mount, attr.ino))
-                    {
-                        file.doubtful = true;
-                    }
+                    self.doubt(mount, called, attr.ino, &keys);
                 }
                 Alteration::Other
             }
@@ -423,15 +451,15 @@ impl Ledger {
                 {
                     file.uncertain = true;
                 }
-                if commits && done { Alteration::Commit { ino, reached: at } } else { Alteration::Other }
+                if commits && done { Alteration::Commit { ino, reached: at, closes: false } } else { Alteration::Other }
             }
-            Request::Commit { ino, reached } => {
+            Request::Commit { ino, reached, closes } => {
                 if errno == Some(Errno::ESTALE)
                     && let Some(file) = self.files.get_mut(&(mount, ino))
                 {
                     file.abandoned = true;
                 }
-                Alteration::Commit { ino, reached }
+                Alteration::Commit { ino, reached, closes }
             }
             Request::Release { ino } => {
                 let left = self.handles.get_mut(&(mount, ino)).map_or(0, |count| {
@@ -440,14 +468,16 @@ impl Ledger {
                 });
                 if left == 0 {
                     self.handles.remove(&(mount, ino));
+                    Alteration::Closed { ino }
+                } else {
+                    Alteration::Other
                 }
-                Alteration::Other
             }
             Request::Unlink => {
                 let key = keys.first().cloned().unwrap_or_default();
                 if done {
                     self.unname(mount, &key, None, now);
-                    self.removed.insert((mount, key.clone()), now);
+                    self.removed.extend(keys.into_iter().chain(earlier).map(|key| ((mount, key), now)));
                 }
                 Alteration::Unlink { key }
             }
@@ -462,7 +492,7 @@ impl Ledger {
                 }
                 Alteration::Rename { from: from.clone(), to: to.clone() }
             }
-            Request::Other => Alteration::Other,
+            Request::Attributes { .. } | Request::Link | Request::Other => Alteration::Other,
         };
         self.close_spans(mount, now);
         let outcome = match outcome {
@@ -481,6 +511,8 @@ impl Ledger {
         self.writers.retain(|(of, _)| *of != mount);
         let dead: Vec<_> = self.files.extract_if(.., |(of, _), _| *of == mount).map(|(_, file)| file).collect();
         self.past.extend(dead);
+        // Numbers begin anew.
+        self.past.iter_mut().filter(|file| file.mount == mount).for_each(|file| file.ino = NOBODY);
         self.close_spans(mount, now);
     }
 
@@ -600,10 +632,10 @@ impl Ledger {
         })
     }
 
-    fn doubt(&mut self, mount: u8, called: Time, op: &Op, keys: &[String]) {
-        let (Op::Open { ino, .. } | Op::Setattr { ino, .. }) = op else { return };
+    /// A file is opened, or cut, by a name that was taken away, or is being taken away, since that call began.
+    fn doubt(&mut self, mount: u8, called: Time, ino: Ino, keys: &[String]) {
         if self.was_removed_since(mount, keys, called)
-            && let Some(file) = self.files.get_mut(&(mount, *ino))
+            && let Some(file) = self.files.get_mut(&(mount, ino))
         {
             file.doubtful = true;
         }
@@ -633,6 +665,19 @@ impl Ledger {
                 Some((file.ino, format!("{to}/{rest}")))
             })
             .collect();
+        // Who removes or moves a name in a directory does so wherever the directory is by then.
+        let mut entered = Vec::new();
+        for request in self.under_way.values_mut().filter(|request| request.mount == mount) {
+            let UnderWay { keys, earlier, .. } = request;
+            for key in keys {
+                if let Some(rest) = key.strip_prefix(&beneath) {
+                    let new = format!("{to}/{rest}");
+                    entered.push(new.clone());
+                    earlier.push(std::mem::replace(key, new));
+                }
+            }
+        }
+        entered.iter().for_each(|key| self.local_from(mount, key, now));
         self.unname(mount, to, None, now);
         for (ino, key) in moved {
             self.local_from(mount, &key, now);
@@ -655,6 +700,7 @@ impl Ledger {
         let used = |request: &UnderWay, ino: Ino| match request.what {
             Request::Open { ino: of, .. }
             | Request::Change { ino: of, .. }
+            | Request::Attributes { ino: of }
             | Request::Commit { ino: of, .. }
             | Request::Release { ino: of } => request.mount == mount && of == ino,
             _ => false,
@@ -676,7 +722,7 @@ impl Ledger {
                 self.under_way
                     .values()
                     .filter(|request| request.mount == mount)
-                    .flat_map(|request| request.keys.iter().map(String::as_str)),
+                    .flat_map(|request| request.keys.iter().chain(&request.earlier).map(String::as_str)),
             )
             .collect();
         for ((of, key), spans) in &mut self.spans {

@@ -22,6 +22,7 @@ mod monotonic;
 mod no_resurrection;
 mod panic;
 mod read_your_writes;
+mod recovery;
 mod single_version;
 mod spool;
 
@@ -67,6 +68,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(durability::Durability),
         Box::<atomic_publish::AtomicPublish>::default(),
         Box::<no_resurrection::NoResurrection>::default(),
+        Box::<recovery::Recovery>::default(),
         Box::new(leak::Leak),
         Box::new(spool::Spool),
     ]

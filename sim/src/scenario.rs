@@ -213,6 +213,29 @@ pub enum Call {
         path: String,
         size: u64,
     },
+    /// fallocate(2).
+    Fallocate {
+        file: Slot,
+        at: u64,
+        len: u64,
+        how: AllocationName,
+    },
+    /// chmod(2).
+    Chmod {
+        path: String,
+        perm: u16,
+    },
+    /// utimensat(2): the time of the last write.
+    Utimens {
+        path: String,
+        /// Since 1970.
+        seconds: i64,
+    },
+    /// symlink(2): a link at `path`.
+    Symlink {
+        target: String,
+        path: String,
+    },
     Unlink {
         path: String,
     },
@@ -244,6 +267,22 @@ pub enum Call {
     DropCaches,
     /// Nothing but its pause.
     Sleep,
+}
+
+/// The modes of fallocate(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AllocationName {
+    /// The file reaches to the range's end at least.
+    Allocate,
+    /// FALLOC_FL_KEEP_SIZE: nothing is to be seen of it.
+    AllocateKeepingSize,
+    /// FALLOC_FL_PUNCH_HOLE: zeros within the file.
+    Punch,
+    /// FALLOC_FL_ZERO_RANGE: zeros, also beyond the end.
+    Zero,
+    /// With FALLOC_FL_KEEP_SIZE.
+    ZeroKeepingSize,
 }
 
 /// When something happens.
@@ -435,7 +474,7 @@ pub enum Change {
         version: u32,
         size: u64,
     },
-    /// The mount dies and starts again on the disk as it was left. Only at a time.
+    /// The mount dies and starts again on the disk as it was left.
     Crash {
         mount: u8,
     },

@@ -364,6 +364,7 @@ impl World {
                 bodies: self.store.bodies_open(),
                 uploads: self.store.bucket().list_uploads("").len() as u64,
                 spools: disk.spools(),
+                journal: disk.journal().len() as u64,
                 unwritten_reads: disk.unwritten_reads(),
             };
             self.see(Seat { mount: n, app: 0 }, What::Rest(rest));

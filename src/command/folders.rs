@@ -20,11 +20,12 @@ pub fn recovery() -> PathBuf {
     state().join("recovery")
 }
 
-/// Where mounts of one bucket leave word for the next: `of` says which bucket, of which service, and for whom.
-pub fn notes(of: &[&str]) -> PathBuf {
+/// Where mounts of one bucket leave word for the next, and their journals: `of` says which bucket, of which service, and for
+/// whom.
+pub fn notes_and_journals(of: &[&str]) -> (PathBuf, PathBuf) {
     let digest = Md5::digest(of.join("\n"));
     let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    state().join("notes").join(name)
+    (state().join("notes").join(&name), state().join("journal").join(name))
 }
 
 fn base(variable: &str, beneath_home: &str, without_home: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! What every part of the core shares: the world, the options, the budgets.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::config::Config;
 use crate::data::lifeboat::Lifeboats;
@@ -14,6 +15,8 @@ pub struct Context<E: Env> {
     pub config: Config,
     pub memory: Arc<Memory>,
     pub lifeboats: Arc<Lifeboats>,
+    /// Bytes in the journal.
+    pub journal_bytes: AtomicU64,
     pub(super) pace: Lock<Pace>,
 }
 
@@ -23,6 +26,7 @@ impl<E: Env> Context<E> {
         Arc::new(Self {
             memory: Memory::new(config.memory_max, config.sizes.extent_bytes),
             lifeboats: Lifeboats::new(config.hold_max),
+            journal_bytes: AtomicU64::new(0),
             pace: Lock::new(Pace::new(config.deadline)),
             env,
             config,

@@ -12,11 +12,13 @@ use bytes::Bytes;
 use futures_util::lock::Mutex;
 
 use crate::config::OBJECT_BYTES_MAX;
+use crate::data::ahead::Ahead;
 use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
 use crate::data::overlay::{Overlay, Source};
 use crate::data::publish::{Base, Expects, Snapshot, assemble};
+use crate::data::stored::{Attempts, Stored};
 use crate::env::store::{ETag, Key, NewObject};
 use crate::env::{Clock, Disk, Env, Kept as _};
 use crate::error::FsError;
@@ -36,7 +38,10 @@ pub enum Fate {
 }
 
 pub struct Draft<E: Env> {
-    context: Arc<Context<E>>,
+    pub(super) context: Arc<Context<E>>,
+    /// What the journal has of it. Held while that changes.
+    pub(super) stored: Mutex<Option<Stored<E>>>,
+    pub(super) attempts: Lock<Attempts>,
     /// Held through a commit, and through what must not happen during one.
     pub gate: Mutex<()>,
     /// One change at a time.
@@ -53,6 +58,11 @@ struct Inner<E: Env> {
     /// The end of the log when it was last looked at for garbage.
     garbage_looked_for_at: u64,
     base: Option<Arc<Base<E>>>,
+    /// The file as it was published, where that was of this log.
+    standing: Option<Overlay>,
+    ahead: Option<Arc<Ahead<E>>>,
+    /// Counts how often the user has set attributes.
+    attributes: u64,
     /// Counts changes.
     generation: u64,
     /// The change up to which it was published.
@@ -63,6 +73,8 @@ struct Inner<E: Env> {
     blank: bool,
     /// Whoever truncated it as he opened it was told to look again, and has not come yet.
     awaited: bool,
+    /// Somebody publishes it behind its close.
+    publishing: bool,
 }
 
 /// The log is rewritten when so many records of it are needed no more, and it is more than half garbage.
@@ -90,22 +102,57 @@ impl<E: Env> Draft<E> {
     ) -> Arc<Self> {
         let overlay = Overlay::over(base.as_ref().map_or(0, |base| base.version().size));
         let log = Arc::new(Log::new(context.clone()));
+        Self::made_of(context, (key, object, expects), overlay, log, base, generation)
+    }
+
+    /// What a mount before this one has stored.
+    pub(super) fn restored(
+        context: Arc<Context<E>>,
+        key: Key,
+        object: NewObject,
+        expects: Expects,
+        overlay: Overlay,
+        log: Arc<Log<E>>,
+        base: Option<Arc<Content<E>>>,
+    ) -> Arc<Self> {
+        Self::made_of(context, (key, object, expects), overlay, log, base, 1)
+    }
+
+    fn made_of(
+        context: Arc<Context<E>>,
+        (key, object, expects): (Key, NewObject, Expects),
+        overlay: Overlay,
+        log: Arc<Log<E>>,
+        base: Option<Arc<Content<E>>>,
+        generation: u64,
+    ) -> Arc<Self> {
         let inner = Inner {
             key,
             object,
             expects,
+            blank: generation > 0 && overlay.size() == 0,
             overlay,
             log,
             garbage_looked_for_at: 0,
-            blank: generation > 0,
             base: base.map(Base::new),
+            standing: None,
+            ahead: None,
+            attributes: 0,
             generation,
             published: 0,
             in_doubt: Vec::new(),
             fate: Fate::Living,
             awaited: false,
+            publishing: false,
         };
-        Arc::new(Self { context, gate: Mutex::new(()), changes: Mutex::new(()), inner: Lock::new(inner) })
+        Arc::new(Self {
+            context,
+            stored: Mutex::new(None),
+            attempts: Lock::default(),
+            gate: Mutex::new(()),
+            changes: Mutex::new(()),
+            inner: Lock::new(inner),
+        })
     }
 
     /// Bytes.
@@ -122,12 +169,25 @@ impl<E: Env> Draft<E> {
         self.inner.lock().key = key;
     }
 
+    /// How many changes were made.
+    pub(super) fn generation(&self) -> u64 {
+        self.inner.lock().generation
+    }
+
+    pub(super) fn is_living(&self) -> bool {
+        self.inner.lock().fate == Fate::Living
+    }
+
     pub fn fate(&self) -> Fate {
         self.inner.lock().fate.clone()
     }
 
     pub fn meets(&self, fate: Fate) {
-        self.inner.lock().fate = fate;
+        let mut inner = self.inner.lock();
+        inner.fate = fate;
+        let ahead = if inner.fate == Fate::Living { None } else { inner.ahead.take() };
+        drop(inner);
+        drop(ahead);
     }
 
     pub fn expects(&self) -> Expects {
@@ -146,6 +206,11 @@ impl<E: Env> Draft<E> {
         inner.fate == Fate::Living && inner.generation != inner.published
     }
 
+    /// Whether a publication has anything to do, or to say.
+    pub fn is_dirty_or_lost(&self) -> bool {
+        self.is_dirty() || matches!(self.fate(), Fate::Lost(_))
+    }
+
     /// Whether it is unpublished and nothing was written to it since it was created or truncated.
     pub fn is_blank(&self) -> bool {
         self.is_dirty() && self.inner.lock().blank
@@ -158,6 +223,19 @@ impl<E: Env> Draft<E> {
 
     pub fn awaits(&self, awaited: bool) {
         self.inner.lock().awaited = awaited;
+    }
+
+    /// False: somebody publishes it already, and will go on until nothing is left.
+    pub fn begins_publishing(&self) -> bool {
+        !std::mem::replace(&mut self.inner.lock().publishing, true)
+    }
+
+    pub fn ended_publishing(&self) {
+        self.inner.lock().publishing = false;
+    }
+
+    pub fn is_being_published(&self) -> bool {
+        self.inner.lock().publishing
     }
 
     /// Bytes `offset..offset + len`, cut at the end of the file.
@@ -184,27 +262,60 @@ impl<E: Env> Draft<E> {
         }
     }
 
-    /// Puts `data` at `offset`. Returns the size then.
+    /// Puts `data` at `offset`. Returns whether that was at the end.
     ///
     /// Errors: [`FsError::Disk`] when there is no room; [`FsError::TooLarge`]; [`FsError::LostUpdate`] when it can never be
     /// published. Then nothing was written.
-    pub async fn write(&self, offset: u64, data: Bytes) -> Result<u64, FsError> {
+    pub async fn write(&self, offset: u64, data: Bytes) -> Result<bool, FsError> {
         let end = offset.saturating_add(data.len() as u64);
         self.check_size(end)?;
         let _turn = self.changes.lock().await;
         let log = self.inner.lock().log.clone();
         log.make_room(data.len() as u64).await?;
-        let size = {
+        let appended = {
             let mut inner = self.inner.lock();
             inner.may_change()?;
+            let appended = offset == inner.overlay.size();
             let at = inner.log.append(data);
             inner.overlay.write(offset..end, at);
-            inner.changed()
+            inner.changed();
+            appended
         };
         if self.compaction_due() {
             self.compact().await?;
         }
-        Ok(size)
+        Ok(appended)
+    }
+
+    /// Sends what was appended and fills a part, beside the caller. `object`: its attributes now.
+    pub fn send_ahead(self: &Arc<Self>, object: impl FnOnce(NewObject) -> Option<NewObject>) {
+        let (ahead, size) = {
+            let inner = self.inner.lock();
+            let size = inner.overlay.size();
+            // Cheap for those who will never have one.
+            let config = &self.context.config;
+            // With a journal nobody waits for the upload.
+            if inner.fate != Fate::Living || size <= config.sizes.part_bytes || config.write_back_max > 0 {
+                return;
+            }
+            (inner.ahead.clone().filter(|ahead| ahead.serves(&inner.key, &inner.log)), size)
+        };
+        let ahead = match ahead {
+            Some(ahead) => ahead,
+            None => {
+                let snapshot = self.snapshot();
+                let Some(ahead) = Ahead::new(&snapshot, || object(snapshot.object.clone())) else { return };
+                let mut inner = self.inner.lock();
+                if inner.fate != Fate::Living {
+                    return;
+                }
+                let before = inner.ahead.replace(ahead.clone());
+                drop(inner);
+                drop(before);
+                ahead
+            }
+        };
+        ahead.employ(self, size);
     }
 
     /// Zeros in `range`, which may reach beyond the end. Returns the size then.
@@ -234,9 +345,11 @@ impl<E: Env> Draft<E> {
         Ok(())
     }
 
-    /// Its attributes were changed: they travel with the next publication.
+    /// Its attributes were set: they travel with the next publication.
     pub fn touch(&self) {
-        self.inner.lock().generation += 1;
+        let mut inner = self.inner.lock();
+        inner.generation += 1;
+        inner.attributes += 1;
     }
 
     fn check_size(&self, bytes: u64) -> Result<(), FsError> {
@@ -257,32 +370,47 @@ impl<E: Env> Draft<E> {
             overlay: inner.overlay.clone(),
             log: inner.log.clone(),
             base: inner.base.clone(),
+            standing: inner.standing.clone(),
+            ahead: inner.ahead.clone(),
             generation: inner.generation,
+            attributes: inner.attributes,
             in_doubt: inner.in_doubt.clone(),
         }
     }
 
-    /// The change `generation` and all before it stand in the bucket as the version of `base`. True: nothing is left to be
-    /// published.
-    pub fn published(&self, generation: u64, base: Arc<Content<E>>) -> bool {
+    /// The snapshot stands in the bucket as the version of `base`. True: nothing is left to be published.
+    pub fn published(&self, snapshot: &Snapshot<E>, base: Arc<Content<E>>) -> bool {
         let mut inner = self.inner.lock();
-        inner.published = if zoo::has(Bug::ChangesDuringCommitForgotten) { inner.generation } else { generation };
+        let forgotten = zoo::has(Bug::ChangesDuringCommitForgotten);
+        inner.published = if forgotten { inner.generation } else { snapshot.generation };
         let size = base.version().size;
         inner.rebase(base);
-        let clean = inner.generation == generation;
+        let clean = inner.generation == snapshot.generation;
+        inner.standing = Some(snapshot.overlay.clone()).filter(|_| Arc::ptr_eq(&inner.log, &snapshot.log));
         // What filled its share of the memory is read from the bucket from now on.
         if clean && inner.log.is_long() {
             sometimes!(LogLetGo);
             inner.overlay = Overlay::over(size);
             inner.log = Arc::new(Log::new(self.context.clone()));
+            inner.standing = None;
             inner.garbage_looked_for_at = 0;
         }
+        let spent = inner.ahead.take();
+        drop(inner);
+        drop(spent);
         clean
     }
 
     /// The same bytes stand elsewhere, or under another ETag, by now.
     pub fn rebased(&self, base: Arc<Content<E>>) {
         self.inner.lock().rebase(base);
+    }
+
+    /// An earlier publication stands in the bucket, and nobody knows which.
+    pub fn landed(&self, base: Arc<Content<E>>) {
+        let mut inner = self.inner.lock();
+        inner.rebase(base);
+        inner.standing = None;
     }
 
     /// A publication failed, and may have been applied all the same.
@@ -366,6 +494,7 @@ impl<E: Env> Draft<E> {
         // Changes wait for their turn, which the caller has: nothing was written meanwhile.
         let mut inner = self.inner.lock();
         (inner.overlay, inner.log, inner.garbage_looked_for_at) = (overlay, log, 0);
+        inner.standing = None;
         Ok(())
     }
 }

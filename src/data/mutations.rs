@@ -126,9 +126,13 @@ impl<E: Env> Context<E> {
             condition,
         };
         let in_place = source.key == *key;
-        // A copy of one part has the ETag of its bytes. Onto itself nothing tells the copy from what was there, and it does
-        // not matter which of the two stands.
-        let is_ours = |meta: &ObjectMeta| !in_place && meta.etag == source.etag && meta.size == source.size;
+        let given = request.replace.as_ref().map(|object| object.user.clone());
+        // A copy of one part has the ETag of its bytes, so that onto itself it is simply made again; one of many parts gets
+        // another, and is told by its attributes, of which the time of the change is one.
+        let is_ours = |meta: &ObjectMeta| {
+            let ours = if in_place { given.as_ref() == Some(&meta.user) } else { meta.etag == source.etag };
+            ours && meta.size == source.size
+        };
         self.decide(key, is_ours, || self.env.store().copy(request.clone())).await
     }
 

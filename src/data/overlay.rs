@@ -17,6 +17,16 @@ pub enum Source {
     Base,
 }
 
+impl Source {
+    /// Of what lies `bytes` after what this is the source of.
+    fn further(self, bytes: u64) -> Self {
+        match self {
+            Self::Log(at) => Self::Log(at + bytes),
+            other => other,
+        }
+    }
+}
+
 /// A stretch of the file that has one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -86,15 +96,38 @@ impl Overlay {
             at = at.max(*start);
             let stop = piece.end.min(end);
             if stop > at {
-                let source = match piece.source {
-                    Source::Log(log) => Source::Log(log + (at - start)),
-                    other => other,
-                };
-                runs.push(Run { range: at..stop, source });
+                runs.push(Run { range: at..stop, source: piece.source.further(at - start) });
                 at = stop;
             }
         }
         self.uncovered(at..end.max(at), &mut runs);
+        runs
+    }
+
+    /// The stretches of all of it, where what `standing` has at the same place counts as the base's: for a file that was
+    /// published as `standing` since, and whose log was kept.
+    pub fn runs_since(&self, standing: &Self) -> Vec<Run> {
+        let before = standing.runs(0..self.size);
+        let mut before = before.iter().peekable();
+        let mut runs: Vec<Run> = Vec::new();
+        for run in self.runs(0..self.size) {
+            let mut at = run.range.start;
+            while at < run.range.end {
+                while before.next_if(|old| old.range.end <= at).is_some() {}
+                let old = before.peek();
+                let end = old.map_or(run.range.end, |old| old.range.end.min(run.range.end));
+                let source = run.source.further(at - run.range.start);
+                let same = old.is_some_and(|old| old.source.further(at - old.range.start) == source);
+                let source = if same { Source::Base } else { source };
+                match runs.last_mut() {
+                    Some(last) if last.source.further(last.range.end - last.range.start) == source => {
+                        last.range.end = end
+                    }
+                    _ => runs.push(Run { range: at..end, source }),
+                }
+                at = end;
+            }
+        }
         runs
     }
 
@@ -163,7 +196,7 @@ impl Overlay {
 mod tests {
     use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
-    use super::{Overlay, Source};
+    use super::{Overlay, Run, Source};
 
     #[derive(Clone, Debug)]
     enum Change {
@@ -223,6 +256,29 @@ mod tests {
             }
             assert_eq!(at, (from + len).min(model.len() as u64).max(from));
         }
+    }
+
+    #[test]
+    fn what_was_published_counts_as_the_bases_until_it_is_changed() {
+        let mut overlay = Overlay::over(0);
+        overlay.write(0..100, 0);
+        overlay.zero(100..150);
+        let standing = overlay.clone();
+        let all = |end| vec![Run { range: 0..end, source: Source::Base }];
+        assert_eq!(overlay.runs_since(&standing), all(150));
+        overlay.resize(120);
+        assert_eq!(overlay.runs_since(&standing), all(120));
+        overlay.write(120..130, 100);
+        overlay.write(10..20, 110);
+        let expected = [
+            Run { range: 0..10, source: Source::Base },
+            Run { range: 10..20, source: Source::Log(110) },
+            Run { range: 20..120, source: Source::Base },
+            Run { range: 120..130, source: Source::Log(100) },
+        ];
+        assert_eq!(overlay.runs_since(&standing), expected);
+        overlay.resize(200);
+        assert_eq!(overlay.runs_since(&standing).last(), Some(&Run { range: 150..200, source: Source::Zeros }));
     }
 
     #[test]

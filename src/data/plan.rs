@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use crate::config::{COPY_BYTES_MAX, PARTS_MAX, Sizes};
 use crate::data::overlay::{Run, Source};
+use crate::env::store::ETag;
 use crate::zoo::{self, Bug};
 
-/// One part of an upload; its number is its place in the list, from 1 on.
+/// What one part of an upload is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// These bytes of the file travel.
@@ -23,6 +24,18 @@ impl Part {
     }
 }
 
+/// A part of an upload with its number, from 1 on, and its ETag if it is there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    pub number: u32,
+    pub part: Part,
+    pub sent: Option<ETag>,
+}
+
+pub fn numbered(parts: Vec<Part>) -> Vec<Numbered> {
+    parts.into_iter().zip(1..).map(|(part, number)| Numbered { number, part, sent: None }).collect()
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     Put,
@@ -33,6 +46,77 @@ pub enum Plan {
 const STRETCHES_MAX: u64 = 4000;
 
 const _: () = assert!(2 * STRETCHES_MAX < PARTS_MAX, "uploads, copies and their rests are parts");
+
+/// How a file that still grows is cut: after a prefix that is copied from its base, into parts that are the same however
+/// long it becomes.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    origin: u64,
+    copies: u32,
+    unit: u64,
+}
+
+/// The first parts are of one unit each, then come longer ones: with the default unit the largest object has room.
+const STEPS: [(u64, u64); 2] = [(4000, 1), (4000, 8)];
+const LAST_STEP: u64 = 350;
+
+impl Grid {
+    /// For a file of `size` bytes of which the first `copied` are the base's. `None`: nothing is worth sending yet.
+    pub fn after(copied: u64, size: u64, sizes: &Sizes) -> Option<Self> {
+        // A shorter prefix cannot be copied.
+        let origin = if copied >= sizes.part_bytes_min { copied } else { 0 };
+        let copies = u32::try_from(origin.div_ceil(COPY_BYTES_MAX)).ok()?;
+        let grid = Self { origin, copies, unit: sizes.part_bytes };
+        (grid.part(0).end < size).then_some(grid)
+    }
+
+    /// The bytes of its prefix.
+    pub fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    /// The bytes of the n-th part after the prefix, from 0 on.
+    pub fn part(&self, n: u64) -> Range<u64> {
+        let mut start = self.origin;
+        let mut first = 0;
+        for (parts, units) in STEPS {
+            let bytes = (units * self.unit).min(COPY_BYTES_MAX);
+            if n < first + parts {
+                let start = start + (n - first) * bytes;
+                return start..start + bytes;
+            }
+            (start, first) = (start + parts * bytes, first + parts);
+        }
+        let bytes = (LAST_STEP * self.unit).min(COPY_BYTES_MAX);
+        let start = start + (n - first) * bytes;
+        start..start + bytes
+    }
+
+    /// Its number in the upload.
+    pub fn number(&self, n: u64) -> u32 {
+        self.copies + n as u32 + 1
+    }
+
+    /// All parts of a file of `size` bytes. `None`: it is shorter than the prefix, fits one part, or has too many.
+    pub fn cut(&self, size: u64) -> Option<Vec<Numbered>> {
+        if size <= self.origin || size <= self.unit {
+            return None;
+        }
+        let mut parts = Vec::new();
+        copies(0..self.origin, &mut parts);
+        for n in 0.. {
+            let range = self.part(n);
+            if range.start >= size {
+                break;
+            }
+            if parts.len() as u64 == PARTS_MAX {
+                return None;
+            }
+            parts.push(Part::Upload(range.start..range.end.min(size)));
+        }
+        Some(numbered(parts))
+    }
+}
 
 /// The plan for a file of `size` bytes made of `runs`, which cover it in order.
 pub fn plan(size: u64, runs: &[Run], sizes: &Sizes) -> Plan {
@@ -102,7 +186,7 @@ fn even(range: Range<u64>, max: u64) -> impl Iterator<Item = Range<u64>> {
 mod tests {
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
-    use super::{Part, Plan, plan};
+    use super::{Grid, Part, Plan, plan};
     use crate::config::{COPY_BYTES_MAX, MIB, PARTS_MAX, Sizes};
     use crate::data::overlay::Overlay;
 
@@ -110,8 +194,8 @@ mod tests {
 
     fn planned(overlay: &Overlay) -> Vec<Part> {
         match plan(overlay.size(), &overlay.runs(0..overlay.size()), &Sizes::PRODUCTION) {
-            Plan::Put => panic!("one PUT"),
             Plan::Parts(parts) => parts,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -148,6 +232,37 @@ mod tests {
     fn the_largest_object_is_copied_by_as_few_parts_as_may_be() {
         let overlay = Overlay::over(crate::config::OBJECT_BYTES_MAX);
         assert_eq!(planned(&overlay).len() as u64, crate::config::OBJECT_BYTES_MAX / COPY_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_grows_is_cut_the_same_whatever_it_becomes() {
+        assert!(Grid::after(0, 8 * MIB, &Sizes::PRODUCTION).is_none(), "it may stay one PUT");
+        let grid = Grid::after(7 * GIB, 8 * GIB, &Sizes::PRODUCTION).expect("a part is whole");
+        let parts = grid.cut(7 * GIB + 9 * MIB).expect("few parts");
+        let ranges: Vec<_> = parts.iter().map(|part| (part.number, part.part.clone())).collect();
+        let expected = [
+            (1, Part::Copy(0..7 * GIB / 2)),
+            (2, Part::Copy(7 * GIB / 2..7 * GIB)),
+            (3, Part::Upload(7 * GIB..7 * GIB + 8 * MIB)),
+            (4, Part::Upload(7 * GIB + 8 * MIB..7 * GIB + 9 * MIB)),
+        ];
+        assert_eq!(ranges, expected);
+        assert_eq!((grid.number(0), grid.part(0)), (3, 7 * GIB..7 * GIB + 8 * MIB));
+        assert_eq!(grid.cut(7 * GIB), None);
+    }
+
+    #[test]
+    fn the_largest_object_has_room_on_the_grid() {
+        let grid = Grid::after(0, GIB, &Sizes::PRODUCTION).expect("a part is whole");
+        let parts = grid.cut(crate::config::OBJECT_BYTES_MAX).expect("few enough parts");
+        assert!(parts.len() as u64 <= PARTS_MAX);
+        let mut at = 0;
+        for (n, part) in parts.iter().enumerate() {
+            assert_eq!((part.part.range().start, part.number), (at, n as u32 + 1));
+            at = part.part.range().end;
+            assert!(at - part.part.range().start <= COPY_BYTES_MAX);
+        }
+        assert_eq!(at, crate::config::OBJECT_BYTES_MAX);
     }
 
     proptest! {

@@ -3,26 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::stream::{FuturesUnordered, StreamExt};
-
-use crate::config::{COPY_BYTES_MAX, OBJECT_BYTES_MAX, PARTS_AT_ONCE, READ_BYTES_MAX};
+use crate::config::{COPY_BYTES_MAX, OBJECT_BYTES_MAX, READ_BYTES_MAX};
+use crate::data::ahead::Ahead;
 use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
 use crate::data::mutations::Refusal;
-use crate::data::notes::Note;
 use crate::data::overlay::{Overlay, Run, Source};
-use crate::data::plan::{Part, Plan, plan};
-use crate::env::store::{
-    CompleteUpload, CopySource, CreateUpload, ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store,
-    UploadId, UploadPart, UploadPartCopy, WriteCondition, Written,
-};
-use crate::env::{Disk, Env, NoteId, Spawn};
+use crate::data::plan::{Plan, plan};
+use crate::env::store::{ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, Store, WriteCondition, Written};
+use crate::env::{Disk, Env, NoteId};
 use crate::error::FsError;
-use crate::marks::sometimes;
 use crate::state::version::Version;
 use crate::zoo::{self, Bug};
+use bytes::{Bytes, BytesMut};
 
 /// What must stand at a key for a publication to replace it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +36,7 @@ impl Expects {
         }
     }
 
-    fn condition(&self) -> Option<WriteCondition> {
+    pub(super) fn condition(&self) -> Option<WriteCondition> {
         match self {
             _ if zoo::has(Bug::CommitWithoutCondition) || zoo::has(Bug::PartCopiedWithoutCondition) => None,
             Self::Absent => Some(WriteCondition::IfAbsent),
@@ -82,7 +76,12 @@ pub struct Snapshot<E: Env> {
     pub overlay: Overlay,
     pub log: Arc<Log<E>>,
     pub base: Option<Arc<Base<E>>>,
+    /// What the base has of this log: it was published as that.
+    pub(super) standing: Option<Overlay>,
+    pub(super) ahead: Option<Arc<Ahead<E>>>,
     pub generation: u64,
+    /// How often the user has set attributes.
+    pub(super) attributes: u64,
     /// ETags of publications before this one of which nobody knows what became of them.
     pub in_doubt: Vec<ETag>,
 }
@@ -104,24 +103,63 @@ impl From<FsError> for Unpublished {
     }
 }
 
-/// How often an upload that somebody aborted under us is begun afresh.
-const UPLOADS_MAX: u32 = 3;
+/// What a publication made.
+pub struct Published {
+    pub written: Written,
+    /// What was sent in one piece.
+    pub body: Option<Bytes>,
+    /// Its bytes are those of the base.
+    pub copied: bool,
+    /// The attributes that it has.
+    pub object: NewObject,
+    /// They are not those that the user has set meanwhile: the upload was begun before.
+    pub attributes_behind: bool,
+}
 
 impl<E: Env> Snapshot<E> {
+    /// Whether all of its bytes are here.
+    pub fn is_whole(&self) -> bool {
+        self.overlay.runs(0..self.overlay.size()).iter().all(|run| run.source != Source::Base)
+    }
+
+    /// The same bytes as a new object under another name.
+    pub fn beside(self, key: Key, object: NewObject) -> Self {
+        Self { key, object, expects: Expects::Absent, ahead: None, ..self }
+    }
+
     /// Bytes `range` of the file, cut at its end.
     pub async fn bytes(&self, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
         assemble(self.overlay.runs(range), &self.log, self.base.as_deref(), kept).await
     }
 
     /// The same, for a request: not a piece of the cache, whose memory would count for as long as somebody keeps the request.
-    async fn body(&self, range: Range<u64>) -> Result<Bytes, FsError> {
+    pub(super) async fn body(&self, range: Range<u64>) -> Result<Bytes, FsError> {
         let cached = self.overlay.runs(range.clone()).iter().all(|run| run.source == Source::Base);
         let bytes = self.bytes(range, Kept::Nowhere).await?;
         Ok(if cached { Bytes::copy_from_slice(&bytes) } else { bytes })
     }
 
-    /// Makes it the current version at its key, whole or not at all. What was sent in one piece is answered with it.
-    pub async fn publish(&self) -> Result<(Written, Option<Bytes>), Unpublished> {
+    /// What it is made of, where what stands in the bucket already counts as the base's.
+    fn runs(&self) -> Vec<Run> {
+        let size = self.overlay.size();
+        self.standing.as_ref().map_or_else(|| self.overlay.runs(0..size), |standing| self.overlay.runs_since(standing))
+    }
+
+    /// So many bytes from the start on are the base's.
+    pub(super) fn copied_prefix(&self) -> u64 {
+        self.runs().first().filter(|run| run.source == Source::Base).map_or(0, |run| run.range.end)
+    }
+
+    /// The base, where only attributes of it are other ones.
+    fn unchanged(&self, runs: &[Run]) -> Option<&Version> {
+        let version = self.base.as_ref()?.content().version();
+        let whole = [Run { range: 0..version.size, source: Source::Base }];
+        let expected = Expects::ETag(version.etag.clone());
+        (runs == whole && version.key == self.key && self.expects == expected).then_some(version)
+    }
+
+    /// Makes it the current version at its key, whole or not at all.
+    pub async fn publish(&self) -> Result<Published, Unpublished> {
         let size = self.overlay.size();
         if size > OBJECT_BYTES_MAX {
             return Err(FsError::TooLarge { key: self.key.clone(), bytes: size }.into());
@@ -129,18 +167,32 @@ impl<E: Env> Snapshot<E> {
         if self.context.config.preconditions_ignored {
             self.expect_by_looking().await?;
         }
-        let outcome = match plan(size, &self.overlay.runs(0..size), &self.context.config.sizes) {
-            Plan::Put => self.put().await.map(|(written, body)| (written, Some(body))),
-            Plan::Parts(parts) => self.upload(&parts).await.map(|written| (written, None)),
+        let runs = self.runs();
+        let published = match (self.unchanged(&runs), plan(size, &runs, &self.context.config.sizes)) {
+            (Some(version), _) => self.copy(version).await?,
+            (None, Plan::Put) => self.put().await?,
+            (None, Plan::Parts(parts)) => self.upload(parts).await?,
         };
-        let (written, body) = outcome?;
         if self.context.config.preconditions_ignored {
-            self.verify_by_looking(&written).await?;
+            self.verify_by_looking(&published.written).await?;
         }
-        Ok((written, body))
+        Ok(published)
     }
 
-    async fn put(&self) -> Result<(Written, Bytes), Unpublished> {
+    async fn copy(&self, version: &Version) -> Result<Published, Unpublished> {
+        let object = self.object.clone();
+        let copied = self.context.copy_object(version, &self.key, Some(object), self.expects.condition()).await;
+        match copied {
+            Ok(written) => Ok(Published { copied: true, ..self.published(written, None) }),
+            Err(refusal) => Err(self.unpublished(refusal, None)),
+        }
+    }
+
+    fn published(&self, written: Written, body: Option<Bytes>) -> Published {
+        Published { written, body, copied: false, object: self.object.clone(), attributes_behind: false }
+    }
+
+    async fn put(&self) -> Result<Published, Unpublished> {
         let body = self.body(0..self.overlay.size()).await?;
         let (store, condition) = (self.context.env.store(), self.expects.condition());
         // Only where it must be told from others'.
@@ -151,138 +203,13 @@ impl<E: Env> Snapshot<E> {
         };
         let is_ours = |meta: &ObjectMeta| meta.user == self.object.user && meta.etag == etag();
         match self.context.decide(&self.key, is_ours, send).await {
-            Ok(written) => Ok((written, body)),
+            Ok(written) => Ok(self.published(written, Some(body))),
             Err(refusal @ Refusal::Store { in_doubt: true, .. }) => Err(self.unpublished(refusal, Some(&etag()))),
             Err(refusal) => Err(self.unpublished(refusal, None)),
         }
     }
 
-    async fn upload(&self, parts: &[Part]) -> Result<Written, Unpublished> {
-        let mut uploads = 0;
-        loop {
-            uploads += 1;
-            let request = CreateUpload { key: self.key.clone(), object: self.object.clone() };
-            let created = self.context.persist(|| self.context.env.store().create_upload(request.clone())).await;
-            let id = created.map_err(|error| FsError::from_store(&self.key, error))?;
-            let note = Note::Upload { key: self.key.clone(), id: id.clone() };
-            let note = self.context.env.disk().leave_note(note.text()).await.ok();
-            let outcome = match self.send_parts(&id, parts).await {
-                Ok(etags) => self.complete(&id, etags).await,
-                Err(refusal) => Err(self.unpublished(refusal, None)),
-            };
-            match outcome {
-                Ok(written) => {
-                    self.context.take_back_note(note).await;
-                    return Ok(written);
-                }
-                // By a lifecycle rule, or by somebody who tidied up.
-                Err(Unpublished::Failed { error: FsError::Exhausted { cause, .. }, maybe: None })
-                    if cause.kind == ErrorKind::NoSuchUpload && uploads < UPLOADS_MAX =>
-                {
-                    sometimes!(UploadVanished);
-                    self.context.take_back_note(note).await;
-                }
-                Err(unpublished) => {
-                    self.abort(id, note);
-                    return Err(unpublished);
-                }
-            }
-        }
-    }
-
-    async fn send_parts(&self, id: &UploadId, parts: &[Part]) -> Result<Vec<(u32, ETag)>, Refusal> {
-        let longest = parts.iter().filter(|part| matches!(part, Part::Upload(_))).map(|part| part.range());
-        let longest = longest.map(|range| range.end - range.start).max().unwrap_or(1).max(1);
-        let at_once = (self.context.config.memory_max / 2 / longest).clamp(1, PARTS_AT_ONCE as u64) as usize;
-        let mut waiting = parts.iter().zip(1u32..);
-        let mut under_way = FuturesUnordered::new();
-        let mut sent = Vec::with_capacity(parts.len());
-        loop {
-            let room = at_once - under_way.len();
-            for (part, number) in waiting.by_ref().take(room) {
-                under_way.push(self.send_part(id, number, part));
-            }
-            match under_way.next().await {
-                Some(part) => sent.push(part?),
-                None => break,
-            }
-        }
-        sent.sort_unstable_by_key(|(number, _)| *number);
-        Ok(sent)
-    }
-
-    async fn send_part(&self, id: &UploadId, number: u32, part: &Part) -> Result<(u32, ETag), Refusal> {
-        let store = self.context.env.store();
-        let (key, upload) = (self.key.clone(), id.clone());
-        match part {
-            Part::Upload(range) => {
-                let body = match self.body(range.clone()).await {
-                    Ok(body) => body,
-                    Err(error) => return Err(Refusal::Source(error)),
-                };
-                let request = UploadPart { key, upload, number, body };
-                let etag = self.context.persist(|| store.upload_part(request.clone())).await?;
-                Ok((number, etag))
-            }
-            Part::Copy(range) => {
-                sometimes!(PartCopied);
-                let base = self.base.as_ref().expect("only what has a base copies it").content().version();
-                // S3 copies no range of a source that is no longer than the shortest part.
-                let part_of_it = Some(range.clone()).filter(|range| *range != (0..base.size));
-                let careless = zoo::has(Bug::PartCopiedWithoutCondition);
-                let conditions = ReadConditions::if_match(&base.etag);
-                let source = CopySource {
-                    key: base.key.clone(),
-                    version_id: base.version_id.clone().filter(|_| !careless),
-                    conditions: if careless { ReadConditions::none() } else { conditions },
-                };
-                let request = UploadPartCopy { key, upload, number, source, range: part_of_it };
-                match self.context.persist(|| store.upload_part_copy(request.clone())).await {
-                    Ok(etag) => Ok((number, etag)),
-                    Err(error) if error.kind.is_gone() => Err(Refusal::Condition(None)),
-                    Err(error) => Err(error.into()),
-                }
-            }
-        }
-    }
-
-    async fn complete(&self, id: &UploadId, parts: Vec<(u32, ETag)>) -> Result<Written, Unpublished> {
-        let etag = super::etag::of_upload(&parts);
-        let condition = self.expects.condition();
-        let request = CompleteUpload { key: self.key.clone(), upload: id.clone(), parts, condition };
-        let is_ours = |meta: &ObjectMeta| {
-            etag.as_ref().is_some_and(|etag| *etag == meta.etag)
-                && meta.size == self.overlay.size()
-                && meta.user == self.object.user
-        };
-        let send = || async {
-            match self.context.env.store().complete_upload(request.clone()).await {
-                // Completed by an attempt before, or aborted: looking tells.
-                Err(error) if error.kind == ErrorKind::NoSuchUpload => match self.context.head(&self.key).await {
-                    Ok(meta) if is_ours(&meta) => Ok(Written { etag: meta.etag, version_id: meta.version_id }),
-                    Ok(_) | Err(_) => Err(error),
-                },
-                outcome => outcome,
-            }
-        };
-        let outcome = self.context.decide(&self.key, is_ours, send).await;
-        outcome.map_err(|refusal| self.unpublished(refusal, etag.as_ref()))
-    }
-
-    /// In the background: nobody waits for it, and what it leaves behind harms nobody but the bill.
-    fn abort(&self, id: UploadId, note: Option<NoteId>) {
-        if zoo::has(Bug::UploadLeftBehind) {
-            return;
-        }
-        let (context, key) = (self.context.clone(), self.key.clone());
-        self.context.env.spawn().spawn("abort an upload", async move {
-            if context.abort_upload(&key, &id).await {
-                context.take_back_note(note).await;
-            }
-        });
-    }
-
-    fn unpublished(&self, refusal: Refusal, ours: Option<&ETag>) -> Unpublished {
+    pub(super) fn unpublished(&self, refusal: Refusal, ours: Option<&ETag>) -> Unpublished {
         match refusal {
             Refusal::Condition(Some(meta)) if self.in_doubt.contains(&meta.etag) => Unpublished::Landed(meta),
             Refusal::Condition(_) => Unpublished::Conflict,
@@ -364,18 +291,6 @@ async fn base_bytes<E: Env>(base: &Arc<Content<E>>, range: Range<u64>, kept: Kep
 }
 
 impl<E: Env> Context<E> {
-    /// Removes the parts of an upload that will not be completed. False: they may still be there.
-    pub async fn abort_upload(&self, key: &Key, id: &UploadId) -> bool {
-        match self.persist(|| self.env.store().abort_upload(key.clone(), id.clone())).await {
-            Ok(()) => true,
-            Err(error) if error.kind == ErrorKind::NoSuchUpload => true,
-            Err(error) => {
-                tracing::warn!("{key:?}: upload {id} could not be aborted ({error}); its parts stay until it is");
-                false
-            }
-        }
-    }
-
     /// What an object is given that takes the place of one with this metadata.
     pub fn as_new(&self, meta: &ObjectMeta) -> NewObject {
         NewObject {
@@ -411,11 +326,17 @@ impl<E: Env> Context<E> {
             overlay: Overlay::over(version.size),
             log: Arc::new(Log::new(self.clone())),
             base: Some(Base::new(Content::new(self.clone(), version.clone()))),
+            standing: None,
+            ahead: None,
             generation: 0,
+            attributes: 0,
             in_doubt: Vec::new(),
         };
-        match snapshot.publish().await {
-            Ok((written, _)) => Ok(written),
+        let Plan::Parts(parts) = plan(version.size, &snapshot.runs(), &self.config.sizes) else {
+            unreachable!("what is longer than a copy may be is longer than a part may be")
+        };
+        match snapshot.upload(parts).await {
+            Ok(published) => Ok(published.written),
             Err(Unpublished::Failed { error, .. }) => Err(Refusal::Source(error)),
             Err(Unpublished::Conflict | Unpublished::Landed(_)) => self.look(key, false, |_| false).await,
         }

@@ -2,7 +2,8 @@
 //!
 //! A spool is private to this process and to its run: it has no name, nobody else can open it, and it is gone with its
 //! last reference or with the process, however either ends. What must survive a crash is kept: it has a name in the recovery
-//! folder, and stays until somebody restores or discards it.
+//! folder, and stays until somebody restores or discards it; or it is an entry of the journal, and stays until it is
+//! published.
 
 use std::future::Future;
 
@@ -56,6 +57,38 @@ pub trait Disk: Send + Sync + 'static {
         async { Vec::new() }
     }
 
+    /// A new, empty file of the journal: what must be found by the next mount of this bucket if this one ends first. Until it
+    /// is finished it is no more than a spool; once it is, it outlives the process and the machine. The answer of
+    /// [`Kept::finish`] names it.
+    ///
+    /// Errors: also where there is no journal, which is what an implementation that keeps none says.
+    fn create_entry(&self) -> impl Future<Output = Result<Self::Kept, DiskError>> + Send {
+        async { Err(DiskError::Failed("there is no journal".to_string())) }
+    }
+
+    /// Replaces what is known of an entry, durably, at one instant.
+    fn amend_entry(&self, entry: &str, text: String) -> impl Future<Output = Result<(), DiskError>> + Send {
+        let _ = (entry, text);
+        async { Err(DiskError::Failed("there is no journal".to_string())) }
+    }
+
+    /// Removes an entry, durably.
+    fn discard_entry(&self, entry: &str) -> impl Future<Output = Result<(), DiskError>> + Send {
+        let _ = entry;
+        async { Ok(()) }
+    }
+
+    /// The entries of mounts of this bucket that are gone, with what is known of each. They are this mount's from now on.
+    fn entries_left(&self) -> impl Future<Output = Vec<(String, String)>> + Send {
+        async { Vec::new() }
+    }
+
+    /// The bytes of an entry, to be read.
+    fn open_entry(&self, entry: &str) -> impl Future<Output = Result<Self::Spool, DiskError>> + Send {
+        let _ = entry;
+        async { Err(DiskError::Failed("there is no journal".to_string())) }
+    }
+
     /// Room where spools live.
     fn space(&self) -> impl Future<Output = Result<DiskSpace, DiskError>> + Send;
 }
@@ -69,12 +102,12 @@ pub trait Spool: Send + Sync + 'static {
     fn read_at(&self, offset: u64, len: usize) -> impl Future<Output = Result<Bytes, DiskError>> + Send;
 }
 
-/// A file that is being put into the recovery folder. Dropped before it is finished, it is removed.
+/// A file that is being put into the recovery folder, or into the journal. Dropped before it is finished, it is removed.
 pub trait Kept: Send + Sync + 'static {
     /// Writes all of `bytes` at `offset`; what no write covers reads as zeros.
     fn write_at(&self, offset: u64, bytes: Bytes) -> impl Future<Output = Result<(), DiskError>> + Send;
 
     /// Makes it durable, `len` bytes long, with its sidecar, and answers where it is, for a person to read. `name`: what it
-    /// was called, for a file name that tells; an implementation makes it unique. `sidecar`: one JSON object.
+    /// was called, for a file name that tells; an implementation makes it unique. `sidecar`: what is known of it, as text.
     fn finish(self, name: String, len: u64, sidecar: String) -> impl Future<Output = Result<String, DiskError>> + Send;
 }

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::config::OnConflict;
 use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
-use crate::data::publish::{Expects, Snapshot, Unpublished};
-use crate::env::store::{Key, ObjectMeta, Written};
+use crate::data::publish::{Expects, Published, Snapshot, Unpublished};
+use crate::env::store::{Key, NewObject, ObjectMeta};
 use crate::env::{Clock, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -21,7 +19,7 @@ use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
     /// close(2) of a descriptor: see `docs/decisions/0010`.
-    pub(super) async fn flush(&self, ino: Ino, fh: Fh, still_open: bool) -> Result<Reply, FsError> {
+    pub(super) async fn flush(self: &Arc<Self>, ino: Ino, fh: Fh, still_open: bool) -> Result<Reply, FsError> {
         let writes = {
             let handles = self.handles.lock();
             handles.content_of(ino, fh)?;
@@ -30,6 +28,8 @@ impl<E: Env> Fs<E> {
         if let Some(draft) = self.draft_of(ino).filter(|_| writes)
             && !(still_open && draft.is_blank())
             && !zoo::has(Bug::CloseDoesNotCommit)
+            && draft.is_dirty_or_lost()
+            && !self.leave_to_journal(ino, &draft).await
         {
             self.commit(ino, &draft).await?;
         }
@@ -67,28 +67,35 @@ impl<E: Env> Fs<E> {
                 // A directory above it was renamed meanwhile.
                 continue;
             }
-            let (stamp, own) = {
-                let mut tree = self.tree.lock();
-                (tree.stamp(self.now()), tree.own_of(ino)?)
-            };
+            let stamp = self.tree.lock().stamp(self.now());
             let mut snapshot = draft.snapshot();
             if zoo::has(Bug::ConditionOfWhatIsThereNow)
                 && let Ok(meta) = self.context.head(&snapshot.key).await
             {
                 snapshot.expects = Expects::ETag(meta.etag);
             }
-            own.posix.write_into(&mut snapshot.object.user);
+            snapshot.object = self.with_attributes(ino, snapshot.object)?;
             self.hold_what_is_replaced(ino).await;
+            draft.will_attempt(&snapshot).await;
             match snapshot.publish().await {
-                Ok((written, body)) => {
-                    self.adopt(ino, draft, stamp, &snapshot, written, body);
-                    return Ok(());
+                Ok(published) => {
+                    let attributes_behind = published.attributes_behind;
+                    let etag = published.written.etag.clone();
+                    if attributes_behind {
+                        sometimes!(AttributesFollowed);
+                        draft.touch();
+                    }
+                    self.adopt(ino, draft, stamp, &snapshot, published);
+                    draft.settle_stored(&snapshot, &etag).await;
+                    if !attributes_behind {
+                        return Ok(());
+                    }
                 }
                 // Of ours, and older: what was written since goes over it.
                 Err(Unpublished::Landed(meta)) => {
                     sometimes!(LostAnswerFound);
                     let version = Version::of(&snapshot.key, &meta);
-                    draft.rebased(Content::new(self.context.clone(), version));
+                    draft.landed(Content::new(self.context.clone(), version));
                 }
                 Err(Unpublished::Conflict) => {
                     if self.conflict(ino, draft, &snapshot).await? {
@@ -105,33 +112,34 @@ impl<E: Env> Fs<E> {
         }
     }
 
+    /// What the inode's object is given: `object`, and the attributes that the inode shows.
+    pub(super) fn with_attributes(&self, ino: Ino, mut object: NewObject) -> Result<NewObject, FsError> {
+        self.tree.lock().own_of(ino)?.posix.write_into(&mut object.user);
+        Ok(object)
+    }
+
     /// The inode becomes the Version that was published of it.
-    fn adopt(
-        &self,
-        ino: Ino,
-        draft: &Draft<E>,
-        stamp: Stamp,
-        snapshot: &Snapshot<E>,
-        written: Written,
-        body: Option<Bytes>,
-    ) {
+    fn adopt(&self, ino: Ino, draft: &Draft<E>, stamp: Stamp, snapshot: &Snapshot<E>, published: Published) {
         let size = snapshot.overlay.size();
-        let object = &snapshot.object;
+        let Published { written, body, copied, object, attributes_behind: _ } = published;
         let meta = ObjectMeta {
             etag: written.etag.clone(),
             version_id: written.version_id.clone(),
             size,
             last_modified: self.context.env.clock().unix_seconds(),
-            content_type: object.content_type.clone(),
-            storage_class: object.storage_class.clone(),
-            user: object.user.clone(),
+            content_type: object.content_type,
+            storage_class: object.storage_class,
+            user: object.user,
         };
         let version = Version::written(snapshot.key.clone(), written, size);
         let content = Content::new(self.context.clone(), version.clone());
         if let Some(body) = &body {
             content.seed(body);
         }
-        draft.published(snapshot.generation, content.clone());
+        if let Some(base) = snapshot.base.as_ref().filter(|_| copied) {
+            content.inherit(base.content());
+        }
+        draft.published(snapshot, content.clone());
         self.handles.lock().rebase(ino, &content);
         let obsolete = {
             let mut tree = self.tree.lock();
@@ -180,14 +188,14 @@ impl<E: Env> Fs<E> {
             }
             OnConflict::KeepBoth => {
                 let key = self.name_of_conflict(&snapshot.key);
-                let beside = Snapshot { key: key.clone(), expects: Expects::Absent, ..draft.snapshot() };
-                let beside = Snapshot { object: snapshot.object.clone(), ..beside };
+                let beside = draft.snapshot().beside(key.clone(), snapshot.object.clone());
                 if beside.publish().await.is_ok() {
                     tracing::warn!(
                         "{:?} was changed by somebody else; what was written here is published as {key:?}",
                         snapshot.key
                     );
                     draft.meets(Fate::Lost(Some(key.to_string())));
+                    draft.discard_stored().await;
                     self.tree.lock().abandon(ino);
                     return Ok(true);
                 }
@@ -195,12 +203,16 @@ impl<E: Env> Fs<E> {
             OnConflict::Fail | OnConflict::Overwrite => {}
         }
         let kept = self.keep(draft, "somebody else changed it since it was opened").await;
+        let is_kept = kept.is_some();
         draft.meets(Fate::Lost(kept.clone()));
         self.tree.lock().abandon(ino);
+        if is_kept {
+            draft.discard_stored().await;
+        }
         Err(FsError::LostUpdate { key: snapshot.key.clone(), kept })
     }
 
-    fn name_of_conflict(&self, key: &Key) -> Key {
+    pub(super) fn name_of_conflict(&self, key: &Key) -> Key {
         let seconds = self.context.env.clock().unix_seconds();
         Key::from(format!("{key}.conflict-{}-{seconds}", self.context.config.host))
     }

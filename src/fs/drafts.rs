@@ -45,7 +45,9 @@ impl<E: Env> Fs<E> {
         for (ino, draft) in drafts {
             if let Err(error) = self.commit(ino, &draft).await {
                 self.complain(&error);
-                if draft.is_dirty() {
+                if draft.is_stored().await {
+                    tracing::warn!("{:?} is in the journal; the next mount publishes it", draft.key());
+                } else if draft.is_dirty() {
                     let _gate = draft.gate.lock().await;
                     let lost = self.keep(&draft, "the mount ended, and it could not be published").await;
                     draft.meets(Fate::Lost(lost));
@@ -89,7 +91,7 @@ impl<E: Env> Fs<E> {
     /// An open of a file with unpublished changes asks nothing. `None`: it has none.
     ///
     /// Errors: [`FsError::Superseded`] when the path means another inode by now.
-    pub(super) async fn open_draft(&self, ino: Ino, mode: OpenMode) -> Result<Option<Reply>, FsError> {
+    pub(super) async fn open_draft(self: &Arc<Self>, ino: Ino, mode: OpenMode) -> Result<Option<Reply>, FsError> {
         if self.tree.lock().is_displaced(ino) {
             return Err(self.displaced(ino));
         }
@@ -107,7 +109,7 @@ impl<E: Env> Fs<E> {
     /// The rest of an open, with O_TRUNC, of a file that is written here: it counts as open before it is truncated, or a last
     /// close beside it would publish the empty file.
     pub(super) async fn truncate_opened(
-        &self,
+        self: &Arc<Self>,
         ino: Ino,
         fh: Fh,
         mode: OpenMode,
@@ -194,8 +196,11 @@ impl<E: Env> Fs<E> {
     }
 
     /// The last handle is gone: what is unpublished is published, or kept where it can be found; then the draft goes.
-    pub(super) async fn retire(&self, ino: Ino) {
+    pub(super) async fn retire(self: &Arc<Self>, ino: Ino) {
         let Some(draft) = self.draft_of(ino).filter(|draft| !draft.is_awaited()) else { return };
+        if draft.is_dirty() && self.leave_to_journal(ino, &draft).await {
+            return;
+        }
         let outcome = {
             let _turn = draft.gate.lock().await;
             // Who opened it meanwhile closes it, too.
@@ -206,16 +211,27 @@ impl<E: Env> Fs<E> {
         };
         if let Err(error) = &outcome
             && draft.is_dirty()
+            && !self.give_up(ino, &draft, error).await
         {
-            let _gate = draft.gate.lock().await;
+            return;
+        }
+        self.forget_draft(ino, &draft);
+    }
+
+    /// What cannot be published is kept where it can be found, and the name is what the bucket has. False: somebody has the
+    /// file open, and is told when he closes it.
+    pub(super) async fn give_up(&self, ino: Ino, draft: &Arc<Draft<E>>, error: &FsError) -> bool {
+        let _gate = draft.gate.lock().await;
+        if self.handles.lock().count_of(ino) > 0 {
+            return false;
+        }
+        sometimes!(GivenUp);
+        let kept = self.keep(draft, "it could not be published when it was closed").await;
+        let is_kept = kept.is_some();
+        {
+            let _drafts = self.drafts.lock();
             if self.handles.lock().count_of(ino) > 0 {
-                return;
-            }
-            sometimes!(GivenUp);
-            let kept = self.keep(&draft, "it could not be published when it was closed").await;
-            let drafts = self.drafts.lock();
-            if self.handles.lock().count_of(ino) > 0 {
-                return;
+                return false;
             }
             tracing::warn!(
                 "{:?}: what was written was not published when the file was closed ({error}); {}",
@@ -227,10 +243,18 @@ impl<E: Env> Fs<E> {
             );
             draft.meets(Fate::Lost(kept));
             self.tree.lock().abandon(ino);
-            drop(drafts);
         }
+        if is_kept {
+            draft.discard_stored().await;
+        }
+        true
+    }
+
+    /// A draft that nobody has open, and of which nothing is left to be published, goes.
+    pub(super) fn forget_draft(&self, ino: Ino, draft: &Draft<E>) {
         let mut drafts = self.drafts.lock();
-        if self.handles.lock().count_of(ino) == 0 && !draft.is_dirty() && !zoo::has(Bug::DraftLeftBehind) {
+        let done = !draft.is_dirty() && !draft.is_being_published();
+        if self.handles.lock().count_of(ino) == 0 && done && !zoo::has(Bug::DraftLeftBehind) {
             drafts.remove(&ino);
         }
     }

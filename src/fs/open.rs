@@ -116,7 +116,7 @@ impl<E: Env> Fs<E> {
         self.add_handle(ino, Some(content), mode).map(|fh| Reply::Opened { fh })
     }
 
-    pub(super) async fn release(&self, fh: Fh) -> Result<Reply, FsError> {
+    pub(super) async fn release(self: &Arc<Self>, fh: Fh) -> Result<Reply, FsError> {
         let handle = self.handles.lock().remove(fh).ok_or(FsError::BadHandle(fh.0))?;
         match handle {
             Handle::File { ino, content, .. } => {

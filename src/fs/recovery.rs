@@ -1,18 +1,53 @@
 //! Finishing, or tidying up, what a mount before this one left when it ended in the middle of something.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use event_listener::Event;
+
 use crate::data::notes::Note;
-use crate::env::{Disk, Env};
+use crate::env::{Disk, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::marks::sometimes;
 
+/// Whether requests are answered yet.
+#[derive(Default)]
+pub(super) struct Begun {
+    waits: AtomicBool,
+    goes: Event,
+}
+
+impl Begun {
+    pub(super) async fn wait(&self) {
+        while self.waits.load(Ordering::Acquire) {
+            let goes = self.goes.listen();
+            if self.waits.load(Ordering::Acquire) {
+                goes.await;
+            }
+        }
+    }
+}
+
 impl<E: Env> Fs<E> {
-    /// Aborts uploads that nobody will complete, and goes on with renames of directories that were cut short. For once, when
-    /// the mount begins; it may run beside everything else.
-    pub async fn recover(&self) {
+    /// For once, when the mount begins. Requests wait from now on until what is in the journal is published, since who looked
+    /// earlier would see the bucket without it. Then, beside everything else, uploads that nobody will complete are aborted,
+    /// and renames of directories that were cut short go on.
+    pub fn begin(self: &Arc<Self>) {
         if self.context.config.read_only {
             return;
         }
+        self.begun.waits.store(true, Ordering::Release);
+        let fs = self.clone();
+        self.context.env.spawn().spawn("take up what a mount before has left", async move {
+            let go = Go(&fs.begun);
+            fs.publish_left().await;
+            drop(go);
+            fs.recover().await;
+        });
+    }
+
+    async fn recover(&self) {
         for text in self.context.env.disk().notes_left().await {
             let Some(note) = Note::parse(&text) else { continue };
             // Until it is done it is ours to leave again.
@@ -59,5 +94,15 @@ impl<E: Env> Fs<E> {
                 false
             }
         }
+    }
+}
+
+/// Lets requests go when it is dropped, whatever has happened.
+struct Go<'a>(&'a Begun);
+
+impl Drop for Go<'_> {
+    fn drop(&mut self) {
+        self.0.waits.store(false, Ordering::Release);
+        self.0.goes.notify(usize::MAX);
     }
 }

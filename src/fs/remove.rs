@@ -49,6 +49,9 @@ impl<E: Env> Fs<E> {
         self.directory_changed(parent);
         let obsolete = self.tree.lock().removed(parent, &name, stamp);
         supersede_by_us(obsolete);
+        if let Some(draft) = &draft {
+            draft.discard_stored().await;
+        }
         Ok(Reply::Done)
     }
 

@@ -127,6 +127,9 @@ impl<E: Env> Fs<E> {
             tree.renamed(from, to, &version, meta, content, stamp, gone)
         };
         supersede_by_us(obsolete);
+        if let Some(replaced) = &replaced {
+            replaced.discard_stored().await;
+        }
         Ok(())
     }
 
@@ -219,20 +222,28 @@ impl<E: Env> Fs<E> {
             tree.doubt_beneath(to.0, to.1);
             return Err(error);
         }
-        let drafts = self.drafts.lock();
-        let Moved { files, rekeyed, obsolete } = self.tree.lock().directory_renamed(from, to, &moved, stamp);
-        for Rekeyed { ino, key, moved } in rekeyed {
-            let Some(draft) = drafts.get(&ino) else { continue };
-            draft.moves_to(key);
-            // What it is to replace may have got another ETag by the move.
-            if let Some((old, new)) = moved
-                && draft.expects() == Expects::ETag(old.etag)
-            {
-                draft.expect(Expects::ETag(new.etag));
+        let (files, elsewhere) = {
+            let drafts = self.drafts.lock();
+            let Moved { files, rekeyed, obsolete } = self.tree.lock().directory_renamed(from, to, &moved, stamp);
+            let mut elsewhere = Vec::new();
+            for Rekeyed { ino, key, moved } in rekeyed {
+                let Some(draft) = drafts.get(&ino) else { continue };
+                draft.moves_to(key);
+                // What it is to replace may have got another ETag by the move.
+                if let Some((old, new)) = moved
+                    && draft.expects() == Expects::ETag(old.etag)
+                {
+                    draft.expect(Expects::ETag(new.etag));
+                }
+                elsewhere.push(draft.clone());
             }
+            drop(drafts);
+            supersede_by_us(obsolete);
+            (files, elsewhere)
+        };
+        for draft in elsewhere {
+            draft.move_stored().await;
         }
-        drop(drafts);
-        supersede_by_us(obsolete);
         for (file, version) in files {
             let draft = self.draft_of(file);
             if draft.is_some() || self.handles.lock().count_of(file) > 0 {

@@ -110,11 +110,18 @@ impl<E: Env> Fs<E> {
         if let Some(draft) = self.draft_of(ino) {
             let _commit = draft.gate.lock().await;
             if draft.is_dirty() || draft.fate() != Fate::Living {
-                let mut tree = self.tree.lock();
-                let mut own = tree.own_of(ino)?;
-                own.posix = self.changed(own.posix, &changes);
-                draft.touch();
-                return tree.changed(ino, own, draft.is_dirty());
+                {
+                    let mut tree = self.tree.lock();
+                    let mut own = tree.own_of(ino)?;
+                    own.posix = self.changed(own.posix, &changes);
+                    draft.touch();
+                    tree.changed(ino, own, draft.is_dirty())?;
+                }
+                // Nobody will close it: what the journal has of it has other attributes.
+                if draft.is_being_published() && self.handles.lock().count_of(ino) == 0 {
+                    self.commit_in_turn(ino, &draft).await?;
+                }
+                return Ok(());
             }
             return self.copy_onto_itself(ino, &changes, Some(&draft)).await;
         }

@@ -12,8 +12,11 @@ impl<E: Env> Fs<E> {
         let content = self.handles.lock().written_through(ino, fh)?;
         let draft = self.draft_for_change(ino, content).await?;
         let len = data.len() as u32;
-        draft.write(offset, data).await?;
+        let appended = draft.write(offset, data).await?;
         self.note_change(ino, &draft)?;
+        if appended {
+            draft.send_ahead(|object| self.with_attributes(ino, object).ok());
+        }
         Ok(Reply::Written(len))
     }
 

@@ -18,6 +18,7 @@ use nix::sys::statvfs::statvfs;
 use tokio::runtime::Handle;
 
 use crate::env::{Disk, DiskError, DiskSpace, NoteId, Rng as _, Spool};
+use crate::real::journal::Journal;
 use crate::real::kept::LocalKept;
 use crate::real::notes::Notes;
 use crate::real::random::OsRng;
@@ -31,6 +32,7 @@ pub struct LocalDisk {
     directory: Arc<Path>,
     recovery: Arc<Path>,
     notes: Option<Arc<Notes>>,
+    journal: Option<Arc<Journal>>,
     handle: Handle,
 }
 
@@ -38,12 +40,17 @@ impl LocalDisk {
     /// `directory` must exist and be writable; the first [`Disk::create_spool`] tells if it is not. `recovery` is made when
     /// something must be kept.
     pub fn new(directory: PathBuf, recovery: PathBuf, handle: Handle) -> Self {
-        Self { directory: directory.into(), recovery: recovery.into(), notes: None, handle }
+        Self { directory: directory.into(), recovery: recovery.into(), notes: None, journal: None, handle }
     }
 
     /// Leaves notes for the next mount there.
     pub fn with_notes(self, notes: Notes) -> Self {
         Self { notes: Some(Arc::new(notes)), ..self }
+    }
+
+    /// Has a journal there.
+    pub fn with_journal(self, journal: Journal) -> Self {
+        Self { journal: Some(Arc::new(journal)), ..self }
     }
 }
 
@@ -86,6 +93,37 @@ impl Disk for LocalDisk {
             Some(notes) => blocking(&self.handle, move || Ok(notes.left())).await.unwrap_or_default(),
             None => Vec::new(),
         }
+    }
+
+    async fn create_entry(&self) -> Result<LocalKept, DiskError> {
+        let Some(journal) = self.journal.clone() else {
+            return Err(DiskError::Failed("there is no journal".to_string()));
+        };
+        let handle = self.handle.clone();
+        blocking(&self.handle, move || journal.create(handle)).await
+    }
+
+    async fn amend_entry(&self, entry: &str, text: String) -> Result<(), DiskError> {
+        let entry = PathBuf::from(entry);
+        blocking(&self.handle, move || Journal::amend(&entry, &text)).await
+    }
+
+    async fn discard_entry(&self, entry: &str) -> Result<(), DiskError> {
+        let entry = PathBuf::from(entry);
+        blocking(&self.handle, move || Journal::discard(&entry)).await
+    }
+
+    async fn entries_left(&self) -> Vec<(String, String)> {
+        match self.journal.clone() {
+            Some(journal) => blocking(&self.handle, move || Ok(journal.take_over())).await.unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
+    async fn open_entry(&self, entry: &str) -> Result<LocalSpool, DiskError> {
+        let entry = PathBuf::from(entry);
+        let file = blocking(&self.handle, move || File::open(entry)).await?;
+        Ok(LocalSpool { file: Some(Arc::new(file)), handle: self.handle.clone() })
     }
 
     async fn space(&self) -> Result<DiskSpace, DiskError> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use holdfast::error::Errno;
-use holdfast::op::{Ino, NewNode, Op, OpenMode};
+use holdfast::op::{Allocation, Ino, NewNode, Op, OpenMode};
 
 use super::{File, Process};
 use crate::content::{self, Version};
@@ -112,6 +112,31 @@ impl Process {
         self.check("ftruncate", began, On::File { file: open.id, offset: 0, len: 0 }, cut)?;
         self.see(began, What::Done { call: "ftruncate" });
         Ok(())
+    }
+
+    pub async fn fallocate(&self, file: File, at: u64, len: u64, how: Allocation) -> Result<(), Errno> {
+        let open = self.get(file);
+        let began = self.court.now();
+        let done = open.kernel.fallocate(&open.file, at, len, how).await;
+        self.check("fallocate", began, On::File { file: open.id, offset: 0, len: 0 }, done)?;
+        self.see(began, What::Done { call: "fallocate" });
+        Ok(())
+    }
+
+    pub async fn chmod(&self, path: &str, perm: u16) -> Result<(), Errno> {
+        let call = self.kernel().chmod(path, perm);
+        self.change("chmod", path, call).await
+    }
+
+    /// Sets the time of the last write, in seconds since 1970.
+    pub async fn utimens(&self, path: &str, seconds: i64) -> Result<(), Errno> {
+        let call = self.kernel().utimens(path, seconds);
+        self.change("utimens", path, call).await
+    }
+
+    pub async fn symlink(&self, target: &str, path: &str) -> Result<(), Errno> {
+        let call = self.kernel().symlink(target, path);
+        self.change("symlink", path, call).await
     }
 
     pub async fn truncate(&self, path: &str, size: u64) -> Result<(), Errno> {

@@ -21,15 +21,23 @@ pub struct KeptFile {
     pub sidecar: String,
 }
 
-/// A file that is being put into the recovery folder. Dropped before it is finished, it is gone.
+/// Where a file is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folder {
+    Recovery,
+    Journal,
+}
+
+/// A file that is being put into the recovery folder, or the journal. Dropped before it is finished, it is gone.
 pub struct SimKept {
     disk: Arc<Inner>,
+    folder: Folder,
     extents: Mutex<Extents>,
 }
 
 impl SimKept {
-    pub(super) fn new(disk: Arc<Inner>) -> Self {
-        Self { disk, extents: Mutex::default() }
+    pub(super) fn new(disk: Arc<Inner>, folder: Folder) -> Self {
+        Self { disk, folder, extents: Mutex::default() }
     }
 
     /// `bytes` more bytes of the disk are in use.
@@ -63,6 +71,9 @@ impl Kept for SimKept {
             bytes.freeze()
         };
         let mut state = locked(&self.disk.state);
+        if self.folder == Folder::Journal {
+            return Ok(state.journal.add(bytes, sidecar));
+        }
         let place = format!("recovery/{}-{name}", state.kept.len() + 1);
         state.kept.push(KeptFile { place: place.clone(), name, bytes, sidecar });
         Ok(place)

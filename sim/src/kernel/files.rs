@@ -141,7 +141,7 @@ impl Thread {
         }
         let mask = if mode.write_only { 0 } else { READ } | if mode.write { WRITE } else { 0 };
         self.permit(ino, mask).await?;
-        let resizing = mode.truncate.then(|| self.resizing(ino));
+        let resizing = mode.truncate.then(|| self.resizing(ino, false));
         let op = Op::Open { ino, mode };
         let names = vec![self.kernel.path_of(held.dentry)];
         let opened =

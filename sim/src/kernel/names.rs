@@ -42,6 +42,8 @@ pub(super) struct Inode {
     pub(super) changing: u32,
     /// Such requests overlapped: which came last, only the core knows.
     pub(super) contested: bool,
+    /// Of those under way, the ones meanwhile a short answer to a READ says nothing of the size (FUSE_I_SIZE_UNSTABLE).
+    pub(super) unstable: u32,
     /// When it was last changed from here, on the clock of [`Names::changes`] (fi->attr_version).
     pub(super) changed: u64,
 }
@@ -146,6 +148,7 @@ impl Inode {
             lock: Lock::default(),
             changing: 0,
             contested: false,
+            unstable: 0,
             changed: 0,
         }
     }

@@ -37,6 +37,14 @@ impl Kernel {
         })
     }
 
+    pub fn symlink(&self, target: &str, path: &str) -> SystemCall<Result<(), Errno>> {
+        let (path, target): (Arc<[u8]>, Arc<[u8]>) = (Arc::from(path.as_bytes()), Arc::from(target.as_bytes()));
+        self.retrying(move |thread, revalidate| {
+            let (path, target) = (path.clone(), target.clone());
+            async move { thread.symlink(&target, &path, revalidate).await }
+        })
+    }
+
     pub fn unlink(&self, path: &str) -> SystemCall<Result<(), Errno>> {
         let path: Arc<[u8]> = Arc::from(path.as_bytes());
         self.retrying(move |thread, revalidate| {
@@ -220,6 +228,28 @@ impl Thread {
         match self.change(op, vec![self.path_of(&place)]).await? {
             Reply::Entry(entry) => drop(self.link_made(&place, &entry, evictions, Kind::Directory)),
             other => self.kernel.violated(format!("MKDIR was answered with {other:?}")),
+        }
+        self.kernel.with(|state| state.names.doubt_attributes(directory));
+        Ok(())
+    }
+
+    async fn symlink(&self, target: &[u8], path: &[u8], revalidate: bool) -> Result<(), Errno> {
+        let place = self.place(path, revalidate, Errno::EEXIST).await?;
+        let directory = place.directory.ino();
+        let _locked = self.lock_for_change(directory).await;
+        if self.find_locked(&place, revalidate).await?.is_some() {
+            return Err(Errno::EEXIST);
+        }
+        if place.slash {
+            return Err(Errno::ENOENT);
+        }
+        self.may_change(directory).await?;
+        let evictions = self.kernel.with(|state| state.names.evictions());
+        let (name, target) = (place.name.to_vec(), target.to_vec());
+        let op = Op::Symlink { parent: directory, name, target, node: self.new_node(0o777) };
+        match self.change(op, vec![self.path_of(&place)]).await? {
+            Reply::Entry(entry) => drop(self.link_made(&place, &entry, evictions, Kind::Symlink)),
+            other => self.kernel.violated(format!("SYMLINK was answered with {other:?}")),
         }
         self.kernel.with(|state| state.names.doubt_attributes(directory));
         Ok(())

@@ -403,19 +403,19 @@ impl Kernel {
         })
     }
 
-    /// What a READ brought, as it goes into the cache. An answer that is short while the size is being changed shows where
-    /// the file ends now; after it was changed, what it had beyond is zeros (fuse_short_read).
+    /// What a READ brought, as it goes into the cache. An answer that is short while an open truncates the file shows where
+    /// it ends now; after the size was changed, or while it is set or grows, what is missing is zeros (fuse_short_read).
     fn settle_read(&self, ino: Ino, range: Range<u64>, changes: u64, mut data: Vec<u8>) -> Vec<u8> {
-        let (size, changed, changing) = self.with(|state| {
+        let (size, changed, changing, unstable) = self.with(|state| {
             let inode = state.names.inode(ino);
-            (inode.attr.size, inode.changed > changes, inode.changing > 0 || inode.contested)
+            (inode.attr.size, inode.changed > changes, inode.changing > 0 || inode.contested, inode.unstable > 0)
         });
         if !changed && !changing {
             self.judge_read(range, size, data.len());
             return data;
         }
         let expected = range.end.min(size).saturating_sub(range.start) as usize;
-        if data.len() < expected && !changed {
+        if data.len() < expected && !changed && !unstable {
             self.with(|state| state.names.resize(ino, range.start + data.len() as u64));
             return data;
         }

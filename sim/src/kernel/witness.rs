@@ -54,7 +54,9 @@ impl Kernel {
     }
 
     pub(super) fn change_begins(&self, op: &Op, names: &[String], called: Time) -> Option<u64> {
-        self.shared.watcher.get().map(|watcher| watcher.begins(op, names, called))
+        // What is asked of a process that is gone changes nothing; its numbers are another's by now.
+        let watcher = self.shared.watcher.get().filter(|_| !locked(&self.shared.state).dead);
+        watcher.map(|watcher| watcher.begins(op, names, called))
     }
 
     pub(super) fn change_ends(&self, at: Option<u64>, outcome: Option<Result<&Reply, Errno>>) {

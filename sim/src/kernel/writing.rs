@@ -43,6 +43,7 @@ pub struct Written {
 pub(super) struct Resizing {
     kernel: Kernel,
     ino: Ino,
+    unstable: bool,
 }
 
 impl Kernel {
@@ -133,7 +134,8 @@ impl Thread {
         let end = offset + data.len() as u64;
         let pages = offset / PAGE_BYTES..end.div_ceil(PAGE_BYTES);
         let held = if file.direct { Vec::new() } else { self.lock_pages(ino, pages.clone()).await };
-        let resizing = self.resizing(ino);
+        let grows = self.kernel.with(|state| state.names.inode(ino).attr.size) < end;
+        let resizing = self.resizing(ino, grows);
         let len = data.len() as u32;
         let op = Op::Write { ino, fh: file.fh, offset, data: data.clone() };
         let outcome = self.change(op, Vec::new()).await;
@@ -192,7 +194,7 @@ impl Thread {
         })
     }
 
-    async fn wait_for_pages(&self, ino: Ino, pages: Range<u64>) {
+    pub(super) async fn wait_for_pages(&self, ino: Ino, pages: Range<u64>) {
         poll_fn(|context| {
             self.kernel.with(|state| {
                 let broken = state.violation.is_some();
@@ -212,7 +214,7 @@ impl Thread {
             return Err(Errno::EINVAL);
         }
         let _locked = self.lock_for_change(ino).await;
-        let resizing = self.resizing(ino);
+        let resizing = self.resizing(ino, true);
         // It may have been renamed while the lock was waited for.
         let names = dentry.into_iter().map(|dentry| self.kernel.path_of(dentry)).collect();
         let changes = Changes { size: Some(size), ..Changes::default() };
@@ -239,15 +241,17 @@ impl Thread {
         Ok(())
     }
 
-    /// A request that may change the size is about to be sent.
-    pub(super) fn resizing(&self, ino: Ino) -> Resizing {
+    /// A request that may change the size is about to be sent. `unstable`: until it is answered, short READs do not change
+    /// it (FUSE_I_SIZE_UNSTABLE).
+    pub(super) fn resizing(&self, ino: Ino, unstable: bool) -> Resizing {
         self.kernel.with(|state| {
             if let Some(inode) = state.names.inode_mut(ino) {
                 inode.contested |= inode.changing > 0;
                 inode.changing += 1;
+                inode.unstable += u32::from(unstable);
             }
         });
-        Resizing { kernel: self.kernel.clone(), ino }
+        Resizing { kernel: self.kernel.clone(), ino, unstable }
     }
 
     /// The core made the file end there. Pages beyond go, those of READs under way once these are answered.
@@ -275,6 +279,7 @@ impl Drop for Resizing {
         self.kernel.with(|state| {
             if let Some(inode) = state.names.inode_mut(self.ino) {
                 inode.changing = inode.changing.saturating_sub(1);
+                inode.unstable = inode.unstable.saturating_sub(u32::from(self.unstable));
             }
         });
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use holdfast::bucket::Content;
+use holdfast::op::Allocation;
 
 /// Where there is no piece there are zeros. Pieces are not copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,20 @@ impl FileContent {
     pub fn resize(&mut self, size: u64) {
         self.clear(size, u64::MAX);
         self.size = size;
+    }
+
+    /// fallocate(2)
+    pub fn allocate(&mut self, offset: u64, len: u64, how: Allocation) {
+        let end = offset.saturating_add(len);
+        match how {
+            Allocation::Allocate { keep_size: true } => {}
+            Allocation::Allocate { keep_size: false } => self.size = self.size.max(end),
+            Allocation::Punch | Allocation::Zero { keep_size: true } => self.clear(offset, end),
+            Allocation::Zero { keep_size: false } => {
+                self.clear(offset, end);
+                self.size = self.size.max(end);
+            }
+        }
     }
 
     /// What a read of so many bytes at `offset` gives.

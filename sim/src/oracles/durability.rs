@@ -16,12 +16,12 @@ impl Oracle for Durability {
 
     fn sentence(&self) -> &'static str {
         "When fsync, a close of what was written, or truncate(2) of what nobody has open succeeds, the file as it was then, or later, is or was in the bucket \
-         whole."
+         whole. With `--write-back` a close may leave it to the journal."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         let What::Altered(altered) = &sight.what else { return };
-        let (Alteration::Commit { ino, reached }, Ok(())) = (&altered.what, &altered.outcome) else { return };
+        let (Alteration::Commit { ino, reached, closes }, Ok(())) = (&altered.what, &altered.outcome) else { return };
         let Some(file) = truth.ledger.file(sight.seat.mount, *ino) else { return };
         // What has no name is published no more. What another replaced was refused: to whom, was said then.
         let removed = !file.is_named() || truth.ledger.is_being_removed(file.mount, file.key());
@@ -29,6 +29,12 @@ impl Oracle for Durability {
             return;
         }
         let reached = file.made_by(*reached);
+        // That the journal is emptied by publishing it, oracle `leak` demands.
+        let entries = truth.machines.get(usize::from(sight.seat.mount)).map(|machine| machine.disk.journal());
+        let field = format!("\n{}:{}\n", file.key().len(), file.key());
+        if *closes && entries.into_iter().flatten().any(|entry| entry.text.contains(&field)) {
+            return;
+        }
         let known = file.states[reached..].iter().all(|state| state.content.is_some());
         if known && committed(truth, file, reached, sight.ended).is_none() {
             let sizes: Vec<_> = file.states[reached..]

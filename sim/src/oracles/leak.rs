@@ -13,8 +13,8 @@ impl Oracle for Leak {
     }
 
     fn sentence(&self) -> &'static str {
-        "Once everything is closed and forgotten no inode but the root, no handle, draft, memory, disk space, connection or \
-         unfinished upload is left."
+        "Once everything is closed and forgotten no inode but the root, no handle, draft, memory, disk space, connection, \
+         unfinished upload or entry of the journal is left."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
@@ -27,9 +27,19 @@ impl Oracle for Leak {
         if census.drafts > 0 {
             verdict(format!("{} drafts are left of a mount at rest", census.drafts));
         }
-        // What failed, or died, may have left an upload that nobody knows the id of.
-        if rest.uploads > 0 && !truth.weathered && !truth.faulty && !truth.crashes {
-            verdict(format!("{} uploads are left of a mount at rest, and nothing had failed", rest.uploads));
+        // What failed may have left an upload that nobody knows the id of. So may who died before its id was written down.
+        let calm = !truth.weathered && !truth.faulty && !truth.disk_faulty;
+        if rest.uploads > 0 && calm {
+            let noted =
+                |id: &str| truth.machines.iter().any(|machine| machine.disk.was_noted(|note| note.ends_with(id)));
+            let uploads = truth.store.bucket().list_uploads("");
+            let left = uploads.iter().filter(|upload| !truth.crashes || noted(upload.upload.as_str())).count();
+            if left > 0 {
+                verdict(format!("{left} uploads are left of a mount at rest, and nothing had failed"));
+            }
+        }
+        if rest.journal > 0 && calm {
+            verdict(format!("{} files are in the journal of a mount at rest, and nothing had failed", rest.journal));
         }
         if rest.bodies > 0 || rest.spools > 0 {
             verdict(format!("{} bodies and {} spools are left of a mount at rest", rest.bodies, rest.spools));

@@ -8,6 +8,7 @@ use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth, What};
 use crate::history::Made;
 use crate::ledger::{Alteration, LocalFile};
+use crate::mutation::LINK;
 use crate::store::Kind;
 
 #[derive(Default)]
@@ -56,7 +57,9 @@ impl Oracle for NoResurrection {
 fn judge(truth: &Truth, removed: &BTreeMap<(u8, String), Time>, made: &Made, verdict: &mut dyn FnMut(String)) {
     let key = made.key.as_str();
     let put = matches!(made.kind, Kind::Put | Kind::CompleteUpload) && !key.ends_with('/');
-    if !put || made.replaced.is_some() || made.now.is_none() {
+    // A link is made by symlink(2) alone, anew.
+    let link = made.now.as_ref().is_some_and(|now| now.version == LINK);
+    if !put || made.replaced.is_some() || made.now.is_none() || link {
         return;
     }
     // A request that the network delivers late nobody can take back.

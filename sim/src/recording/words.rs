@@ -200,6 +200,12 @@ pub fn call(call: &Call) -> String {
         Call::Fsync { file } => format!("fsync #{file}"),
         Call::Ftruncate { file, size: to } => format!("ftruncate #{file} to {}", size(*to)),
         Call::Truncate { path, size: to } => format!("truncate {path} to {}", size(*to)),
+        Call::Fallocate { file, at, len, how } => {
+            format!("fallocate #{file} {how:?} {}", span(&(*at..at.saturating_add(*len))))
+        }
+        Call::Chmod { path, perm } => format!("chmod {path} {perm:o}"),
+        Call::Utimens { path, seconds } => format!("touch {path} at {seconds} s"),
+        Call::Symlink { target, path } => format!("symlink {path} -> {target}"),
         Call::Unlink { path } => format!("unlink {path}"),
         Call::Mkdir { path } => format!("mkdir {path}"),
         Call::Rmdir { path } => format!("rmdir {path}"),

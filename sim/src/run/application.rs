@@ -4,13 +4,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::select;
-use holdfast::op::OpenMode;
+use holdfast::op::{Allocation, OpenMode};
 
 use crate::app::{File, Mapping, Process, Stream};
 use crate::executor::SimHandle;
 use crate::kernel::OpenHow;
 use crate::run::causes::Causes;
-use crate::scenario::{AppOp, Call, SLOTS, Slot};
+use crate::scenario::{AllocationName, AppOp, Call, SLOTS, Slot};
 
 pub(super) struct Application {
     process: Process,
@@ -192,6 +192,14 @@ impl Application {
                     let _ = process.ftruncate(file, *size).await;
                 }
             }
+            Call::Fallocate { file, at, len, how } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.fallocate(file, *at, *len, allocation(*how)).await;
+                }
+            }
+            Call::Chmod { path, perm } => drop(process.chmod(path, *perm).await),
+            Call::Utimens { path, seconds } => drop(process.utimens(path, *seconds).await),
+            Call::Symlink { target, path } => drop(process.symlink(target, path).await),
             Call::Truncate { path, size } => drop(process.truncate(path, *size).await),
             Call::Unlink { path } => drop(process.unlink(path).await),
             Call::Mkdir { path } => drop(process.mkdir(path).await),
@@ -241,6 +249,16 @@ fn open_how(call: &Call) -> OpenHow {
         return OpenHow::default();
     };
     OpenHow { mode: OpenMode { write: true, write_only, truncate, direct }, create, exclusive, append }
+}
+
+fn allocation(how: AllocationName) -> Allocation {
+    match how {
+        AllocationName::Allocate => Allocation::Allocate { keep_size: false },
+        AllocationName::AllocateKeepingSize => Allocation::Allocate { keep_size: true },
+        AllocationName::Punch => Allocation::Punch,
+        AllocationName::Zero => Allocation::Zero { keep_size: false },
+        AllocationName::ZeroKeepingSize => Allocation::Zero { keep_size: true },
+    }
 }
 
 /// As programs do, in pieces, until the end or a failure.

@@ -133,6 +133,17 @@ impl Causes {
                         }
                     }
                 }),
+                // Not under the bucket's lock, nor by a task of the mount that dies.
+                Cause::Request(cause) if let Change::Crash { mount } = change => {
+                    self.inner.store.on(event(&cause), move |_, _| {
+                        let inner = this.inner.clone();
+                        this.inner.handle.spawn("another client", async move {
+                            if !inner.over.load(Ordering::Relaxed) {
+                                inner.machines.crash(mount);
+                            }
+                        });
+                    });
+                }
                 Cause::Request(cause) => {
                     self.inner.store.on(event(&cause), move |bucket, now| this.apply(number, change, bucket, now));
                 }
@@ -164,7 +175,7 @@ impl Causes {
             },
             Change::Delete { key } => Mutation::delete(key),
             Change::Purge { key } => Mutation::purge(key),
-            // Happens at a time only.
+            // Not a change of the bucket.
             Change::Crash { .. } => return,
         };
         self.inner.mutations.fetch_add(1, Ordering::Relaxed);

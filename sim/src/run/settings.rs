@@ -174,7 +174,8 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
 fn written_end(call: &Call) -> Option<u64> {
     match call {
         Call::WriteOn { len, .. } | Call::Save { len, .. } | Call::SaveBeside { len, .. } => Some(*len),
-        Call::Pwrite { at, len, .. } => Some(at.saturating_add(*len)),
+        Call::Symlink { target, .. } => Some(target.len() as u64),
+        Call::Pwrite { at, len, .. } | Call::Fallocate { at, len, .. } => Some(at.saturating_add(*len)),
         Call::Ftruncate { size, .. } | Call::Truncate { size, .. } => Some(*size),
         _ => None,
     }

@@ -47,6 +47,8 @@ pub const WRITTEN_BYTES_MAX: u64 = 1 << 27;
 const APPS_MAX: u8 = 64;
 const MOUNTS_MAX: u8 = 8;
 /// A year.
+/// Times of files are within so many seconds of 1970: a thousand years.
+const SECONDS_MAX: u64 = 1000 * 365 * 24 * 3600;
 const TIME_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
 
 /// The first thing that is wrong.
@@ -69,7 +71,7 @@ pub fn check(scenario: &Scenario) -> Result<(), Problem> {
     }
     for (at, mutation) in scenario.mutations.iter().enumerate() {
         check_cause(&mutation.when, &ids)
-            .and_then(|()| check_change(scenario, &mutation.when, &mutation.change, &mut versions))
+            .and_then(|()| check_change(scenario, &mutation.change, &mut versions))
             .map_err(|reason| Problem { place: Place::Mutation(at), reason })?;
     }
     Ok(())
@@ -126,9 +128,6 @@ fn check_config(scenario: &Scenario, versions: &mut Versions) -> Result<(), Stri
         return Err("sizes_divided_by is a power of two up to 1024".into());
     }
     mount_config(&config.mount)?;
-    if config.mount.writable && config.mount.posix_metadata {
-        return Err("what posix_metadata has a writable mount show is not simulated".into());
-    }
     for object in &config.objects {
         versions.add(&object.key, object.version, object.size)?;
         if object.link_to.as_ref().is_some_and(|target| target.len() as u64 != object.size) {
@@ -166,6 +165,7 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::Pwrite { file, .. }
         | Call::Fsync { file }
         | Call::Ftruncate { file, .. }
+        | Call::Fallocate { file, .. }
         | Call::Close { file } => &[*file],
         Call::Dup { file, to } | Call::Map { file, to } => &[*file, *to],
         Call::Opendir { dir, .. } | Call::Getdents { dir } | Call::Rewinddir { dir } | Call::Seekdir { dir, .. } => {
@@ -181,6 +181,9 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::XattrAt { path, .. }
         | Call::Cat { path }
         | Call::Truncate { path, .. }
+        | Call::Chmod { path, .. }
+        | Call::Utimens { path, .. }
+        | Call::Symlink { path, .. }
         | Call::Unlink { path }
         | Call::Mkdir { path }
         | Call::Rmdir { path }
@@ -209,6 +212,17 @@ fn check_change_by(scenario: &Scenario, call: &Call) -> Result<(), String> {
         Call::OpenWrite { .. } | Call::Fsync { .. } | Call::Unlink { .. } | Call::Mkdir { .. } | Call::Rmdir { .. } => {
             0
         }
+        Call::Chmod { perm, .. } if *perm > 0o7777 => return Err(format!("{perm:o} are no permissions")),
+        Call::Utimens { seconds, .. } if seconds.unsigned_abs() > SECONDS_MAX => {
+            return Err(format!("{seconds} s are no time of a file"));
+        }
+        Call::Symlink { target, .. } if target.is_empty() || target.contains('\0') => {
+            return Err(format!("{target:?} is no target of a link"));
+        }
+        Call::Chmod { .. } | Call::Utimens { .. } => 0,
+        Call::Symlink { target, .. } => target.len() as u64,
+        Call::Fallocate { len: 0, .. } => return Err("fallocate of no bytes".into()),
+        Call::Fallocate { at, len, .. } => at.saturating_add(*len),
         Call::Rename { to, .. } => {
             check_path(to)?;
             0
@@ -224,7 +238,10 @@ fn check_change_by(scenario: &Scenario, call: &Call) -> Result<(), String> {
     if end > WRITTEN_BYTES_MAX {
         return Err(format!("an application writes no further than {WRITTEN_BYTES_MAX} bytes here"));
     }
-    if let Call::Save { path, .. } | Call::SaveBeside { path, .. } | Call::OpenWrite { path, .. } = call
+    if let Call::Save { path, .. }
+    | Call::SaveBeside { path, .. }
+    | Call::OpenWrite { path, .. }
+    | Call::Symlink { path, .. } = call
         && path.ends_with('/')
     {
         return Err(format!("{path:?} is no path of a file"));
@@ -251,7 +268,7 @@ fn check_cause(when: &Cause, ids: &BTreeSet<u32>) -> Result<(), String> {
     }
 }
 
-fn check_change(scenario: &Scenario, when: &Cause, change: &Change, versions: &mut Versions) -> Result<(), String> {
+fn check_change(scenario: &Scenario, change: &Change, versions: &mut Versions) -> Result<(), String> {
     match change {
         Change::Put { key, version, size } => versions.add(key, *version, *size),
         Change::PutInFlight { otherwise, version, size, .. } => {
@@ -267,7 +284,6 @@ fn check_change(scenario: &Scenario, when: &Cause, change: &Change, versions: &m
         Change::Crash { mount } if *mount >= scenario.config.machines.mounts => {
             Err(format!("mount {mount} of {}", scenario.config.machines.mounts))
         }
-        Change::Crash { .. } if matches!(when, Cause::Request(_)) => Err("a crash happens at a time".into()),
         Change::Crash { .. } | Change::PutAgain { .. } | Change::Delete { .. } | Change::Purge { .. } => Ok(()),
     }
 }

@@ -285,13 +285,14 @@ fn reduce_op(op: &mut AppOp, edit: usize) {
         (0, _) => op.pause_ms = 0,
         (1, _) => op.pause_ms /= 2,
         (2, Call::Pread { at, .. } | Call::Touch { at, .. }) => *at /= 2,
-        (2, Call::Pwrite { at, .. }) => *at /= 2,
+        (2, Call::Pwrite { at, .. } | Call::Fallocate { at, .. }) => *at /= 2,
         (2, Call::Ftruncate { size, .. } | Call::Truncate { size, .. }) => *size /= 2,
         (2, Call::OpenWrite { direct, exclusive, .. }) => (*direct, *exclusive) = (false, false),
         (
             3,
             Call::WriteOn { len, .. }
             | Call::Pwrite { len, .. }
+            | Call::Fallocate { len, .. }
             | Call::Save { len, .. }
             | Call::SaveBeside { len, .. },
         ) => *len = (*len / 2).max(1),

@@ -101,7 +101,11 @@ impl Machines {
         // Whatever of the old process still runs must not count as the new one's.
         let life = Life { deaths: life.deaths + 1, group: Group(life.group.0 + GROUPS_APART) };
         *locked(&machine.life) = life;
+        machine.disk.orphan_notes();
         let kernel = self.setting.boot(&machine.disk, n, life);
+        if !self.setting.kernel.read_only {
+            kernel.fs().begin();
+        }
         let dead = std::mem::replace(&mut *locked(&machine.kernel), kernel);
         drop(dead);
         let now = self.setting.handle.now();

@@ -70,6 +70,13 @@ pub(super) const WRITING: &[Animal] = &[
         &["atomic-publish"],
     )
     .of_writers(),
+    aimed(
+        Bug::StalePartCompleted,
+        "stale-part-completed",
+        "A part that was sent ahead counts though the file was changed there since.",
+        &["read-your-writes", "atomic-publish"],
+    )
+    .of_writers(),
     history(
         Bug::PartCopiedWithoutCondition,
         "part-copied-without-condition",

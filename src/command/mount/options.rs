@@ -50,6 +50,12 @@ pub struct MountArgs {
     /// Storage class of new objects [default: the bucket's]
     #[arg(long, value_name = "CLASS", help_heading = "Writing")]
     pub storage_class: Option<String>,
+    /// Let close(2) return once a file is safe in a local journal, and publish it afterwards; fsync(2) still waits for S3
+    #[arg(long, help_heading = "Writing")]
+    pub write_back: bool,
+    /// What may be in the journal, e.g. 10GiB; beyond it close(2) waits for S3
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = parse_bytes, help_heading = "Writing")]
+    pub write_back_max: u64,
     /// A directory with more keys beneath it is not renamed
     #[arg(long, value_name = "KEYS", default_value_t = 100_000, help_heading = "Writing")]
     pub rename_directory_max: usize,
@@ -172,7 +178,7 @@ pub enum ChecksumArg {
 
 impl ProtectionArgs {
     /// Checked against each other; reads the key file.
-    fn protection(self) -> Result<Protection, Failure> {
+    pub(in crate::command) fn protection(self) -> Result<Protection, Failure> {
         let Self { sse, sse_kms_key_id: key_id, sse_c_key_file, acl, checksum } = self;
         let contradiction = |words: &'static str| Err(Failure::Contradiction(words));
         let encryption = match (sse, sse_c_key_file) {
@@ -305,6 +311,7 @@ impl MountArgs {
             host: this_machine(),
             storage_class: self.storage_class,
             rename_directory_max: self.rename_directory_max,
+            write_back_max: if self.write_back { self.write_back_max } else { 0 },
             sizes: Sizes { part_bytes: self.part_size, ..Sizes::PRODUCTION },
             ..Config::default()
         }
@@ -316,15 +323,7 @@ impl MountArgs {
         };
         let protection = self.protection.protection()?;
         let s3 = S3Options { protection, ..self.s3.options(bucket, config.prefix.clone()) };
-        let notes = folders::notes(&[
-            s3.endpoint_url.as_deref().unwrap_or_default(),
-            &variable("AWS_ENDPOINT_URL_S3"),
-            &variable("AWS_ENDPOINT_URL"),
-            s3.profile.as_deref().unwrap_or_default(),
-            &variable("AWS_PROFILE"),
-            &s3.bucket,
-            &s3.prefix,
-        ]);
+        let (notes, journal) = notes_and_journals(&s3);
         Ok(Plan {
             s3,
             config,
@@ -332,9 +331,23 @@ impl MountArgs {
             cache: self.cache_dir.unwrap_or_else(folders::cache),
             recovery: self.recovery_dir.unwrap_or_else(folders::recovery),
             notes,
+            journal,
             access,
         })
     }
+}
+
+/// Where mounts of this bucket, under this prefix, leave word for the next, and their journals.
+pub(in crate::command) fn notes_and_journals(s3: &S3Options) -> (PathBuf, PathBuf) {
+    folders::notes_and_journals(&[
+        s3.endpoint_url.as_deref().unwrap_or_default(),
+        &variable("AWS_ENDPOINT_URL_S3"),
+        &variable("AWS_ENDPOINT_URL"),
+        s3.profile.as_deref().unwrap_or_default(),
+        &variable("AWS_PROFILE"),
+        &s3.bucket,
+        &s3.prefix,
+    ])
 }
 
 fn variable(name: &str) -> String {
@@ -342,7 +355,7 @@ fn variable(name: &str) -> String {
 }
 
 impl S3Args {
-    fn options(self, bucket: String, prefix: String) -> S3Options {
+    pub(in crate::command) fn options(self, bucket: String, prefix: String) -> S3Options {
         let force_path_style = match (self.force_path_style, self.force_virtual_host) {
             (true, _) => Some(true),
             (false, true) => Some(false),
@@ -366,7 +379,7 @@ impl S3Args {
 }
 
 /// Bucket and prefix. An access point's ARN contains slashes of its own and takes no `s3://`.
-fn parse_source(source: &str) -> Result<(String, String), Failure> {
+pub(in crate::command) fn parse_source(source: &str) -> Result<(String, String), Failure> {
     let wrong = || Failure::Source(source.to_string());
     let rest = source.strip_prefix("s3://").unwrap_or(source);
     // arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME[/PREFIX]

@@ -15,7 +15,9 @@ use crate::config::{Config, ConfigError};
 use crate::fs::Fs;
 use crate::fuse::{Access, MountOptions, Mounted};
 use crate::real::mountpoint::{self, MountpointError, Unmount};
-use crate::real::{ConnectError, Descriptors, Encryption, KeyFileError, LocalDisk, Notes, RealEnv, S3Options, S3Store};
+use crate::real::{
+    ConnectError, Descriptors, Encryption, Journal, KeyFileError, LocalDisk, Notes, RealEnv, S3Options, S3Store,
+};
 
 /// Why a mount did not come about, or how it ended. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,8 @@ pub enum Failure {
     Source(String),
     #[error("the cache directory {0} cannot be used: {1}")]
     Cache(PathBuf, io::Error),
+    #[error("the journal of --write-back cannot be kept in {0}: {1}")]
+    Journal(PathBuf, io::Error),
     #[error("the kernel refused to mount at {0}: {1}")]
     Kernel(PathBuf, io::Error),
     #[error("the mount ended with an error: {0}")]
@@ -62,6 +66,8 @@ pub struct Plan {
     pub recovery: PathBuf,
     /// Where mounts of this bucket leave word for the next one.
     pub notes: PathBuf,
+    /// Where they put what `--write-back` has not published yet.
+    pub journal: PathBuf,
     pub access: Access,
 }
 
@@ -112,10 +118,16 @@ impl Running {
                 plan.notes.display()
             ),
         }
+        if config.write_back_max > 0 {
+            let journal = Journal::new(&plan.journal);
+            disk = disk.with_journal(journal.map_err(|error| Failure::Journal(plan.journal.clone(), error))?);
+        } else if let Some(journal) = Journal::left(&plan.journal) {
+            // A mount before this one had one.
+            disk = disk.with_journal(journal);
+        }
         let env = RealEnv::new(store, disk, handle.clone());
         let fs = Fs::new(env, config);
-        let recovering = fs.clone();
-        handle.spawn(async move { recovering.recover().await });
+        fs.begin();
         let kernel = |error| Failure::Kernel(directory.clone(), error);
         let mounted = Mounted::new(fs.clone(), &directory, options).map_err(kernel)?;
         let (ends, ended) = watch::channel(false);

@@ -34,8 +34,8 @@ fn of_file(
 ) -> Option<Result<(), &'static str>> {
     match (call, errno) {
         // The kernel's own answers to those who did not open it for writing.
-        ("write", Errno::EBADF) | ("ftruncate", Errno::EINVAL) => Some(Ok(())),
-        ("write" | "fsync" | "ftruncate" | "close", Errno::ESTALE) => {
+        ("write" | "fallocate", Errno::EBADF) | ("ftruncate", Errno::EINVAL) => Some(Ok(())),
+        ("write" | "fsync" | "ftruncate" | "fallocate" | "close", Errno::ESTALE) => {
             let Some((held, local)) = truth.local_file(file) else { return Some(Ok(())) };
             let mount = held.seat.mount;
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
@@ -68,8 +68,11 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
     let from = before(sight.began, truth.config.metadata_ttl + holdfast::config::PIN_KEPT);
     match (call, errno) {
         // What was in the way may be gone again; whether it was there at all the oracles of names do not ask.
-        ("mkdir" | "open" | "rename", Errno::EEXIST) | ("rmdir" | "rename", Errno::ENOTEMPTY) => Some(Ok(())),
+        ("mkdir" | "symlink" | "open" | "rename", Errno::EEXIST) | ("rmdir" | "rename", Errno::ENOTEMPTY) => {
+            Some(Ok(()))
+        }
         ("rmdir" | "rename", EBUSY) | ("rename", Errno::EINVAL | Errno::EISDIR | Errno::ENOTDIR) => Some(Ok(())),
+        ("symlink", Errno::EPERM) if !truth.config.posix_metadata => Some(Ok(())),
         // Of the other name the message tells nothing.
         ("rename", Errno::ESTALE) => Some(Ok(())),
         // An inode that lost its condition costs the one walk that Linux makes again.
@@ -79,7 +82,7 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
         {
             Some(Ok(()))
         }
-        ("unlink" | "truncate", Errno::ESTALE) => {
+        ("unlink" | "truncate" | "chmod" | "utimens", Errno::ESTALE) => {
             let changed = truth.history.changes_within(key, from, sight.ended) > 0;
             let lied = truth.was_hit(key, &|_| true);
             Some(if changed || lied { Ok(()) } else { Err("and nobody changed it meanwhile") })

@@ -4,8 +4,8 @@
 use super::{Draw, Profile, setting};
 use crate::scenario::config::{Disk, Machines, Object, ScenarioConfig};
 use crate::scenario::{
-    AppOp, Call, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, Point, RequestCause, RequestKind, Scenario,
-    Slot,
+    AllocationName, AppOp, Call, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, Point, RequestCause,
+    RequestKind, Scenario, Slot,
 };
 
 const FILES: &[&str] = &["a", "b", "d/a", "d/e/b", "log", "d/new", "e/x"];
@@ -31,9 +31,11 @@ enum Weather {
 pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     let mut config = setting::config(Profile::Writers, draw);
     config.mount.writable = true;
-    config.mount.posix_metadata = false;
+    config.mount.posix_metadata = draw.chance(1, 5);
     config.bucket.unordered_listings = false;
-    config.disk = Disk::default();
+    if draw.chance(1, 2) {
+        config.disk = Disk::default();
+    }
     config.weather.body_idle_max_ms = None;
     config.machines = Machines { mounts: draw.weigh(&[(1, 1), (2, 2)]), apps: draw.within(1, 5) as u8 };
     let files: Vec<String> =
@@ -48,7 +50,8 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
         draw.weigh(&[(2, Weather::Calm), (3, Weather::Contested), (3, Weather::Lossy), (2, Weather::Failing)]);
     let ops = ops(&config, &files, draw);
     let faults = faults(weather, &files, &ops, draw);
-    let mutations = if weather == Weather::Calm { Vec::new() } else { mutations(&config, &files, &ops, draw) };
+    let mut mutations = if weather == Weather::Calm { Vec::new() } else { mutations(&config, &files, &ops, draw) };
+    mutations.extend(crashes(&config, &ops, draw));
     Scenario { config, ops, faults, mutations }
 }
 
@@ -66,6 +69,7 @@ fn size(config: &ScenarioConfig, draw: &mut Draw<'_>) -> u64 {
 fn ops(config: &ScenarioConfig, files: &[String], draw: &mut Draw<'_>) -> Vec<AppOp> {
     let count = draw.pick(&[6, 15, 40, 80]);
     let hurried = draw.chance(1, 2);
+    let kills = draw.chance(1, 6);
     let paths: Vec<String> = files.iter().map(|key| format!("/{}", &key[config.mount.prefix.len()..])).collect();
     let mut ops = Vec::new();
     let mut sessions: Vec<Vec<Call>> = vec![Vec::new(); usize::from(config.machines.apps)];
@@ -82,7 +86,8 @@ fn ops(config: &ScenarioConfig, files: &[String], draw: &mut Draw<'_>) -> Vec<Ap
             1..4 if !hurried => draw.below(300),
             _ => 0,
         };
-        ops.push(AppOp { id, app, pause_ms, call, killed_after_ms: None });
+        let killed_after_ms = (kills && draw.chance(1, 12)).then(|| draw.below(60));
+        ops.push(AppOp { id, app, pause_ms, call, killed_after_ms });
     }
     ops
 }
@@ -92,7 +97,7 @@ fn session(config: &ScenarioConfig, paths: &[String], draw: &mut Draw<'_>) -> Ve
     let path = draw.pick(paths);
     let file = draw.below(SLOTS_USED) as Slot;
     let directory = format!("/{}", draw.pick(DIRECTORIES));
-    match draw.below(24) {
+    match draw.below(26) {
         0..4 => edit(config, file, path, draw),
         4..6 => vec![Call::Save { path, len: size(config, draw) }],
         6 => vec![Call::SaveBeside { path, len: size(config, draw) }],
@@ -113,6 +118,15 @@ fn session(config: &ScenarioConfig, paths: &[String], draw: &mut Draw<'_>) -> Ve
         20 => vec![Call::ReadToEnd { file }, Call::Close { file }],
         21 => vec![Call::Close { file }],
         22 => vec![Call::DropCaches],
+        23 => {
+            let path = if draw.chance(1, 3) { directory } else { path };
+            vec![match draw.below(2) {
+                0 => Call::Chmod { path, perm: draw.pick(&[0o600, 0o644, 0o755]) },
+                _ => Call::Utimens { path, seconds: draw.below(2_000_000_000) as i64 },
+            }]
+        }
+        24 if config.mount.posix_metadata => vec![Call::Symlink { target: draw.pick(paths), path }],
+        24 => vec![Call::DropPages],
         _ => vec![Call::Fstat { file }, Call::Pread { file, at: size(config, draw), len: 1 + size(config, draw) }],
     }
 }
@@ -133,12 +147,24 @@ fn edit(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) 
     }];
     for _ in 0..draw.within(1, 6) {
         let (at, len) = (size(config, draw), size(config, draw));
-        calls.push(match draw.below(10) {
+        calls.push(match draw.below(11) {
             0..4 => Call::WriteOn { file, len },
             4..6 => Call::Pwrite { file, at, len },
             6 => Call::Ftruncate { file, size: at },
             7 => Call::Fsync { file },
             8 => Call::Pread { file, at: 0, len: at + 1 },
+            9 => Call::Fallocate {
+                file,
+                at,
+                len: len + 1,
+                how: draw.pick(&[
+                    AllocationName::Allocate,
+                    AllocationName::AllocateKeepingSize,
+                    AllocationName::Punch,
+                    AllocationName::Zero,
+                    AllocationName::ZeroKeepingSize,
+                ]),
+            },
             _ => Call::Fstat { file },
         });
     }
@@ -231,7 +257,7 @@ fn faults(weather: Weather, files: &[String], ops: &[AppOp], draw: &mut Draw<'_>
 /// What other clients do to the same objects, most of it around the requests by which a mount publishes.
 fn mutations(config: &ScenarioConfig, files: &[String], ops: &[AppOp], draw: &mut Draw<'_>) -> Vec<MutationAt> {
     let count = draw.pick(&[0, 1, 3, 8, 16]);
-    let end_ms: u64 = ops.iter().map(|op| op.pause_ms).sum::<u64>() / u64::from(config.machines.apps) + 500;
+    let end_ms = end_ms(config, ops);
     let mut mutations = Vec::new();
     for n in 0..count {
         let key = draw.pick(files);
@@ -262,9 +288,45 @@ fn mutations(config: &ScenarioConfig, files: &[String], ops: &[AppOp], draw: &mu
         };
         mutations.push(MutationAt { when, change });
     }
-    if draw.chance(1, 12) {
-        let mount = draw.below(config.machines.mounts.into()) as u8;
-        mutations.push(MutationAt { when: Cause::AtMs(draw.below(end_ms)), change: Change::Crash { mount } });
-    }
     mutations
+}
+
+/// Mounts that die, most often in the middle of publishing, of renaming or of tidying up.
+fn crashes(config: &ScenarioConfig, ops: &[AppOp], draw: &mut Draw<'_>) -> Vec<MutationAt> {
+    if !draw.chance(1, 6) {
+        return Vec::new();
+    }
+    let end_ms = end_ms(config, ops);
+    let crash = |draw: &mut Draw<'_>| {
+        let mount = draw.below(config.machines.mounts.into()) as u8;
+        let kind = draw.pick(&[
+            RequestKind::Put,
+            RequestKind::CreateUpload,
+            RequestKind::UploadPart,
+            RequestKind::UploadPartCopy,
+            RequestKind::CompleteUpload,
+            RequestKind::AbortUpload,
+            RequestKind::Copy,
+            RequestKind::Copy,
+            RequestKind::Delete,
+            RequestKind::Delete,
+        ]);
+        let when = match draw.below(3) {
+            0 => Cause::AtMs(draw.below(end_ms)),
+            _ => Cause::Request(RequestCause {
+                kind: Some(kind),
+                key: None,
+                nth: Some(1 + draw.below(4)),
+                since: draw.chance(1, 3).then(|| draw.pick(ops).id),
+                point: Some(draw.pick(&[Point::Before, Point::After])),
+            }),
+        };
+        MutationAt { when, change: Change::Crash { mount } }
+    };
+    (0..draw.within(1, 2)).map(|_| crash(draw)).collect()
+}
+
+/// About when the applications have ended.
+fn end_ms(config: &ScenarioConfig, ops: &[AppOp]) -> u64 {
+    ops.iter().map(|op| op.pause_ms).sum::<u64>() / u64::from(config.machines.apps) + 500
 }

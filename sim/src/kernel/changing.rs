@@ -1,0 +1,105 @@
+//! What changes a file besides write(2) and truncate(2): chmod(2), utimensat(2), fallocate(2) (fuse_do_setattr,
+//! fuse_file_fallocate).
+
+use std::sync::Arc;
+
+use holdfast::env::UnixTime;
+use holdfast::error::Errno;
+use holdfast::op::{Allocation, Changes, Ino, Op, Reply, SetTime};
+
+use super::names::{DentryId, Held};
+use super::pages::PAGE_BYTES;
+use super::system_call::{SystemCall, Thread};
+use super::{Kernel, OpenFile};
+
+impl Kernel {
+    pub fn chmod(&self, path: &str, perm: u16) -> SystemCall<Result<(), Errno>> {
+        self.change_attributes(path, Changes { perm: Some(perm), ..Changes::default() })
+    }
+
+    /// Sets the time of the last write, in seconds since 1970.
+    pub fn utimens(&self, path: &str, seconds: i64) -> SystemCall<Result<(), Errno>> {
+        let mtime = Some(SetTime::To(UnixTime { seconds, nanos: 0 }));
+        self.change_attributes(path, Changes { mtime, ..Changes::default() })
+    }
+
+    fn change_attributes(&self, path: &str, changes: Changes) -> SystemCall<Result<(), Errno>> {
+        let set = |thread: Thread, held: Held, changes| async move {
+            if thread.kernel.shared.config.read_only {
+                return Err(Errno::EROFS);
+            }
+            thread.set_attributes(held.ino(), changes, held.dentry).await
+        };
+        self.at_path(path, true, set, changes)
+    }
+
+    pub fn fallocate(
+        &self,
+        file: &Arc<OpenFile>,
+        offset: u64,
+        len: u64,
+        how: Allocation,
+    ) -> SystemCall<Result<(), Errno>> {
+        let file = file.clone();
+        self.enter(move |thread| async move { thread.fallocate(&file, offset, len, how).await })
+    }
+}
+
+impl Thread {
+    async fn set_attributes(&self, ino: Ino, changes: Changes, dentry: DentryId) -> Result<(), Errno> {
+        let _locked = self.lock_for_change(ino).await;
+        // It may have been renamed while the lock was waited for.
+        let names = vec![self.kernel.path_of(dentry)];
+        match self.change(Op::Setattr { ino, fh: None, changes }, names).await? {
+            Reply::Attr { .. } => {}
+            other => self.kernel.violated(format!("SETATTR was answered with {other:?}")),
+        }
+        // What it shows from now on, the next who asks is told.
+        self.kernel.with(|state| {
+            state.names.touch(ino);
+            state.names.doubt_attributes(ino);
+        });
+        Ok(())
+    }
+
+    async fn fallocate(&self, file: &Arc<OpenFile>, offset: u64, len: u64, how: Allocation) -> Result<(), Errno> {
+        if !file.writes {
+            return Err(Errno::EBADF);
+        }
+        if len == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let ino = file.ino();
+        let _locked = self.lock(ino, true).await;
+        let end = offset + len;
+        let keeps_size = match how {
+            Allocation::Punch => true,
+            Allocation::Allocate { keep_size } | Allocation::Zero { keep_size } => keep_size,
+        };
+        let resizing = self.resizing(ino, !keeps_size);
+        let outcome = self.change(Op::Fallocate { ino, fh: file.fh, offset, len, how }, Vec::new()).await;
+        drop(resizing);
+        outcome.inspect_err(|_| {
+            // Whether it was done, the next answer shows.
+            self.kernel.with(|state| {
+                state.names.doubt_attributes(ino);
+                if let Some(inode) = state.names.inode_mut(ino) {
+                    inode.contested = true;
+                }
+            });
+        })?;
+        let size = self.kernel.with(|state| state.names.inode(ino).attr.size);
+        if !keeps_size && end > size {
+            self.resized(ino, end).await;
+        } else {
+            self.kernel.with(|state| state.names.touch(ino));
+        }
+        if !matches!(how, Allocation::Allocate { .. }) {
+            // What READs under way bring is no longer so, either (truncate_pagecache_range).
+            let pages = offset / PAGE_BYTES..end.div_ceil(PAGE_BYTES);
+            self.wait_for_pages(ino, pages.clone()).await;
+            self.kernel.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.remove(pages)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! Stories of `--write-back`: what close leaves in the journal, what is published behind it, and what a crash leaves to the
+//! next mount.
+//!
+//! The rules are those of docs/semantics.md and of decision 13. In every one of them the oracles judge besides.
+
+use std::time::Duration;
+
+use holdfast::env::store::ErrorKind;
+use holdfast::error::Errno;
+use holdfast_sim::disk::{DiskFault, DiskOp};
+use holdfast_sim::store::{FaultKind, Kind, Matcher};
+use holdfast_sim::{MIB, World, WorldConfig};
+
+fn world() -> World {
+    World::new(WorldConfig::calm().writable().mounted(|config| config.write_back_max = 64 * MIB))
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("text")
+}
+
+fn object(w: &World, key: &str) -> Option<String> {
+    w.s3().bucket().current(key).map(|object| text(object.content.to_bytes().to_vec()))
+}
+
+/// S3 refuses every PUT from now on.
+fn closed_to_puts(w: &World) {
+    w.s3().fault(Matcher::of(Kind::Put), FaultKind::refused(ErrorKind::Unavailable));
+}
+
+#[test]
+fn close_does_not_wait_for_s3_and_everybody_here_sees_the_file_at_once() {
+    let mut w = world();
+    closed_to_puts(&w);
+    let before = w.now();
+    w.app().save("/note", "hello").unwrap();
+    assert!(w.now().since(before) < Duration::from_secs(1));
+    assert_eq!(w.app().content("/note").map(text), Ok("hello".into()));
+    assert_eq!((object(&w, "note"), w.disk().journal().len()), (None, 1));
+    w.s3().clear_faults();
+    w.wait(Duration::from_secs(100));
+    assert_eq!((object(&w, "note"), w.disk().journal().len()), (Some("hello".into()), 0));
+}
+
+#[test]
+fn fsync_still_waits_for_s3() {
+    let mut w = world();
+    let note = w.app().create("/note");
+    w.app().write(note, "hello");
+    w.app().fsync(note).unwrap();
+    assert_eq!(object(&w, "note"), Some("hello".into()));
+    w.app().close(note);
+}
+
+#[test]
+fn what_was_closed_before_a_crash_is_published_by_the_next_mount_before_anybody_looks() {
+    let mut w = world();
+    closed_to_puts(&w);
+    w.app().save("/note", "hello").unwrap();
+    w.machines().crash(0);
+    w.s3().clear_faults();
+    assert_eq!(w.app().content("/note").map(text), Ok("hello".into()));
+    assert_eq!((object(&w, "note"), w.disk().journal().len()), (Some("hello".into()), 0));
+}
+
+#[test]
+fn only_the_last_of_two_closes_is_published_after_a_crash() {
+    let mut w = world();
+    closed_to_puts(&w);
+    w.app().save("/note", "first").unwrap();
+    w.app().save("/note", "second").unwrap();
+    assert_eq!(w.disk().journal().len(), 1);
+    w.machines().crash(0);
+    w.s3().clear_faults();
+    assert_eq!(w.app().content("/note").map(text), Ok("second".into()));
+}
+
+#[test]
+fn a_publication_whose_answer_the_crash_cut_off_is_recognised() {
+    let mut w = world();
+    w.s3().fault(Matcher::of(Kind::Put).nth(1), FaultKind::HangsApplied);
+    w.app().save("/note", "hello").unwrap();
+    w.wait(Duration::from_secs(1));
+    assert_eq!((object(&w, "note"), w.disk().journal().len()), (Some("hello".into()), 1));
+    let puts = w.s3().requests().of(Kind::Put);
+    w.machines().crash(0);
+    assert_eq!(w.app().content("/note").map(text), Ok("hello".into()));
+    assert_eq!((w.s3().requests().of(Kind::Put), w.disk().journal().len(), w.disk().kept().len()), (puts, 0, 0));
+}
+
+#[test]
+fn what_was_closed_after_such_a_publication_goes_over_it() {
+    let mut w = world();
+    w.s3().fault(Matcher::of(Kind::Put).nth(1), FaultKind::HangsApplied);
+    w.app().save("/note", "first").unwrap();
+    w.wait(Duration::from_secs(1));
+    w.app().save("/note", "second").unwrap();
+    assert_eq!(object(&w, "note"), Some("first".into()));
+    w.machines().crash(0);
+    assert_eq!(w.app().content("/note").map(text), Ok("second".into()));
+    assert_eq!((object(&w, "note"), w.disk().kept().len()), (Some("second".into()), 0));
+}
+
+#[test]
+fn what_was_removed_is_not_published_by_the_next_mount() {
+    let mut w = world();
+    closed_to_puts(&w);
+    w.app().save("/note", "hello").unwrap();
+    w.app().unlink("/note").unwrap();
+    assert_eq!(w.disk().journal().len(), 0);
+    w.machines().crash(0);
+    w.s3().clear_faults();
+    assert_eq!(w.app().stat("/note").map(|attr| attr.size), Err(Errno::ENOENT));
+}
+
+#[test]
+fn what_somebody_else_changed_meanwhile_is_kept_after_a_crash_as_before_one() {
+    for crashes in [false, true] {
+        let mut w = world();
+        closed_to_puts(&w);
+        w.app().save("/note", "mine").unwrap();
+        w.wait(Duration::from_secs(1));
+        w.s3().put("note", holdfast_sim::version(1), 10);
+        if crashes {
+            w.machines().crash(0);
+        }
+        w.s3().clear_faults();
+        w.wait(Duration::from_secs(200));
+        let kept = w.disk().kept();
+        assert_eq!(kept.len(), 1, "crashes: {crashes}");
+        assert_eq!(&kept[0].bytes[..], b"mine");
+        assert_eq!(w.disk().journal().len(), 0);
+        assert_eq!(w.app().cat("/note"), Ok(holdfast_sim::version(1)));
+    }
+}
+
+#[test]
+fn an_edit_of_a_large_object_is_published_after_a_crash_with_the_rest_of_it() {
+    let mut w = world();
+    w.s3().put("film", holdfast_sim::version(1), 30 * MIB);
+    let mut bytes = w.s3().bucket().current("film").unwrap().content.to_bytes().to_vec();
+    w.s3().fault(Matcher::of(Kind::CreateUpload), FaultKind::refused(ErrorKind::Unavailable));
+    let film = w.app().open_rw("/film");
+    w.app().pwrite(film, 10 * MIB, "edited");
+    w.app().close(film);
+    bytes[10 * MIB as usize..][..6].copy_from_slice(b"edited");
+    assert!(w.disk().journal()[0].bytes.len() as u64 <= 10 * MIB + 6, "only what was written");
+    w.machines().crash(0);
+    w.s3().clear_faults();
+    assert_eq!(w.app().content("/film"), Ok(bytes));
+    assert_eq!(w.disk().journal().len(), 0);
+}
+
+#[test]
+fn a_close_for_which_the_journal_has_no_room_waits_for_s3() {
+    let mut w = world();
+    w.disk().fault(DiskFault { op: DiskOp::Create, nth: None, error: holdfast::env::DiskError::Full });
+    w.app().save("/note", "hello").unwrap();
+    assert_eq!((object(&w, "note"), w.disk().journal().len()), (Some("hello".into()), 0));
+    w.disk().clear_faults();
+    let large = vec![7; 65 * MIB as usize];
+    w.app().save("/large", large).unwrap();
+    assert_eq!(w.s3().bucket().current("large").map(|object| object.content.size()), Some(65 * MIB));
+}
+
+#[test]
+fn a_rename_and_a_truncation_by_path_publish_before_they_return() {
+    let mut w = world();
+    w.app().save("/a", "hello").unwrap();
+    w.app().rename("/a", "/b").unwrap();
+    assert_eq!((object(&w, "a"), object(&w, "b")), (None, Some("hello".into())));
+    w.app().save("/b", "hello again").unwrap();
+    w.app().truncate("/b", 5).unwrap();
+    assert_eq!(object(&w, "b"), Some("hello".into()));
+    w.wait(Duration::from_secs(1));
+    assert_eq!(w.disk().journal().len(), 0);
+}

@@ -1,0 +1,149 @@
+//! Write-back: close(2) puts a file into the journal, and it is published behind it.
+//!
+//! Nothing else waits for less: fsync(2), renames and truncations by path publish before they return.
+
+use std::sync::Arc;
+
+use crate::config::{OnConflict, REPUBLISH_DELAY};
+use crate::data::draft::{Draft, Fate};
+use crate::data::publish::{Expects, Unpublished};
+use crate::data::stored::Left;
+use crate::env::store::ErrorKind;
+use crate::env::{Clock, Disk, Env, Spawn};
+use crate::error::FsError;
+use crate::fs::Fs;
+use crate::marks::sometimes;
+use crate::op::Ino;
+use crate::zoo::{self, Bug};
+
+impl<E: Env> Fs<E> {
+    /// Whether the journal has the draft now, and somebody will publish it. False: whoever asked has to publish it.
+    pub(super) async fn leave_to_journal(self: &Arc<Self>, ino: Ino, draft: &Arc<Draft<E>>) -> bool {
+        if self.context.config.write_back_max == 0 || draft.fate() != Fate::Living {
+            return false;
+        }
+        if let Err(error) = draft.store(|object| self.with_attributes(ino, object)).await {
+            sometimes!(JournalFull);
+            tracing::debug!("{:?}: not put into the journal ({error}); its close waits for S3", draft.key());
+            return false;
+        }
+        self.publish_behind(ino, draft.clone());
+        true
+    }
+
+    /// Until it is published, given up or gone.
+    fn publish_behind(self: &Arc<Self>, ino: Ino, draft: Arc<Draft<E>>) {
+        if !draft.begins_publishing() {
+            return;
+        }
+        // A share, so that the inode stays until then.
+        if let Ok(file) = self.tree.lock().file_mut(ino) {
+            file.opens += 1;
+        } else {
+            return draft.ended_publishing();
+        }
+        let fs = self.clone();
+        self.context.env.spawn().spawn("publish behind a close", async move {
+            let (mut delay, longest) = REPUBLISH_DELAY;
+            while let Err(error) = fs.commit(ino, &draft).await {
+                fs.complain(&error);
+                if draft.fate() != Fate::Living {
+                    break;
+                }
+                if !may_pass(&error) && fs.give_up(ino, &draft, &error).await {
+                    break;
+                }
+                fs.context.env.clock().sleep(delay).await;
+                delay = (2 * delay).min(longest);
+            }
+            sometimes!(PublishedBehind);
+            draft.ended_publishing();
+            fs.forget_draft(ino, &draft);
+            fs.close_inode(ino);
+        });
+    }
+
+    /// Publishes what mounts before this one have left in the journal. What cannot be published stays there.
+    pub(super) async fn publish_left(&self) {
+        if zoo::has(Bug::JournalNeverRead) {
+            return;
+        }
+        let mut left = Vec::new();
+        for (id, text) in self.context.env.disk().entries_left().await {
+            match Left::new(self.context.clone(), id.clone(), &text) {
+                Some(file) => left.push(file),
+                None => tracing::warn!(
+                    "{id:?} in the journal is damaged, or of another version of Holdfast; it is left alone"
+                ),
+            }
+        }
+        left.sort_by(|a, b| (&a.entry.key, a.entry.order).cmp(&(&b.entry.key, b.entry.order)));
+        for file in &left {
+            let key = &file.entry.key;
+            match self.publish_one_left(file).await {
+                Ok(()) => file.discard().await,
+                Err(error) => {
+                    tracing::warn!(
+                        "{key:?}, which a mount before had not published yet, cannot be published now ({error}); it stays in the journal for the next mount"
+                    );
+                }
+            }
+        }
+    }
+
+    /// `Ok`: it stands in the bucket, or is kept in the recovery folder.
+    async fn publish_one_left(&self, left: &Left<E>) -> Result<(), FsError> {
+        let key = &left.entry.key;
+        let meta = match self.context.head(key).await {
+            Ok(meta) => Some(meta),
+            Err(error) if error.kind == ErrorKind::NotFound => None,
+            Err(error) => return Err(FsError::from_store(key, error)),
+        };
+        let mut expects = left.entry.expects.clone();
+        if let Some(meta) = &meta
+            && let Some(attempt) = left.entry.attempts.iter().rev().find(|attempt| attempt.made(meta))
+        {
+            if attempt.covers {
+                sometimes!(FoundPublished);
+                return Ok(());
+            }
+            sometimes!(FoundOlder);
+            expects = Expects::ETag(meta.etag.clone());
+        }
+        let draft = left.load(expects).await?;
+        if self.context.config.on_conflict == OnConflict::Overwrite && draft.snapshot().is_whole() {
+            draft.expect(Expects::Anything);
+        }
+        match draft.snapshot().publish().await {
+            Ok(_) => {
+                sometimes!(PublishedFromJournal);
+                tracing::info!("{key:?}, which a mount before had not published yet, is published");
+                Ok(())
+            }
+            Err(Unpublished::Failed { error, .. }) => Err(error),
+            Err(Unpublished::Conflict | Unpublished::Landed(_)) => {
+                if self.context.config.on_conflict == OnConflict::KeepBoth {
+                    let beside = self.name_of_conflict(key);
+                    let snapshot = draft.snapshot();
+                    let object = snapshot.object.clone();
+                    if snapshot.beside(beside.clone(), object).publish().await.is_ok() {
+                        tracing::warn!(
+                            "{key:?} was changed by somebody else; what was written here is published as {beside:?}"
+                        );
+                        return Ok(());
+                    }
+                }
+                let at = draft.keep("somebody else changed it before it could be published").await?;
+                tracing::warn!(
+                    "{key:?} was changed by somebody else before what was written here was published; that is kept as {at:?}; see `holdfast recover`"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether it is worth trying again for as long as the mount lives.
+fn may_pass(error: &FsError) -> bool {
+    matches!(error, FsError::Exhausted { .. } | FsError::Nonsense { .. } | FsError::Disk(_))
+}
