@@ -17,7 +17,7 @@ mod journal;
 pub mod kept;
 mod local_disk;
 pub mod mountpoint;
-mod notes;
+pub mod notes;
 mod random;
 pub mod s3;
 mod spawn;

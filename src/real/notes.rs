@@ -67,6 +67,11 @@ impl Notes {
         notes
     }
 
+    /// What this mount has left word of: what it is in the middle of.
+    pub fn held(&self) -> Vec<String> {
+        notes_in(&self.own).filter_map(|note| fs::read_to_string(note).ok()).collect()
+    }
+
     fn adopt(&self, folder: &Path) -> Vec<(String, NoteId)> {
         let Ok(lock) = File::open(folder.join(LOCK)) else { return Vec::new() };
         if lock.try_lock().is_err() {
@@ -104,18 +109,17 @@ fn notes_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
     files.filter(|file| file.file_name().is_some_and(|name| name != LOCK))
 }
 
-/// The notes of mounts of one bucket, those that live included: for whoever only wants to know.
-pub fn all(shared: &Path) -> Vec<String> {
+/// The notes of mounts of one bucket that are gone, each with its file, for whoever does what they say in a mount's stead.
+pub fn of_the_gone(shared: &Path) -> Vec<(PathBuf, String)> {
     let folders = fs::read_dir(shared).into_iter().flatten().flatten().map(|entry| entry.path());
-    folders
-        .flat_map(|folder| notes_in(&folder).collect::<Vec<_>>())
-        .filter_map(|note| fs::read_to_string(note).ok())
-        .collect()
+    let gone = folders.filter(|folder| File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()));
+    let notes = gone.flat_map(|folder| notes_in(&folder).collect::<Vec<_>>());
+    notes.filter_map(|note| fs::read_to_string(&note).ok().map(|text| (note, text))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Notes, all};
+    use super::{Notes, of_the_gone};
 
     #[test]
     fn the_next_mount_finds_what_was_not_taken_back_and_nothing_of_those_that_live() {
@@ -138,10 +142,12 @@ mod tests {
         drop(next);
         let next = Notes::new(shared.path()).unwrap();
         assert_eq!(next.left(), ["left"]);
-        assert_eq!(all(shared.path()).len(), 2, "and that of the one that lives");
+        assert_eq!(next.held(), ["left"]);
+        assert_eq!(of_the_gone(shared.path()), [], "both live");
         next.take_back(next.leave("left").unwrap());
         drop(next);
         drop(living);
+        assert_eq!(of_the_gone(shared.path()).len(), 1);
         let last = Notes::new(shared.path()).unwrap();
         assert_eq!(last.left(), ["of one that lives"]);
     }

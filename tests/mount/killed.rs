@@ -386,6 +386,7 @@ fn whenever_the_mount_is_killed_what_was_acknowledged_is_there_and_nothing_is_to
         }
         let at = format!("round {round} of seed {seed}, {:?} killed after {wait:?} and {done} operations", work.name);
         let _told = Told(&at);
+        wait_until(|| w.mount.notes() == 0, || format!("{} notes are left", w.mount.notes()));
         wait_until(|| uploads(&w).1.is_empty(), || format!("uploads are left: {:?}", uploads(&w)));
         (work.check)(&w.remote, &folder, done);
         agree(&w.mount, &w.remote, &folder);

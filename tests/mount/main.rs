@@ -13,7 +13,9 @@
 mod agreement;
 mod bad_answers;
 mod bad_mounts;
+mod bad_writes;
 mod calibration;
+mod care;
 mod churn;
 mod conflicts;
 mod contention;

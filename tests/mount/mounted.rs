@@ -153,6 +153,14 @@ impl Mounted {
         &self.recovery
     }
 
+    /// Notes for the next mount: what this one is in the middle of, or is finishing for one that died.
+    pub fn notes(&self) -> usize {
+        let beneath = self.directory.with_file_name("state").join("holdfast/notes");
+        let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let files = entries(beneath).flat_map(entries).flat_map(entries);
+        files.filter(|file| file.file_name().is_some_and(|name| name != "lock")).count()
+    }
+
     /// A test that takes longer than others says so.
     pub fn may_live(&self, time: Duration) {
         self.watched.may_live(time);

@@ -107,7 +107,7 @@ impl Lying {
         })
     }
 
-    fn before(embedded: Embedded) -> Self {
+    pub fn before(embedded: Embedded) -> Self {
         let upstream: SocketAddr = embedded.endpoint().url["http://".len()..].parse().expect("an address");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));

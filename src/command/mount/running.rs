@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::command::mount::probe;
+use crate::command::mount::state::{self, Facts};
 use crate::config::{Config, ConfigError};
 use crate::fs::Fs;
 use crate::fuse::{Access, MountOptions, Mounted};
@@ -103,16 +104,14 @@ impl Running {
         if !config.read_only {
             config.preconditions_ignored = runtime.block_on(probe::ignores_preconditions(&store, &config.prefix));
         }
-        let options = MountOptions {
-            source: source.clone(),
-            access: plan.access,
-            read_only: config.read_only,
-            descriptors: Some(descriptors(Descriptors::new(directory.clone(), handle.clone()))),
-            observer: None,
-        };
-        let mut disk = LocalDisk::new(plan.cache, plan.recovery, handle.clone());
+        let mut disk = LocalDisk::new(plan.cache, plan.recovery.clone(), handle.clone());
+        let mut facts = Facts { source: source.clone(), recovery: plan.recovery, config: config.clone(), notes: None };
         match Notes::new(&plan.notes) {
-            Ok(notes) => disk = disk.with_notes(notes),
+            Ok(notes) => {
+                let notes = Arc::new(notes);
+                facts.notes = Some(notes.clone());
+                disk = disk.with_notes(notes);
+            }
             Err(error) => tracing::info!(
                 "no notes can be left in {} ({error}): should this process be killed, the next mount will not finish what it began",
                 plan.notes.display()
@@ -126,7 +125,16 @@ impl Running {
             disk = disk.with_journal(journal);
         }
         let env = RealEnv::new(store, disk, handle.clone());
+        let read_only = config.read_only;
         let fs = Fs::new(env, config);
+        let options = MountOptions {
+            source: source.clone(),
+            access: plan.access,
+            read_only,
+            descriptors: Some(descriptors(Descriptors::new(directory.clone(), handle.clone()))),
+            status: Some(state::status(fs.clone(), facts)),
+            observer: None,
+        };
         fs.begin();
         let kernel = |error| Failure::Kernel(directory.clone(), error);
         let mounted = Mounted::new(fs.clone(), &directory, options).map_err(kernel)?;
