@@ -289,6 +289,20 @@ bugs! {
     JournalNeverRead,
     /// The last close leaves its draft behind.
     DraftLeftBehind,
+    /// A copy within the bucket is of whatever is at its source by then.
+    CopyOfWhateverIsThere,
+    /// What is put into the recovery folder has its name and its length, and not its bytes.
+    KeptWithoutItsBytes,
+    /// What could not be published is not put into the recovery folder.
+    NothingIsKept,
+    /// Uploads that a mount before has left are not aborted.
+    OrphansNeverAborted,
+    /// The rename of a directory that was cut short stays so.
+    CutShortRenameForgotten,
+    /// An open gives back what the inode has by then, not what it had pinned.
+    PinOfAnotherContent,
+    /// A hole that is punched keeps its bytes.
+    PunchedHoleKeepsItsBytes,
 }
 
 #[cfg(not(feature = "zoo"))]

@@ -394,6 +394,11 @@ impl Truth {
     }
 }
 
+/// Whether a file of this key was closed on a machine, and is in its journal until it is published.
+pub fn is_journaled(machines: &[Machine], mount: u8, key: &str) -> bool {
+    machines.get(usize::from(mount)).is_some_and(|machine| machine.disk.has_journaled(key))
+}
+
 fn file_content(key: &str, published: &Published) -> Option<FileContent> {
     published.content(key).map(|content| FileContent::of(content.to_bytes()))
 }
@@ -631,7 +636,11 @@ impl Court {
     /// It was answered, or not sent.
     pub(crate) fn change_ends(&self, at: u64, outcome: Option<Result<&Reply, Errno>>) {
         let now = self.now();
-        let altered = locked(&self.inner).truth.ledger.ends(at, now, outcome);
+        let altered = {
+            let mut inner = locked(&self.inner);
+            let Truth { ledger, machines, .. } = &mut inner.truth;
+            ledger.ends(at, now, outcome, |mount, key| is_journaled(machines, mount, key))
+        };
         if let Some((mount, altered)) = altered {
             let (seat, began) = (Seat { mount, app: u8::MAX }, altered.began);
             self.see(&Sight { seat, op: None, began, ended: now, what: What::Altered(&altered) });

@@ -149,6 +149,7 @@ struct State {
     violation: Option<String>,
     trace: Option<Trace>,
     reads: Reads,
+    renames: locks::Renames,
     /// The file system's process is gone: nothing is answered any more.
     dead: bool,
     /// Of those who wait for its answers.

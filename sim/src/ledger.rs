@@ -204,6 +204,8 @@ pub struct Ledger {
     spans: BTreeMap<(u8, String), Vec<Span>>,
     under_way: BTreeMap<u64, UnderWay>,
     requests: u64,
+    /// Unlinks that have ended: of which mount and name, from when to when.
+    unlinks: Vec<(u8, String, Span)>,
     /// Names that were moved, by mount.
     renamed: BTreeSet<(u8, String)>,
     /// When names were last taken away, by mount.
@@ -243,6 +245,33 @@ impl Ledger {
                 && request.mount == mount
                 && with_parents(key).any(|name| request.keys.iter().any(|key| key == name))
         })
+    }
+
+    /// Open files of a mount that have had a name beneath this prefix since then, and nothing happens to.
+    pub fn steady(&self, mount: u8, prefix: &str, since: Time) -> impl Iterator<Item = &LocalFile> {
+        let steady = move |file: &&LocalFile| {
+            let told = file.is_named() && !file.doubtful && !file.abandoned && !file.uncertain && file.opened < since;
+            let used = |request: &UnderWay| match request.what {
+                Request::Commit { ino, .. } | Request::Release { ino } => request.mount == mount && ino == file.ino,
+                _ => false,
+            };
+            told && file.mount == mount
+                && self.handles.contains_key(&(mount, file.ino))
+                && !self.under_way.values().any(used)
+                && !self.was_removed_since(mount, &file.keys, since)
+        };
+        self.files.values().filter(move |file| file.key().starts_with(prefix)).filter(steady)
+    }
+
+    /// Whether an application of a mount was removing this name at that time.
+    pub fn was_unlinking(&self, mount: u8, key: &str, at: Time) -> bool {
+        let ended =
+            self.unlinks.iter().any(|(of, name, span)| (*of, name.as_str()) == (mount, key) && span.touches(at, at));
+        let names = |request: &UnderWay| request.keys.iter().chain(&request.earlier).any(|name| name == key);
+        let under_way = |request: &UnderWay| {
+            matches!(request.what, Request::Unlink) && request.mount == mount && request.began <= at && names(request)
+        };
+        ended || self.under_way.values().any(under_way)
     }
 
     /// Whether some file of a mount was opened while its name was taken away: which name it has since, is not known.
@@ -399,7 +428,14 @@ impl Ledger {
     }
 
     /// `outcome`: `None` where it was not sent after all. Answers what oracles want to know, and of which mount.
-    pub fn ends(&mut self, at: u64, now: Time, outcome: Option<Result<&Reply, Errno>>) -> Option<(u8, Altered)> {
+    /// `journaled`: whether a file of this key of the mount was closed and is not published yet.
+    pub fn ends(
+        &mut self,
+        at: u64,
+        now: Time,
+        outcome: Option<Result<&Reply, Errno>>,
+        journaled: impl Fn(u8, &str) -> bool,
+    ) -> Option<(u8, Altered)> {
         let UnderWay { mount, began, called, what, keys, earlier } = self.under_way.remove(&at)?;
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
@@ -475,6 +511,8 @@ impl Ledger {
             }
             Request::Unlink => {
                 let key = keys.first().cloned().unwrap_or_default();
+                let span = Span { from: began, to: Some(now) };
+                self.unlinks.extend(keys.iter().chain(&earlier).map(|key| (mount, key.clone(), span)));
                 if done {
                     self.unname(mount, &key, None, now);
                     self.removed.extend(keys.into_iter().chain(earlier).map(|key| ((mount, key), now)));
@@ -494,7 +532,7 @@ impl Ledger {
             }
             Request::Attributes { .. } | Request::Link | Request::Other => Alteration::Other,
         };
-        self.close_spans(mount, now);
+        self.close_spans(mount, now, |key| journaled(mount, key));
         let outcome = match outcome {
             None => return None,
             Some(Ok(_)) => Ok(()),
@@ -505,6 +543,13 @@ impl Ledger {
 
     /// The mount died: whatever it had not published is gone.
     pub fn crashed(&mut self, mount: u8, now: Time) {
+        for request in self.under_way.values().filter(|request| request.mount == mount) {
+            if matches!(request.what, Request::Unlink) {
+                let span = Span { from: request.began, to: Some(now) };
+                let names = request.keys.iter().chain(&request.earlier);
+                self.unlinks.extend(names.map(|key| (mount, key.clone(), span)));
+            }
+        }
         self.under_way.retain(|_, request| request.mount != mount);
         self.handles.retain(|(of, _), _| *of != mount);
         self.changed.retain(|(of, _)| *of != mount);
@@ -513,7 +558,7 @@ impl Ledger {
         self.past.extend(dead);
         // Numbers begin anew.
         self.past.iter_mut().filter(|file| file.mount == mount).for_each(|file| file.ino = NOBODY);
-        self.close_spans(mount, now);
+        self.close_spans(mount, now, |_| false);
     }
 
     // Private.
@@ -695,7 +740,7 @@ impl Ledger {
     }
 
     /// Ends whatever has ended: files that nobody has open, names that nobody is at.
-    fn close_spans(&mut self, mount: u8, now: Time) {
+    fn close_spans(&mut self, mount: u8, now: Time, journaled: impl Fn(&str) -> bool) {
         let handles = &self.handles;
         let used = |request: &UnderWay, ino: Ino| match request.what {
             Request::Open { ino: of, .. }
@@ -730,6 +775,7 @@ impl Ledger {
                 && let Some(last) = spans.last_mut()
                 && last.to.is_none()
                 && !busy.contains(key.as_str())
+                && !journaled(key)
             {
                 last.to = Some(now);
             }

@@ -71,6 +71,8 @@ pub const ORACLES: &[&str] = &[
     "atomic-publish",
     // A file that was removed is there again.
     "no-resurrection",
+    // What could not be published is nowhere, or what a mount that died left to do stays undone.
+    "recovery",
     // The same seed ran differently.
     "hashes",
 ];

@@ -6,6 +6,7 @@ use crate::env::Env;
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::op::{Allocation, Fh, Ino, Reply};
+use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
     pub(super) async fn write(&self, ino: Ino, fh: Fh, offset: u64, data: Bytes) -> Result<Reply, FsError> {
@@ -36,6 +37,7 @@ impl<E: Env> Fs<E> {
             Allocation::Allocate { keep_size: true } => return Ok(Reply::Done),
             Allocation::Allocate { keep_size: false } if end <= size => return Ok(Reply::Done),
             Allocation::Allocate { keep_size: false } => draft.resize(end).await?,
+            Allocation::Punch if zoo::has(Bug::PunchedHoleKeepsItsBytes) => return Ok(Reply::Done),
             Allocation::Punch | Allocation::Zero { keep_size: true } if offset >= size => return Ok(Reply::Done),
             Allocation::Punch | Allocation::Zero { keep_size: true } => draft.zero(offset..end.min(size)).await?,
             Allocation::Zero { keep_size: false } => draft.zero(offset..end).await?,

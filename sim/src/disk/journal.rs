@@ -42,6 +42,17 @@ impl SimDisk {
         locked(&self.inner.state).journal.entries.clone()
     }
 
+    /// Whether a file of this key is in it.
+    pub fn has_journaled(&self, key: &str) -> bool {
+        let state = locked(&self.inner.state);
+        if state.journal.entries.is_empty() {
+            return false;
+        }
+        // Each field of what is known of an entry has its length before it.
+        let field = format!("\n{}:{key}\n", key.len());
+        state.journal.entries.iter().any(|entry| entry.text.contains(&field))
+    }
+
     pub(super) fn amend(&self, name: &str, text: String) -> Result<(), DiskError> {
         locked(&self.inner.state).journal.find(name)?.text = text;
         Ok(())

@@ -25,7 +25,37 @@ pub(super) struct Locked {
     exclusive: bool,
 }
 
+/// Of renames from one directory to another, which follow one another (s_vfs_rename_mutex).
+#[derive(Default)]
+pub(super) struct Renames {
+    under_way: bool,
+    wakers: Vec<Waker>,
+}
+
+/// Held until it is dropped.
+pub(super) struct Renaming {
+    kernel: Kernel,
+}
+
 impl Thread {
+    /// Waits until no other rename from one directory to another is under way.
+    pub(super) async fn lock_renames(&self) -> Renaming {
+        poll_fn(|context| {
+            self.kernel.with(|state| {
+                let renames = &mut state.renames;
+                if std::mem::replace(&mut renames.under_way, true) {
+                    if !renames.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                        renames.wakers.push(context.waker().clone());
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+        })
+        .await;
+        Renaming { kernel: self.kernel.clone() }
+    }
+
     /// Nobody is killed while he waits for it.
     pub(super) async fn lock(&self, ino: Ino, exclusive: bool) -> Locked {
         poll_fn(|context| {
@@ -58,6 +88,19 @@ impl Thread {
             locked.push(self.lock(ino, true).await);
         }
         locked
+    }
+}
+
+impl Drop for Renaming {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let wakers = self.kernel.with(|state| {
+            state.renames.under_way = false;
+            std::mem::take(&mut state.renames.wakers)
+        });
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -290,7 +290,12 @@ impl Thread {
         if self.kernel.shared.config.read_only {
             return Err(Errno::EROFS);
         }
-        let _directories = self.lock_all(vec![parent, new_parent]).await;
+        // The directory above first (lock_rename).
+        let renaming = if parent == new_parent { None } else { Some(self.lock_renames().await) };
+        let below = self.is_beneath(from.directory.dentry, to.directory.dentry);
+        let (first, second) = if below { (new_parent, parent) } else { (parent, new_parent) };
+        let _first = self.lock(first, true).await;
+        let _second = if renaming.is_some() { Some(self.lock(second, true).await) } else { None };
         let source = self.find_locked(&from, revalidate).await?.ok_or(Errno::ENOENT)?;
         let target = self.find_locked(&to, revalidate).await?;
         let is_directory = self.kind(source.ino()) == Kind::Directory;

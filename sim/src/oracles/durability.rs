@@ -3,7 +3,7 @@
 use holdfast::env::Time;
 
 use super::{Oracle, OracleId};
-use crate::court::{Sight, Truth, What};
+use crate::court::{Sight, Truth, What, is_journaled};
 use crate::history::{Body, Published};
 use crate::ledger::{Alteration, LocalFile};
 
@@ -30,9 +30,7 @@ impl Oracle for Durability {
         }
         let reached = file.made_by(*reached);
         // That the journal is emptied by publishing it, oracle `leak` demands.
-        let entries = truth.machines.get(usize::from(sight.seat.mount)).map(|machine| machine.disk.journal());
-        let field = format!("\n{}:{}\n", file.key().len(), file.key());
-        if *closes && entries.into_iter().flatten().any(|entry| entry.text.contains(&field)) {
+        if *closes && is_journaled(&truth.machines, file.mount, file.key()) {
             return;
         }
         let known = file.states[reached..].iter().all(|state| state.content.is_some());

@@ -66,6 +66,14 @@ impl Oracle for Listing {
                 verdict(format!("{name} was listed in {key:?} as a file, but was none, or a directory hid it"));
             }
         }
+        // What was made here and stands in no bucket yet.
+        for file in truth.ledger.steady(mount, &directory, *since) {
+            let name = &file.key()[directory.len()..];
+            let unpublished = !name.contains('/') && truth.history.look(file.key(), <[_]>::is_empty);
+            if *whole && unpublished && !listed.contains_key(name) {
+                verdict(format!("{name}, which mount {mount} made and has not published, was not listed in {key:?}"));
+            }
+        }
         for name in listed.keys().filter(|name| !children.contains_key(**name) && !is_local(name)) {
             verdict(format!("{name} was listed in {key:?}, but never existed"));
         }

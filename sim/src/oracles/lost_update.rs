@@ -1,5 +1,7 @@
 //! Nobody's version is replaced by somebody who had not seen it.
 
+use holdfast::bucket::Content;
+
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth};
 use crate::history::Made;
@@ -16,12 +18,53 @@ impl Oracle for LostUpdate {
     }
 
     fn sentence(&self) -> &'static str {
-        "A commit replaces the version that its file began from, or one that the same mount had published, and no other."
+        "A commit replaces the version that its file began from, or one that the same mount had published, and no other; and \
+         a rename removes nothing that it has not copied."
     }
 
     fn see(&mut self, truth: &Truth, _sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
-        self.0 = truth.history.each_made(self.0, |made| judge(truth, made, verdict));
+        // Of requests past the kernel nobody knows what they were about.
+        if truth.ledger.is_empty() {
+            return;
+        }
+        self.0 = truth.history.each_made(self.0, |made| {
+            judge(truth, made, verdict);
+            judge_removed(truth, made, verdict);
+        });
     }
+}
+
+/// What a mount deletes, an application removes, or it was copied to where it was renamed to.
+fn judge_removed(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
+    let key = made.key.as_str();
+    let Some(removed) = made.replaced.as_ref().filter(|_| made.kind == Kind::Delete && !key.ends_with('/')) else {
+        return;
+    };
+    let ignored =
+        truth.config.preconditions_ignored || truth.was_hit(key, &|what| *what == FaultKind::ConditionsIgnored);
+    if ignored || truth.ledger.was_unlinking(made.mount, key, made.sent_at) {
+        return;
+    }
+    let content = removed.content(key);
+    let mut copied = content.is_none();
+    truth.history.each_made(0, |other| {
+        let copies =
+            other.kind == Kind::Copy && other.mount == made.mount && other.at <= made.at && other.key != made.key;
+        copied |= copies && same(other, content.as_ref());
+    });
+    if !copied {
+        verdict(format!(
+            "mount {} removed {key} at {:?}, which nobody had asked it to and which it had copied nowhere",
+            made.mount, made.at.0
+        ));
+    }
+}
+
+fn same(made: &Made, content: Option<&Content>) -> bool {
+    let now = made.now.as_ref().and_then(|now| now.content(made.key.as_str()));
+    now.is_some_and(|now| {
+        content.is_some_and(|content| now.size() == content.size() && now.to_bytes() == content.to_bytes())
+    })
 }
 
 fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {

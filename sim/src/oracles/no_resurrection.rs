@@ -29,6 +29,9 @@ impl Oracle for NoResurrection {
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        if truth.ledger.is_empty() {
+            return;
+        }
         let removed = &self.removed;
         self.seen = truth.history.each_made(self.seen, |made| judge(truth, removed, made, verdict));
         if let What::Altered(altered) = &sight.what

@@ -38,6 +38,7 @@ pub fn mount_config(options: &MountOptions) -> Result<Config, String> {
         attempt_timeout: Duration::from_millis(options.attempt_timeout_ms),
         posix_metadata: options.posix_metadata,
         read_only: !options.writable,
+        write_back_max: options.write_back_max,
         sizes,
         ..Config::default()
     };

@@ -168,6 +168,8 @@ pub struct MountOptions {
     pub posix_metadata: bool,
     /// Applications may write.
     pub writable: bool,
+    /// Of what a close may leave to the journal; 0: nothing, a close publishes.
+    pub write_back_max: u64,
     /// The data path's measures are those of production divided by this, a power of two up to 1024.
     pub sizes_divided_by: u64,
     pub list_page_keys: u32,
@@ -186,6 +188,7 @@ impl Default for MountOptions {
             attempt_timeout_ms: 10_000,
             posix_metadata: false,
             writable: false,
+            write_back_max: 0,
             sizes_divided_by: 1,
             list_page_keys: 1000,
         }

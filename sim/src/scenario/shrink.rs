@@ -226,6 +226,7 @@ fn calm(scenario: &Scenario, at: usize) -> Option<Scenario> {
         24 => config.machines.mounts = 1,
         25 => config.kernel.page_eviction_one_in = 0,
         26 => config.kernel.name_eviction_one_in = 0,
+        27 => config.mount.write_back_max = 0,
         _ => return None,
     }
     Some(calmer)

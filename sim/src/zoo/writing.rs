@@ -165,10 +165,83 @@ pub(super) const WRITING: &[Animal] = &[
     )
     .of_writers(),
     aimed(
+        Bug::JournalNeverEmptied,
+        "journal-never-emptied",
+        "What was published stays in the journal, and so does what was removed.",
+        &["leak"],
+    )
+    .of_writers(),
+    history(
+        Bug::JournalNeverRead,
+        "journal-never-read",
+        "What a mount before has left in the journal is not looked for.",
+        &["leak"],
+        "a write-back cache whose dirty files nobody uploads after a crash",
+    )
+    .in_a_race()
+    .of_writers(),
+    aimed(
         Bug::DraftLeftBehind,
         "draft-left-behind",
         "The last close leaves its draft behind.",
         &["leak"],
+    )
+    .of_writers(),
+    aimed(
+        Bug::CopyOfWhateverIsThere,
+        "copy-of-whatever-is-there",
+        "A copy within the bucket is of whatever is at its source by then.",
+        &["attributes", "lost-update"],
+    )
+    .in_a_race()
+    .of_writers(),
+    history(
+        Bug::KeptWithoutItsBytes,
+        "kept-without-its-bytes",
+        "What is put into the recovery folder has its name and its length, and not its bytes.",
+        &["recovery"],
+        "a lost+found of files that are all zeros",
+    )
+    .of_writers(),
+    history(
+        Bug::NothingIsKept,
+        "nothing-is-kept",
+        "What could not be published is not put into the recovery folder.",
+        &["recovery"],
+        "an upload that fails behind close, and a cache that is dropped with it",
+    )
+    .of_writers(),
+    history(
+        Bug::OrphansNeverAborted,
+        "orphans-never-aborted",
+        "Uploads that a mount before has left are not aborted.",
+        &["leak"],
+        "orphaned multipart uploads that fill the bill after every crash",
+    )
+    .of_writers(),
+    history(
+        Bug::CutShortRenameForgotten,
+        "cut-short-rename-forgotten",
+        "The rename of a directory that was cut short stays so.",
+        &["recovery"],
+        "a directory that is at two places after a crash, half of it at either",
+    )
+    .in_a_race()
+    .of_writers(),
+    history(
+        Bug::PinOfAnotherContent,
+        "pin-of-another-content",
+        "An open gives back what the inode has by then, not what it had pinned.",
+        &["leak", "panic", "hold"],
+        "ours: found by a torture run over real mounts before any seed found it",
+    )
+    .in_a_race()
+    .of_writers(),
+    aimed(
+        Bug::PunchedHoleKeepsItsBytes,
+        "punched-hole-keeps-its-bytes",
+        "A hole that is punched keeps its bytes.",
+        &["read-your-writes", "durability"],
     )
     .of_writers(),
 ];

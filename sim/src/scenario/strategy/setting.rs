@@ -77,6 +77,7 @@ fn mount(profile: Profile, draw: &mut Draw<'_>) -> MountOptions {
         attempt_timeout_ms: draw.pick(&[1_000, 3_000, 5_000]),
         posix_metadata: draw.chance(1, 10),
         writable: false,
+        write_back_max: 0,
         sizes_divided_by,
         list_page_keys: match profile {
             Profile::Listing => draw.pick(&[1, 2, 3, 10]),

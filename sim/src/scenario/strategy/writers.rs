@@ -32,6 +32,7 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     let mut config = setting::config(Profile::Writers, draw);
     config.mount.writable = true;
     config.mount.posix_metadata = draw.chance(1, 5);
+    config.mount.write_back_max = draw.weigh(&[(5, 0), (1, 1 << 30)]);
     config.bucket.unordered_listings = false;
     if draw.chance(1, 2) {
         config.disk = Disk::default();
