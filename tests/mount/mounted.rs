@@ -76,7 +76,10 @@ impl How {
     /// The command that mounts at `root`'s directory, with everything else that a mount keeps beneath `root` too.
     fn command(&self, root: &Path) -> Command {
         let mut command = holdfast();
-        command.args(["mount", "--foreground", "--cache-dir"]).arg(root.join("cache"));
+        command.args(["mount", "--foreground"]);
+        if !self.args.iter().any(|arg| arg == "--cache-dir") {
+            command.arg("--cache-dir").arg(root.join("cache"));
+        }
         command.arg("--recovery-dir").arg(root.join("recovery")).env("XDG_STATE_HOME", root.join("state"));
         command.args(&self.args).arg(&self.source).arg(root.join("mount"));
         self.endpoint.lend_to(&mut command);
