@@ -71,6 +71,10 @@ fn a_mount_that_cannot_be_says_why_in_one_sentence_and_leaves_nothing_behind() {
     says("minimum", refusal(&endpoint, "s3://holdfast", &directory, &["--memory", "1MiB"]));
     says("cache directory", refusal(&endpoint, "s3://holdfast", &directory, &["--cache-dir", "/proc/nowhere"]));
 
+    let within = directory.join("cache");
+    let within = within.to_str().expect("UTF-8");
+    says("beneath the mount point", refusal(&endpoint, "s3://holdfast", &directory, &["--cache-dir", within]));
+
     let key = beneath.join("key");
     std::fs::write(&key, "too short").expect("a file");
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("ours");

@@ -26,7 +26,7 @@ use crate::world::World;
 use crate::writing::close;
 
 /// In CI: each kind of operation once, and some twice.
-const KILLS: u32 = 18;
+const KILLS: u32 = 16;
 /// The server takes so long to answer what it has done, so that a kill falls between the two, too.
 const LATENCY: Duration = Duration::from_millis(2);
 /// One kill in so many is followed by another, while the next mount tidies up.
@@ -228,7 +228,7 @@ fn key(folder: &str, n: u32) -> String {
 
 /// Two are made, and the first of them is removed.
 fn directory(n: u32) -> String {
-    if n % 3 == 0 { format!("d{}", n / 3) } else { format!("kept{}", n / 3) }
+    if n.is_multiple_of(3) { format!("d{}", n / 3) } else { format!("kept{}", n / 3) }
 }
 
 fn mode(n: u32) -> u32 {
@@ -360,6 +360,16 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
 /// Rule R34. Rule R40.
 #[test]
 fn whenever_the_mount_is_killed_what_was_acknowledged_is_there_and_nothing_is_torn_or_left_behind() {
+    kill_again_and_again(&[]);
+}
+
+/// What a close has put into the journal is published by the next mount.
+#[test]
+fn nor_is_what_was_closed_and_not_published_yet() {
+    kill_again_and_again(&["--write-back"]);
+}
+
+fn kill_again_and_again(args: &[&str]) {
     if !require::fuse() {
         return;
     }
@@ -367,8 +377,8 @@ fn whenever_the_mount_is_killed_what_was_acknowledged_is_there_and_nothing_is_to
     let seed = from_environment("HOLDFAST_KILL_SEED", 1);
     let mut dice = Dice::new(seed);
     let remote = Embedded::start_far_away(Versioning::Off, LATENCY);
-    let part_size = format!("{}", PART);
-    let mut w = World::of(remote, &["--posix-metadata", "--part-size", &part_size]);
+    let part_size = format!("{PART}");
+    let mut w = World::of(remote, &[&["--posix-metadata", "--part-size", &part_size], args].concat());
     let mut interrupted = 0;
     for (round, work) in WORKS.iter().cycle().take(kills).enumerate() {
         let folder = format!("round-{round}");
@@ -394,7 +404,10 @@ fn whenever_the_mount_is_killed_what_was_acknowledged_is_there_and_nothing_is_to
         let keys: Vec<String> = w.keys().into_iter().filter(|key| key.starts_with(&format!("{folder}/"))).collect();
         keys.iter().for_each(|key| w.remote.delete(key));
     }
-    eprintln!("{kills} kills, {interrupted} into the work; {} uploads without a part are left", uploads(&w).0);
+    eprintln!(
+        "{args:?}: {kills} kills, {interrupted} into the work; {} uploads without a part are left",
+        uploads(&w).0
+    );
     assert!(interrupted as usize * 2 > kills, "only {interrupted} of {kills} kills fell into the work");
 }
 

@@ -101,7 +101,7 @@ fn bytes_that_are_damaged_on_their_way_are_refused_and_sent_again() {
         w.guard(move |asked, body| {
             if asked.method == "PUT" && asked.header("x-amz-copy-source").is_none() && body.len() > 1000 {
                 let n = count.fetch_add(1, Ordering::SeqCst);
-                if n % 2 == 0 {
+                if n.is_multiple_of(2) {
                     let middle = body.len() / 2;
                     body[middle] ^= 1;
                 }

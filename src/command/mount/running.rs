@@ -43,6 +43,8 @@ pub enum Failure {
     Cache(PathBuf, io::Error),
     #[error("the journal of --write-back cannot be kept in {0}: {1}")]
     Journal(PathBuf, io::Error),
+    #[error("{0} is beneath the mount point: a mount cannot keep there what it needs itself")]
+    Beneath(PathBuf),
     #[error("the kernel refused to mount at {0}: {1}")]
     Kernel(PathBuf, io::Error),
     #[error("the mount ended with an error: {0}")]
@@ -92,6 +94,11 @@ impl Running {
     /// Mounts, and returns once the mount answers. On failure nothing is left behind.
     pub fn start(plan: Plan, runtime: &Runtime) -> Result<Self, Failure> {
         let directory = mountpoint::check(&plan.directory)?;
+        for own in [&plan.cache, &plan.recovery, &plan.notes, &plan.journal] {
+            if std::path::absolute(own)?.starts_with(&directory) {
+                return Err(Failure::Beneath(own.clone()));
+            }
+        }
         prepare_cache(&plan.cache).map_err(|error| Failure::Cache(plan.cache.clone(), error))?;
         let source = format!("s3://{}/{}", plan.s3.bucket, plan.s3.prefix);
         let handle = runtime.handle().clone();
@@ -145,7 +152,8 @@ impl Running {
             outcome
         })?;
         let running = Self { source, directory, session: Some(session), ended, fs };
-        std::fs::metadata(&running.directory).map_err(|error| Failure::Kernel(running.directory.clone(), error))?;
+        // Nothing here may look at the mount, not even to see whether it answers: a process that is killed while one of its own
+        // threads waits for it never ends, and nor does the mount. The kernel has been answered its first request by now.
         match mountpoint::raise_readahead(&running.directory) {
             Ok(bytes) => tracing::debug!("the kernel reads ahead {bytes} bytes"),
             Err(error) => tracing::info!("the kernel's readahead stays small, which costs throughput: {error}"),
