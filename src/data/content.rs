@@ -150,6 +150,11 @@ impl<E: Env> Content<E> {
     pub fn keep_anchor(self: &Arc<Self>, body: BodyOf<E>) {
         let id = {
             let mut inner = self.inner.lock();
+            // Closed while it was asked for.
+            if !inner.is_open() {
+                sometimes!(AnchorForNobody);
+                return;
+            }
             let id = inner.add_stream(0..self.version.size, true);
             inner.stream(id).expect("added just now").keep = true;
             id

@@ -75,6 +75,8 @@ struct Inner<E: Env> {
     awaited: bool,
     /// Somebody publishes it behind its close.
     publishing: bool,
+    /// The change up to which the journal has it.
+    stored: u64,
 }
 
 /// The log is rewritten when so many records of it are needed no more, and it is more than half garbage.
@@ -144,6 +146,7 @@ impl<E: Env> Draft<E> {
             fate: Fate::Living,
             awaited: false,
             publishing: false,
+            stored: 0,
         };
         Arc::new(Self {
             context,
@@ -170,12 +173,8 @@ impl<E: Env> Draft<E> {
     }
 
     /// How many changes were made.
-    pub(super) fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.inner.lock().generation
-    }
-
-    pub(super) fn is_living(&self) -> bool {
-        self.inner.lock().fate == Fate::Living
     }
 
     pub fn fate(&self) -> Fate {
@@ -230,8 +229,23 @@ impl<E: Env> Draft<E> {
         !std::mem::replace(&mut self.inner.lock().publishing, true)
     }
 
-    pub fn ended_publishing(&self) {
+    /// False: something is in the journal only, and he has to go on.
+    pub fn ends_publishing(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let left = inner.fate == Fate::Living && inner.stored > inner.published;
+        inner.publishing &= left;
+        !left
+    }
+
+    /// What he could not publish is kept elsewhere, or is left to the next mount.
+    pub fn stops_publishing(&self) {
         self.inner.lock().publishing = false;
+    }
+
+    /// The journal has all changes up to this one.
+    pub(super) fn is_stored_up_to(&self, generation: u64) {
+        let mut inner = self.inner.lock();
+        inner.stored = inner.stored.max(generation);
     }
 
     pub fn is_being_published(&self) -> bool {
@@ -350,6 +364,17 @@ impl<E: Env> Draft<E> {
         let mut inner = self.inner.lock();
         inner.generation += 1;
         inner.attributes += 1;
+    }
+
+    /// They could not be set, and nothing else has changed it since `before`, when it was clean: it is clean again. False: it
+    /// is not.
+    pub fn untouch(&self, before: u64) -> bool {
+        let mut inner = self.inner.lock();
+        let only = inner.generation == before + 1 && inner.published == before;
+        if only {
+            inner.published = inner.generation;
+        }
+        only
     }
 
     fn check_size(&self, bytes: u64) -> Result<(), FsError> {

@@ -153,9 +153,10 @@ impl<E: Env> Snapshot<E> {
     /// The base, where only attributes of it are other ones.
     fn unchanged(&self, runs: &[Run]) -> Option<&Version> {
         let version = self.base.as_ref()?.content().version();
-        let whole = [Run { range: 0..version.size, source: Source::Base }];
+        let whole = Run { range: 0..version.size, source: Source::Base };
         let expected = Expects::ETag(version.etag.clone());
-        (runs == whole && version.key == self.key && self.expects == expected).then_some(version)
+        let same = if version.size == 0 { runs.is_empty() } else { runs == [whole] };
+        (same && version.key == self.key && self.expects == expected).then_some(version)
     }
 
     /// Makes it the current version at its key, whole or not at all.
@@ -177,6 +178,11 @@ impl<E: Env> Snapshot<E> {
             self.verify_by_looking(&published.written).await?;
         }
         Ok(published)
+    }
+
+    /// Whether nothing of it is other than in the base, but for attributes.
+    pub fn is_unchanged(&self) -> bool {
+        self.unchanged(&self.runs()).is_some()
     }
 
     async fn copy(&self, version: &Version) -> Result<Published, Unpublished> {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use crate::data::content::Content;
 use crate::data::context::Context;
-use crate::data::draft::Draft;
+use crate::data::draft::{Draft, Fate};
 use crate::data::journal::{Attempt, Entry};
 use crate::data::log::Log;
 use crate::data::overlay::{Overlay, Run, Source};
@@ -60,6 +60,7 @@ impl<E: Env> Draft<E> {
         let mut stored = self.stored.lock().await;
         let snapshot = self.snapshot();
         if stored.as_ref().is_some_and(|stored| stored.generation == snapshot.generation) {
+            self.is_stored_up_to(snapshot.generation);
             return Ok(());
         }
         let object = attributes(snapshot.object.clone())?;
@@ -97,11 +98,19 @@ impl<E: Env> Draft<E> {
         if let Some(old) = stored.replace(fresh) {
             discard(context, old).await;
         }
-        if !self.is_living() {
-            // It was removed, or given up, while it was written down.
-            discard_in(context, &mut stored).await;
+        self.is_stored_up_to(snapshot.generation);
+        match self.fate() {
+            Fate::Living => Ok(()),
+            // While it was written down.
+            Fate::Unlinked => {
+                discard_in(context, &mut stored).await;
+                Ok(())
+            }
+            Fate::Lost(_) => {
+                discard_in(context, &mut stored).await;
+                Err(FsError::Abandoned { key: self.key() })
+            }
         }
-        Ok(())
     }
 
     /// Whether the journal has all changes.

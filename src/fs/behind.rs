@@ -40,12 +40,20 @@ impl<E: Env> Fs<E> {
         if let Ok(file) = self.tree.lock().file_mut(ino) {
             file.opens += 1;
         } else {
-            return draft.ended_publishing();
+            return draft.stops_publishing();
         }
         let fs = self.clone();
         self.context.env.spawn().spawn("publish behind a close", async move {
             let (mut delay, longest) = REPUBLISH_DELAY;
-            while let Err(error) = fs.commit(ino, &draft).await {
+            loop {
+                let Err(error) = fs.commit(ino, &draft).await else {
+                    // It may have been closed once more meanwhile.
+                    if draft.ends_publishing() {
+                        sometimes!(PublishedBehind);
+                        break;
+                    }
+                    continue;
+                };
                 fs.complain(&error);
                 if draft.fate() != Fate::Living {
                     break;
@@ -56,8 +64,7 @@ impl<E: Env> Fs<E> {
                 fs.context.env.clock().sleep(delay).await;
                 delay = (2 * delay).min(longest);
             }
-            sometimes!(PublishedBehind);
-            draft.ended_publishing();
+            draft.stops_publishing();
             fs.forget_draft(ino, &draft);
             fs.close_inode(ino);
         });

@@ -171,6 +171,12 @@ impl<E: Env> Fs<E> {
     /// Somebody else's version stands where this one was to be. True: it is settled all the same. False: it is to be tried
     /// again.
     async fn conflict(&self, ino: Ino, draft: &Arc<Draft<E>>, snapshot: &Snapshot<E>) -> Result<bool, FsError> {
+        if snapshot.is_unchanged() {
+            // Attributes of a version that is not the current one any more, and nothing else.
+            draft.meets(Fate::Lost(None));
+            self.tree.lock().abandon(ino);
+            return Err(FsError::Superseded { key: snapshot.key.clone() });
+        }
         sometimes!(LostUpdate);
         if zoo::has(Bug::ConflictSwallowed) {
             draft.meets(Fate::Unlinked);
@@ -202,6 +208,8 @@ impl<E: Env> Fs<E> {
             }
             OnConflict::Fail | OnConflict::Overwrite => {}
         }
+        // What is written from now on is refused: it would be neither published nor kept.
+        draft.meets(Fate::Lost(None));
         let kept = self.keep(draft, "somebody else changed it since it was opened").await;
         let is_kept = kept.is_some();
         draft.meets(Fate::Lost(kept.clone()));

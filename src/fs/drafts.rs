@@ -62,8 +62,18 @@ impl<E: Env> Fs<E> {
             return Ok(draft);
         }
         // Its attributes are published anew with it.
-        let meta = self.meta(ino).await?;
+        let meta = match self.meta(ino).await {
+            Ok(meta) => meta,
+            // What is removed and still open is written on.
+            Err(error) => match self.tree.lock().file(ino) {
+                Ok(file) if file.unlinked => Arc::new(nothing_known(&file.version)),
+                Ok(_) | Err(_) => return Err(error),
+            },
+        };
         let mut drafts = self.drafts.lock();
+        if !drafts.contains_key(&ino) && self.tree.lock().file(ino)?.abandoned {
+            return Err(FsError::Abandoned { key: base.version().key.clone() });
+        }
         let draft = drafts.entry(ino).or_insert_with(|| {
             // Published while its attributes were asked for: then there is a newer base.
             let tree = self.tree.lock();
@@ -91,8 +101,13 @@ impl<E: Env> Fs<E> {
     /// An open of a file with unpublished changes asks nothing. `None`: it has none.
     ///
     /// Errors: [`FsError::Superseded`] when the path means another inode by now.
-    pub(super) async fn open_draft(self: &Arc<Self>, ino: Ino, mode: OpenMode) -> Result<Option<Reply>, FsError> {
-        if self.tree.lock().is_displaced(ino) {
+    pub(super) async fn open_draft(
+        self: &Arc<Self>,
+        ino: Ino,
+        mode: OpenMode,
+        pinned: bool,
+    ) -> Result<Option<Reply>, FsError> {
+        if !pinned && self.tree.lock().is_displaced(ino) {
             return Err(self.displaced(ino));
         }
         let (draft, fh) = {
@@ -100,6 +115,9 @@ impl<E: Env> Fs<E> {
             let Some(draft) = drafts.get(&ino).filter(|draft| draft.is_dirty()) else { return Ok(None) };
             if mode.write {
                 draft.awaits(false);
+            }
+            if pinned {
+                sometimes!(PinOfWhatChanged);
             }
             (draft.clone(), self.add_handle(ino, None, mode)?)
         };
@@ -178,7 +196,7 @@ impl<E: Env> Fs<E> {
                     draft.meets(Fate::Unlinked);
                     fs.tree.lock().abandon(ino);
                     if fs.handles.lock().count_of(ino) == 0 {
-                        drafts.remove(&ino);
+                        fs.remove_draft(&mut drafts, ino);
                     }
                 }
             }
@@ -192,7 +210,12 @@ impl<E: Env> Fs<E> {
         if let Ok(file) = tree.file_mut(ino) {
             file.opens -= 1;
         }
+        let place = tree.place(ino);
         tree.drop_if_unknown(ino);
+        // A directory may have been kept for what was unpublished beneath it.
+        if let Ok((directory, _)) = place {
+            tree.drop_unknown_above(directory);
+        }
     }
 
     /// The last handle is gone: what is unpublished is published, or kept where it can be found; then the draft goes.
@@ -255,7 +278,17 @@ impl<E: Env> Fs<E> {
         let mut drafts = self.drafts.lock();
         let done = !draft.is_dirty() && !draft.is_being_published();
         if self.handles.lock().count_of(ino) == 0 && done && !zoo::has(Bug::DraftLeftBehind) {
-            drafts.remove(&ino);
+            self.remove_draft(&mut drafts, ino);
+        }
+    }
+
+    /// What was lost with it is shown no more, to those who still come to the inode.
+    pub(super) fn remove_draft(&self, drafts: &mut Drafts<E>, ino: Ino) {
+        if let Some(draft) = drafts.remove(&ino)
+            && matches!(draft.fate(), Fate::Lost(_))
+            && let Ok(file) = self.tree.lock().file_mut(ino)
+        {
+            file.own = None;
         }
     }
 
@@ -274,5 +307,17 @@ impl<E: Env> Fs<E> {
                 None
             }
         }
+    }
+}
+
+fn nothing_known(version: &Version) -> ObjectMeta {
+    ObjectMeta {
+        etag: version.etag.clone(),
+        version_id: version.version_id.clone(),
+        size: version.size,
+        last_modified: version.last_modified,
+        content_type: None,
+        storage_class: None,
+        user: BTreeMap::new(),
     }
 }

@@ -42,7 +42,8 @@ impl<E: Env> Opening<'_, E> {
         }
     }
 
-    /// Takes what an open of the same thread has pinned, and holds it instead. False: there is nothing.
+    /// Takes what an open of the same thread has pinned, and holds it instead. False: there is nothing, or this mount has
+    /// made something else of the inode since.
     fn take_pin(&mut self) -> bool {
         let pinned = self.fs.tree.lock().take_pin(self.caller, self.ino);
         let Some(content) = pinned else { return false };
@@ -50,7 +51,10 @@ impl<E: Env> Opening<'_, E> {
         let content = present.filter(|_| zoo::has(Bug::PinOfAnotherContent)).unwrap_or(content);
         self.hold(content.clone());
         content.opening_ended();
-        true
+        let tree = self.fs.tree.lock();
+        let still =
+            tree.file(self.ino).is_ok_and(|file| file.content.as_ref().is_some_and(|c| Arc::ptr_eq(c, &content)));
+        still || zoo::has(Bug::PinOfAnotherContent)
     }
 }
 
@@ -90,7 +94,7 @@ impl<E: Env> Fs<E> {
         }
         // Whoever was told to look again opens what it was given, whatever has become of the name since.
         let pinned = self.tree.lock().is_pinned(caller, ino);
-        if !pinned && let Some(opened) = self.open_draft(ino, mode).await? {
+        if let Some(opened) = self.open_draft(ino, mode, pinned).await? {
             return Ok(opened);
         }
         if mode.write && self.context.config.no_overwrite {
@@ -222,7 +226,11 @@ impl<E: Env> Fs<E> {
             (version, tree.stamp(self.now()), tree.place(ino)?)
         };
         let key = version.key.clone();
-        let target = match self.context.head(&key).await {
+        let answer = self.context.head(&key).await;
+        if self.was_moved(ino, &key) {
+            return Err(FsError::Superseded { key });
+        }
+        let target = match answer {
             Ok(meta) => Target::File(Version::of(&key, &meta)),
             Err(error) if error.kind == ErrorKind::NotFound => {
                 self.tree.lock().doubt(parent, &name);
@@ -307,6 +315,9 @@ impl<E: Env> Fs<E> {
                 (!current).then_some(Successor::Replaced(meta.etag))
             }),
         };
+        if self.was_moved(ino, &key) {
+            return Err(FsError::Superseded { key });
+        }
         let successor = match answer {
             Ok(None) => {
                 self.tree.lock().verified(ino, stamp);
@@ -334,6 +345,9 @@ impl<E: Env> Fs<E> {
             }
             Err(error) => return Err(FsError::from_store(key, error)),
         };
+        if self.was_moved(ino, key) {
+            return Err(FsError::Superseded { key: key.clone() });
+        }
         let mut version = Version::of(key, &reply.meta);
         let mut tree = self.tree.lock();
         let file = tree.file_mut(ino)?;
@@ -422,6 +436,9 @@ impl<E: Env> Fs<E> {
             _ => Ok(true),
         };
         sometimes!(OpenAbsent);
+        if self.was_moved(opening.ino, key) {
+            return FsError::Superseded { key: key.clone() };
+        }
         let mut tree = self.tree.lock();
         let Ok((parent, name)) = tree.place(opening.ino) else { return FsError::NotFound };
         match beneath {
@@ -439,6 +456,15 @@ impl<E: Env> Fs<E> {
         }
     }
 
+    /// Whether this mount has renamed the file while S3 was asked about `key`: then the answer says nothing of it.
+    fn was_moved(&self, ino: Ino, key: &Key) -> bool {
+        let moved = self.tree.lock().file(ino).is_ok_and(|file| file.version.key != *key);
+        if moved {
+            sometimes!(AskedWhereItWas);
+        }
+        moved
+    }
+
     /// Has `version` wait, with its GET in hand, for the thread that is told to look the path up again.
     fn pin(
         self: &Arc<Self>,
@@ -448,6 +474,9 @@ impl<E: Env> Fs<E> {
         reply: GetReply<BodyOf<E>>,
     ) -> FsError {
         let superseded = FsError::Superseded { key: version.key.clone() };
+        if self.was_moved(opening.ino, &version.key) {
+            return superseded;
+        }
         let fresh = Content::new(self.context.clone(), version.clone());
         let mut tree = self.tree.lock();
         let Ok((parent, name)) = tree.place(opening.ino) else { return superseded };

@@ -18,26 +18,41 @@ use crate::zoo::{self, Bug};
 impl<E: Env> Fs<E> {
     pub(super) async fn unlink(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {
         let name = self.name_to_remove(name)?;
-        match self.resolve(parent, &name).await? {
-            Target::Absent => return Err(FsError::NotFound),
-            Target::Directory => return Err(FsError::IsDirectory),
-            Target::File(_) => {}
+        loop {
+            match self.resolve(parent, &name).await? {
+                Target::Absent => return Err(FsError::NotFound),
+                Target::Directory => return Err(FsError::IsDirectory),
+                Target::File(_) => {}
+            }
+            if self.unlink_file(parent, &name).await? {
+                return Ok(Reply::Done);
+            }
         }
-        let ino = self.tree.lock().ino_of(parent, &name);
+    }
+
+    /// False: the name may mean another file by now.
+    async fn unlink_file(&self, parent: Ino, name: &Name) -> Result<bool, FsError> {
+        let ino = self.tree.lock().ino_of(parent, name);
         let draft = ino.and_then(|ino| self.draft_of(ino));
         // A commit that is under way ends first, and none begins.
         let _turn = match &draft {
             Some(draft) => Some(draft.gate.lock().await),
             None => None,
         };
-        let (_path, key) = self.enter(parent, &name).await?;
+        if draft.as_ref().is_some_and(|draft| matches!(draft.fate(), Fate::Lost(_)))
+            && self.tree.lock().ino_of(parent, name) != ino
+        {
+            sometimes!(UnlinkOfAnother);
+            return Ok(false);
+        }
+        let (_path, key) = self.enter(parent, name).await?;
         let stamp = self.tree.lock().stamp(self.now());
         if draft.as_ref().is_none_or(|draft| draft.may_stand()) {
-            self.hold_open(parent, &name).await;
+            self.hold_open(parent, name).await;
             if !zoo::has(Bug::DeleteNotSent)
                 && let Err(refusal) = self.context.delete(&key, None).await
             {
-                self.tree.lock().doubt(parent, &name);
+                self.tree.lock().doubt(parent, name);
                 return Err(refusal.into_error(&key));
             }
         } else {
@@ -47,12 +62,12 @@ impl<E: Env> Fs<E> {
             forsake(draft);
         }
         self.directory_changed(parent);
-        let obsolete = self.tree.lock().removed(parent, &name, stamp);
+        let obsolete = self.tree.lock().removed(parent, name, stamp);
         supersede_by_us(obsolete);
         if let Some(draft) = &draft {
             draft.discard_stored().await;
         }
-        Ok(Reply::Done)
+        Ok(true)
     }
 
     pub(super) async fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<Reply, FsError> {

@@ -124,7 +124,7 @@ impl<E: Env> Fs<E> {
         let obsolete = {
             let mut tree = self.tree.lock();
             let meta = tree.meta_of(from.0, from.1);
-            tree.renamed(from, to, &version, meta, content, stamp, gone)
+            tree.renamed(moved, from, to, &version, meta, content, stamp, gone)
         };
         supersede_by_us(obsolete);
         if let Some(replaced) = &replaced {

@@ -1,7 +1,7 @@
 //! Sizes, modes, owners and times.
 //!
-//! A file with unpublished changes takes new attributes along when it is published. A published one is copied onto itself,
-//! under the condition that it is still the one that is shown.
+//! A file with unpublished changes takes new attributes along when it is published. A published one gets a draft that
+//! changes nothing else, so that it is copied onto itself, under the condition that it is still the one that is shown.
 
 use std::sync::Arc;
 
@@ -9,15 +9,12 @@ use crate::config::ATTR_TTL;
 use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
 use crate::data::mutations::Refusal;
-use crate::env::store::{Key, ObjectMeta, WriteCondition};
+use crate::env::store::Key;
 use crate::env::{Clock, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::lookup::supersede_by_us;
 use crate::op::{Changes, Fh, Ino, Kind, Reply, SetTime};
 use crate::state::posix::Posix;
-use crate::state::tree::Publication;
-use crate::state::version::Version;
 
 impl<E: Env> Fs<E> {
     pub(super) async fn setattr(
@@ -91,99 +88,75 @@ impl<E: Env> Fs<E> {
     /// A draft that nobody has open goes; what could not be published of it was told to who asked for it.
     fn forget_unopened(&self, ino: Ino, draft: &Draft<E>) {
         let mut drafts = self.drafts.lock();
-        if self.handles.lock().count_of(ino) > 0 {
+        if self.handles.lock().count_of(ino) > 0 || draft.is_being_published() {
             return;
         }
         if draft.is_dirty() {
             draft.meets(Fate::Lost(None));
             self.tree.lock().abandon(ino);
         }
-        drafts.remove(&ino);
+        self.remove_draft(&mut drafts, ino);
     }
 
-    async fn set_attributes(&self, ino: Ino, changes: Changes) -> Result<(), FsError> {
+    /// A file that has unpublished changes, and that somebody will close, takes its attributes along. Of any other they are
+    /// published at once: it is copied onto itself, if it is still what is shown.
+    async fn set_attributes(self: &Arc<Self>, ino: Ino, changes: Changes) -> Result<(), FsError> {
         if !changes_posix(&changes) {
             return Ok(());
         }
-        let gate = self.setattrs.of(ino);
-        let _turn = gate.lock().await;
-        if let Some(draft) = self.draft_of(ino) {
-            let _commit = draft.gate.lock().await;
-            if draft.is_dirty() || draft.fate() != Fate::Living {
-                {
-                    let mut tree = self.tree.lock();
-                    let mut own = tree.own_of(ino)?;
-                    own.posix = self.changed(own.posix, &changes);
-                    draft.touch();
-                    tree.changed(ino, own, draft.is_dirty())?;
-                }
-                // Nobody will close it: what the journal has of it has other attributes.
-                if draft.is_being_published() && self.handles.lock().count_of(ino) == 0 {
-                    self.commit_in_turn(ino, &draft).await?;
-                }
-                return Ok(());
-            }
-            return self.copy_onto_itself(ino, &changes, Some(&draft)).await;
-        }
-        self.copy_onto_itself(ino, &changes, None).await
-    }
-
-    async fn copy_onto_itself(&self, ino: Ino, changes: &Changes, draft: Option<&Draft<E>>) -> Result<(), FsError> {
-        let meta = self.meta(ino).await?;
-        let _path = self.enter_where(|tree| Ok(tree.file(ino)?.version.key.clone())).await?;
-        let (version, mut own, stamp) = {
+        let content = {
             let mut tree = self.tree.lock();
-            if tree.is_displaced(ino) {
+            if tree.is_displaced(ino) && !tree.file(ino)?.unlinked {
                 drop(tree);
                 return Err(self.displaced(ino));
             }
-            (tree.file(ino)?.version.clone(), tree.own_of(ino)?, tree.stamp(self.now()))
+            // A share, so that the inode stays while it is published.
+            let file = tree.file_mut(ino)?;
+            file.opens += 1;
+            file.content.clone().unwrap_or_else(|| Content::new(self.context.clone(), file.version.clone()))
         };
-        let posix = self.changed(own.posix, changes);
-        if (Posix { ctime: own.posix.ctime, ..posix }) == own.posix {
+        let outcome = match self.draft_for_change(ino, content).await {
+            Ok(draft) => {
+                let outcome = self.set_attributes_of(ino, &draft, &changes).await;
+                self.forget_unopened(ino, &draft);
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        self.close_inode(ino);
+        outcome
+    }
+
+    async fn set_attributes_of(&self, ino: Ino, draft: &Arc<Draft<E>>, changes: &Changes) -> Result<(), FsError> {
+        let _gate = draft.gate.lock().await;
+        let was_dirty = draft.is_dirty();
+        let (before, old) = {
+            let mut tree = self.tree.lock();
+            let mut own = tree.own_of(ino)?;
+            let old = own.posix;
+            let posix = self.changed(old, changes);
+            if !was_dirty && (Posix { ctime: old.ctime, ..posix }) == old {
+                return Ok(());
+            }
+            own.posix = posix;
+            let before = draft.generation();
+            draft.touch();
+            tree.changed(ino, own, draft.is_dirty())?;
+            (before, old)
+        };
+        let somebody_closes_it = self.handles.lock().count_of(ino) > 0;
+        if draft.fate() == Fate::Unlinked || (was_dirty && somebody_closes_it) {
             return Ok(());
         }
-        own.posix = posix;
-        let mut object = self.context.as_new(&meta);
-        own.posix.write_into(&mut object.user);
-        let condition = Some(WriteCondition::IfMatch(version.etag.clone()));
-        let written = match self.context.copy_object(&version, &version.key, Some(object.clone()), condition).await {
-            Ok(written) => written,
-            Err(Refusal::Condition(_)) => {
-                let mut tree = self.tree.lock();
-                let (parent, name) = tree.place(ino)?;
-                tree.doubt(parent, &name);
-                return Err(FsError::Superseded { key: version.key });
-            }
-            Err(refusal) => return Err(refusal.into_error(&version.key)),
-        };
-        let fresh = Version::written(version.key.clone(), written, version.size);
-        let meta = ObjectMeta {
-            etag: fresh.etag.clone(),
-            version_id: fresh.version_id.clone(),
-            storage_class: object.storage_class,
-            user: object.user,
-            ..(*meta).clone()
-        };
-        // An object that was uploaded by parts gets another ETag by it: GETs must ask for that.
-        let content = (fresh.etag != version.etag).then(|| {
-            let content = Content::new(self.context.clone(), fresh.clone());
-            let mut handles = self.handles.lock();
-            handles.content_of_any(ino).into_iter().for_each(|old| content.inherit(&old));
-            handles.rebase(ino, &content);
-            content
-        });
-        if let (Some(draft), Some(content)) = (draft, &content) {
-            draft.rebased(content.clone());
-        }
-        let obsolete = {
+        let outcome = self.commit_in_turn(ino, draft).await;
+        // What could not be set is not what whoever has it open is to fail by, when he closes it.
+        if outcome.is_err() && !was_dirty && draft.fate() == Fate::Living && draft.untouch(before) {
             let mut tree = self.tree.lock();
-            let clean = draft.is_none_or(|draft| !draft.is_dirty());
-            tree.file_mut(ino)?.own = Some(own);
-            tree.published(ino, Publication { stamp, version: fresh, meta: Arc::new(meta), content, clean })?
-        };
-        supersede_by_us(obsolete);
-        Ok(())
+            let mut own = tree.own_of(ino)?;
+            own.posix = old;
+            tree.changed(ino, own, draft.is_dirty())?;
+        }
+        outcome
     }
 
     async fn set_directory_attributes(&self, ino: Ino, changes: Changes) -> Result<(), FsError> {

@@ -304,6 +304,8 @@ impl<C: Holds> Tree<C> {
         if matches!(&target, Target::File(version) if version.is_same(&file.version)) && !was_local {
             // Somebody opened what takes the name before this mount knew that it does: it is that very file.
             sometimes!(OpenedBeforeItWasKnown);
+            // Who has it open reads it; whoever wants to write to it comes by its name.
+            file.abandoned = true;
             self.entry_mut(parent, name).ok()?.strays.push((old, since));
             return None;
         }
@@ -311,11 +313,12 @@ impl<C: Holds> Tree<C> {
         file.content.clone()
     }
 
-    /// A file's object stands at another key by now, as `version`, and its inode goes with it. `gone`: nothing is left at the
+    /// A file's object stands at another key by now, as `version`, and its inode, if it was `known`, goes with it. `gone`: nothing is left at the
     /// key where it was.
     #[expect(clippy::too_many_arguments, reason = "two names, and what stands there")]
     pub fn renamed(
         &mut self,
+        known: Option<Ino>,
         (parent, name): (Ino, &Name),
         (new_parent, new_name): (Ino, &Name),
         version: &Version,
@@ -329,13 +332,20 @@ impl<C: Holds> Tree<C> {
         let old = self.vacate(new_parent, new_name, target.clone(), seen);
         let mut obsolete = self.obsolete_strays(new_parent, new_name, seen, &target);
         obsolete.extend(old.map(|content| (content, target.as_successor())));
-        // Its number moves, whether or not there is an inode yet.
-        let mut moved = None;
+        // Its number moves, whether or not there is an inode yet. Another one that has the name by now was pinned to what
+        // somebody else put there meanwhile, and stays.
+        let mut moved = known.filter(|ino| self.inodes.contains_key(ino));
         let mut was_local = false;
         if let Ok(entry) = self.entry_mut(parent, name) {
-            moved = entry.ino.take();
-            was_local = std::mem::replace(&mut entry.local, false);
-            if gone {
+            let another = known.is_some() && entry.ino.is_some() && entry.ino != known;
+            if another {
+                sometimes!(PinnedWhileRenamed);
+                entry.strays.retain(|(stray, _)| Some(*stray) != known);
+            } else {
+                moved = entry.ino.take().or(moved);
+                was_local = std::mem::replace(&mut entry.local, false);
+            }
+            if gone && !another {
                 entry.moves_on(Target::Absent, None, seen);
             }
         }

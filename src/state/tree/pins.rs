@@ -101,7 +101,7 @@ impl<C: Holds> Tree<C> {
     }
 
     /// Drops a directory that only a pin kept, and those above it.
-    fn drop_unknown_above(&mut self, directory: Ino) {
+    pub fn drop_unknown_above(&mut self, directory: Ino) {
         let mut at = directory;
         while at != Ino::ROOT
             && let Some(inode) = self.inodes.get(&at)
