@@ -304,7 +304,15 @@ fn has_or_lacks(remote: &Embedded, folder: &str, n: u32, bytes: &Bytes) {
 #[track_caller]
 fn is_one_of(remote: &Embedded, key: &str, expected: [Bytes; 2]) {
     let Some(object) = remote.object(key) else { panic!("{key} is not there") };
-    assert!(expected.contains(&object), "{key}: {} bytes that nobody acknowledged, or a mixture", object.len());
+    for bytes in &expected {
+        if *bytes == object {
+            return;
+        }
+        let at = bytes.iter().zip(&object).position(|(a, b)| a != b).unwrap_or(bytes.len().min(object.len()));
+        let shown = object.slice(at.saturating_sub(40)..object.len().min(at + 60));
+        eprintln!("{key}: {} bytes, not {}; differs at {at}: {shown:?}", object.len(), bytes.len());
+    }
+    panic!("{key}: bytes that nobody acknowledged, or a mixture");
 }
 
 fn beneath(remote: &Embedded, folder: &str) -> Vec<String> {
