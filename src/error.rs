@@ -36,6 +36,8 @@ pub enum FsError {
     IsDirectory,
     #[error("no such attribute")]
     NoAttribute,
+    #[error("all attributes together are more than the 2 KiB that S3 takes")]
+    NoRoomForAttribute,
     #[error("name too long")]
     NameTooLong,
     #[error("offset is past the end")]
@@ -129,6 +131,7 @@ impl FsError {
             Self::NotDirectory => Errno::ENOTDIR,
             Self::IsDirectory => Errno::EISDIR,
             Self::NoAttribute => Errno::ENODATA,
+            Self::NoRoomForAttribute => Errno::ENOSPC,
             Self::NameTooLong => Errno::ENAMETOOLONG,
             Self::PastEnd => Errno::ENXIO,
             Self::InvalidArgument => Errno::EINVAL,
@@ -162,6 +165,7 @@ impl FsError {
             | Self::NotDirectory
             | Self::IsDirectory
             | Self::NoAttribute
+            | Self::NoRoomForAttribute
             | Self::NameTooLong
             | Self::PastEnd
             | Self::InvalidArgument

@@ -37,7 +37,7 @@ use crate::fs::gates::Gates;
 use crate::fs::handles::Handles;
 use crate::fs::paths::Paths;
 use crate::lock::Lock;
-use crate::op::{Caller, Fh, Op, Reply};
+use crate::op::{Caller, Fh, Op, Reply, SetXattr};
 use crate::state::tree::Tree;
 
 pub struct Fs<E: Env> {
@@ -111,8 +111,12 @@ impl<E: Env> Fs<E> {
             }
             Op::Write { ino, fh, offset, data } => self.write(ino, fh, offset, data).await,
             Op::Setattr { ino, fh, changes } => self.setattr(ino, fh, changes).await,
+            Op::CopyRange { from, from_offset, to, to_offset, len } => {
+                self.copy_range(from, from_offset, to, to_offset, len).await
+            }
             Op::Fallocate { ino, fh, offset, len, how } => self.fallocate(ino, fh, offset, len, how).await,
-            Op::Setxattr { .. } | Op::Removexattr { .. } => Err(FsError::Unsupported),
+            Op::Setxattr { ino, name, value, how } => self.setxattr(ino, &name, Some(value), how).await,
+            Op::Removexattr { ino, name } => self.setxattr(ino, &name, None, SetXattr::Replace).await,
             Op::Unsupported { what, .. } => Err(FsError::NotPermitted(what)),
         };
         if let Err(error) = &outcome

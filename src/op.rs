@@ -292,6 +292,15 @@ pub enum Op {
         fh: Option<Fh>,
         changes: Changes,
     },
+    /// copy_file_range(2) between two files of the mount.
+    CopyRange {
+        from: (Ino, Fh),
+        from_offset: u64,
+        to: (Ino, Fh),
+        to_offset: u64,
+        /// Bytes.
+        len: u64,
+    },
     Fallocate {
         ino: Ino,
         fh: Fh,

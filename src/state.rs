@@ -7,3 +7,4 @@ pub mod media;
 pub mod posix;
 pub mod tree;
 pub mod version;
+pub mod xattrs;

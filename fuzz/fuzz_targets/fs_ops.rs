@@ -2,7 +2,8 @@
 //!
 //! Whatever is asked: no panic, no hang, no errno beyond the table, no EIO that nothing explains; an inode that the kernel
 //! has been told of answers until it is forgotten; its bytes are those of one version; and once everything is released
-//! and forgotten, nothing is left.
+//! and forgotten, nothing is left. Half of the stories write as well: then bytes, sizes and names are whatever was made of
+//! them, which nobody keeps count of here, and the rest must hold all the same.
 
 #![no_main]
 
@@ -15,7 +16,10 @@ use futures_util::future::join_all;
 use holdfast::config::Hold;
 use holdfast::env::store::{ErrorKind, NewObject};
 use holdfast::error::{Errno, FsError};
-use holdfast::op::{Attr, Caller, DirEntry, Entry, Fh, Ino, Kind, Name, Op, OpenMode, Reply, Whence};
+use holdfast::op::{
+    Allocation, Attr, Caller, Changes, DirEntry, Entry, Fh, Ino, Kind, Name, NewNode, Op, OpenMode, Reply, SetTime,
+    SetXattr, UnixTime, Whence,
+};
 use holdfast_fuzz::Input;
 use holdfast_sim::content::{self, Found};
 use holdfast_sim::{FaultKind, KIB, MIB, Matcher, Mutation, Version, World, WorldConfig, version};
@@ -40,7 +44,7 @@ const KEYS: [&str; 8] = ["a", "b", "d/c", "d/e/f", "a/x", "d/", "é", "l"];
 const SIZES: [u64; 8] = [100, 0, 1, 4 * KIB, 70_000, 600 * KIB, 3 * MIB, 9 * MIB];
 const SIZES_AT_FIRST: [u64; 8] = [5000, 0, 1, 4 * KIB, 70_000, 100, 0, 3];
 /// Every errno of the table. ENOSYS is not among them.
-const ERRNOS: [Errno; 15] = [
+const ERRNOS: [Errno; 18] = [
     Errno::EPERM,
     Errno::ENOENT,
     Errno::EIO,
@@ -56,11 +60,17 @@ const ERRNOS: [Errno; 15] = [
     Errno::ENODATA,
     Errno::EOPNOTSUPP,
     Errno::ESTALE,
+    Errno::EEXIST,
+    Errno::ENOTEMPTY,
+    Errno::EFBIG,
 ];
+/// Where writes end: a file is published whole.
+const WRITTEN_MAX: u64 = 9 * MIB;
 
 struct Story {
     w: World,
     posix: bool,
+    writes: bool,
     /// Something happened that explains EIO.
     troubled: bool,
     versions: u32,
@@ -97,6 +107,12 @@ impl Story {
         let seed = u64::from(input.byte());
         let mut config = if flags & 1 == 0 { WorldConfig::calm() } else { WorldConfig::rough(seed) };
         config.seed = seed;
+        // Seeds that were typed are letters.
+        let writes = seed >= 128;
+        if writes {
+            config = config.writable();
+            config.mount.write_back_max = if seed % 4 == 0 { 4 * MIB } else { 0 };
+        }
         if flags & 2 != 0 {
             config = config.versioned();
         }
@@ -119,7 +135,8 @@ impl Story {
         let known = Known { key: prefix, attr: root, lookups: 1, spoiled: false, version: None };
         let inodes = BTreeMap::from([(Ino::ROOT, known)]);
         let (handles, batch) = (Vec::new(), Vec::new());
-        let mut story = Self { w, posix, troubled: false, versions: 0, inodes, inos: vec![Ino::ROOT], handles, batch };
+        let inos = vec![Ino::ROOT];
+        let mut story = Self { w, posix, writes, troubled: false, versions: 0, inodes, inos, handles, batch };
         let present = input.byte();
         for (n, key) in KEYS.iter().enumerate() {
             if present & 1 << n == 0 {
@@ -153,6 +170,9 @@ impl Story {
     // Requests.
 
     fn op(&mut self, input: &mut Input) -> Op {
+        if self.writes && input.chance(2) {
+            return self.change(input);
+        }
         match input.below(20) {
             0..=3 => Op::Lookup { parent: self.ino(input), name: name(input) },
             4..=6 => Op::Open { ino: self.ino(input), mode: mode(input) },
@@ -188,6 +208,83 @@ impl Story {
             }
             18 => Op::Getxattr { ino: self.ino(input), name: xattr(input) },
             _ => self.rare_op(input),
+        }
+    }
+
+    /// Whatever changes something, or makes it last.
+    fn change(&mut self, input: &mut Input) -> Op {
+        let node = NewNode { perm: 0o644, uid: 0, gid: 0 };
+        match input.below(20) {
+            0..=3 => {
+                let (ino, fh) = self.handle(input);
+                let len = *input.pick(&[100, 1, 0, 4096, 70_000, 1 << 20]);
+                Op::Write { ino, fh, offset: written(input), data: vec![input.byte(); len].into() }
+            }
+            4 | 5 => {
+                let mode = OpenMode { write: true, truncate: input.chance(4), ..OpenMode::default() };
+                Op::Open { ino: self.ino(input), mode }
+            }
+            6 | 7 => {
+                let mode = OpenMode { write: true, truncate: input.chance(4), ..OpenMode::default() };
+                let exclusive = input.chance(4);
+                Op::Create { parent: self.ino(input), name: name(input), mode, exclusive, node }
+            }
+            8 => {
+                let (ino, fh) = self.handle(input);
+                Op::Fsync { ino, fh }
+            }
+            9 => {
+                let (ino, fh) = self.handle(input);
+                Op::Flush { ino, fh, still_open: input.chance(4) }
+            }
+            10 => Op::Unlink { parent: self.ino(input), name: name(input) },
+            11 => Op::Rmdir { parent: self.ino(input), name: name(input) },
+            12 => Op::Mkdir { parent: self.ino(input), name: name(input), node },
+            13 | 14 => Op::Rename {
+                parent: self.ino(input),
+                name: name(input),
+                new_parent: self.ino(input),
+                new_name: name(input),
+                no_replace: input.chance(4),
+            },
+            15 => {
+                let (ino, fh) = self.handle(input);
+                let changes = Changes { size: Some(written(input)), ..Changes::default() };
+                Op::Setattr { ino, fh: input.chance(2).then_some(fh), changes }
+            }
+            16 => {
+                let perm = input.chance(2).then_some(0o600);
+                let mtime = Some(SetTime::To(UnixTime { seconds: input.number().cast_signed(), nanos: 0 }));
+                let (uid, gid) = (input.chance(3).then_some(7), input.chance(3).then_some(7));
+                Op::Setattr {
+                    ino: self.ino(input),
+                    fh: None,
+                    changes: Changes { perm, uid, gid, mtime, ..Changes::default() },
+                }
+            }
+            17 => {
+                let (ino, fh) = self.handle(input);
+                let how = *input.pick(&[
+                    Allocation::Punch,
+                    Allocation::Allocate { keep_size: false },
+                    Allocation::Allocate { keep_size: true },
+                    Allocation::Zero { keep_size: false },
+                    Allocation::Zero { keep_size: true },
+                ]);
+                Op::Fallocate { ino, fh, offset: written(input), len: 1 + input.number(), how }
+            }
+            18 => match input.below(3) {
+                0 => Op::Symlink { parent: self.ino(input), name: name(input), target: name(input), node },
+                1 => Op::Mknod { parent: self.ino(input), name: name(input), kind: Kind::File, node },
+                _ => Op::Mknod { parent: self.ino(input), name: name(input), kind: Kind::Fifo, node },
+            },
+            _ => match input.below(2) {
+                0 => {
+                    let (value, how) = (vec![input.byte(); input.below(9)], *input.pick(&SET_XATTR));
+                    Op::Setxattr { ino: self.ino(input), name: xattr(input), value, how }
+                }
+                _ => Op::Removexattr { ino: self.ino(input), name: xattr(input) },
+            },
         }
     }
 
@@ -287,9 +384,29 @@ impl Story {
                 }
             }
             (Op::Open { ino, mode }, Reply::Opened { fh }) => {
-                assert!(!mode.write && !mode.truncate, "opened for writing");
+                assert!(self.writes || (!mode.write && !mode.truncate), "opened for writing");
                 self.opened(ino, fh);
             }
+            (Op::Create { parent, name, .. }, Reply::Created { entry, fh }) => {
+                let ino = entry.attr.as_ref().expect("what was made is there").ino;
+                self.learn_made(parent, &name, &entry);
+                self.opened(ino, fh);
+            }
+            (
+                Op::Mkdir { parent, name, .. } | Op::Mknod { parent, name, .. } | Op::Symlink { parent, name, .. },
+                Reply::Entry(entry),
+            ) => self.learn_made(parent, &name, &entry),
+            (Op::Write { data, .. }, Reply::Written(len)) => assert_eq!(len as usize, data.len(), "a write is whole"),
+            (Op::Setattr { ino, .. }, Reply::Attr { attr, .. }) => assert_eq!(attr.ino, ino),
+            (
+                Op::Unlink { .. }
+                | Op::Rmdir { .. }
+                | Op::Rename { .. }
+                | Op::Fallocate { .. }
+                | Op::Setxattr { .. }
+                | Op::Removexattr { .. },
+                Reply::Done,
+            ) => {}
             (Op::Opendir { ino }, Reply::Opened { fh }) => self.opened(ino, fh),
             (Op::Read { ino, offset, len, .. }, Reply::Data(data)) => self.judge_data(ino, offset, len, &data),
             (Op::Readdir { ino, fh, offset, max_bytes, plus }, Reply::Directory(entries)) => {
@@ -314,14 +431,26 @@ impl Story {
         Some(format!("{}{slash}{name}", known.key))
     }
 
+    fn learn_made(&mut self, parent: Ino, name: &[u8], entry: &Entry) {
+        let name = std::str::from_utf8(name).ok().and_then(Name::new).expect("other names cannot be made");
+        if let Some(key) = self.key_beneath(parent, name.as_str()) {
+            self.learn_entry(key, entry);
+        }
+    }
+
     fn learn_entry(&mut self, key: String, entry: &Entry) {
         let Some(attr) = &entry.attr else { return };
         let known = self.inodes.entry(attr.ino).or_insert_with(|| {
             self.inos.push(attr.ino);
             Known { key: key.clone(), attr: attr.clone(), lookups: 0, spoiled: false, version: None }
         });
-        assert_eq!(known.key, key, "{:?} stands for two names", attr.ino);
-        assert!(known.lookups > 0 || known.spoiled || known.attr == *attr || self.posix, "{:?} came back", attr.ino);
+        // Where files are renamed and written, an inode goes from name to name, and changes.
+        assert!(self.writes || known.key == key, "{:?} stands for {} and {key}", attr.ino, known.key);
+        assert!(
+            self.writes || known.lookups > 0 || known.spoiled || known.attr == *attr || self.posix,
+            "{:?} came back",
+            attr.ino
+        );
         known.lookups += 1;
     }
 
@@ -331,6 +460,9 @@ impl Story {
     }
 
     fn judge_data(&mut self, ino: Ino, offset: u64, len: u32, data: &[u8]) {
+        if self.writes {
+            return assert!(data.len() <= len as usize, "{ino:?} at {offset}: {} bytes of {len}", data.len());
+        }
         let Some(known) = self.inodes.get_mut(&ino) else { return };
         let expected = known.attr.size.saturating_sub(offset).min(len.into());
         assert_eq!(data.len() as u64, expected, "{} at {offset}: a read is whole or an error", known.key);
@@ -390,8 +522,13 @@ impl Story {
             let known = &self.inodes[&ino];
             let directory = |attr: &Attr| attr.kind == Kind::Directory;
             assert_eq!(directory(&attr), directory(&known.attr), "{ino:?}");
-            assert_eq!(attr.size, known.attr.size, "{ino:?}");
-            assert!(self.posix || attr == known.attr, "{ino:?}: {attr:?} was {:?}", known.attr);
+            assert!(
+                self.writes || attr.size == known.attr.size,
+                "{ino:?}: {} bytes were {}",
+                attr.size,
+                known.attr.size
+            );
+            assert!(self.posix || self.writes || attr == known.attr, "{ino:?}: {attr:?} was {:?}", known.attr);
         }
     }
 
@@ -541,6 +678,18 @@ fn mode(input: &mut Input) -> OpenMode {
     let flags = input.byte();
     let (write, truncate) = (flags & 0xf0 == 0x10, flags & 0xf0 == 0x20);
     OpenMode { write, truncate, direct: flags & 1 != 0, ..OpenMode::default() }
+}
+
+const SET_XATTR: [SetXattr; 3] = [SetXattr::Either, SetXattr::Create, SetXattr::Replace];
+
+/// Where something is written, or ends: near, far, or nowhere at all.
+fn written(input: &mut Input) -> u64 {
+    match input.below(8) {
+        0..=3 => input.number(),
+        4 | 5 => (input.number() * 4096).min(WRITTEN_MAX),
+        6 => (input.number() * 65_536).min(WRITTEN_MAX),
+        _ => u64::MAX - input.number(),
+    }
 }
 
 fn offset(input: &mut Input) -> u64 {

@@ -394,6 +394,11 @@ impl Truth {
     }
 }
 
+/// Whether a file is in its machine's journal until it is published, under whichever of its names.
+pub fn has_journaled(machines: &[Machine], file: &LocalFile) -> bool {
+    file.keys.iter().any(|key| is_journaled(machines, file.mount, key))
+}
+
 /// Whether a file of this key was closed on a machine, and is in its journal until it is published.
 pub fn is_journaled(machines: &[Machine], mount: u8, key: &str) -> bool {
     machines.get(usize::from(mount)).is_some_and(|machine| machine.disk.has_journaled(key))

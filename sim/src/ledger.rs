@@ -46,6 +46,10 @@ pub struct LocalFile {
     pub states: Vec<State>,
     /// When it had been opened: the version that it began from is no younger.
     pub opened: Time,
+    /// When the call began that opened it: the version that it began from may be as old as what that call looked up.
+    pub called: Time,
+    /// Names that it may have besides: its directory's, or its own, was changed while it was opened.
+    pub perhaps: Vec<String>,
     /// Some write failed, or was not answered: what it holds is not known.
     pub uncertain: bool,
     /// An application was told that it lost its condition.
@@ -140,6 +144,8 @@ struct UnderWay {
     keys: Vec<String>,
     /// Names of `keys` before directories above them were renamed meanwhile.
     earlier: Vec<String>,
+    /// Names to which one of `keys` was moved meanwhile.
+    perhaps: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -341,7 +347,7 @@ impl Ledger {
                 let (changes, truncates) = (mode.write || mode.truncate, mode.truncate);
                 let viewed = truncates && !self.files.contains_key(&(mount, *ino)) && self.is_viewed(mount, *ino);
                 if changes {
-                    self.enter(mount, *ino, &keys, now, base);
+                    self.enter(mount, *ino, &keys, (called, now), base);
                 }
                 if truncates && let Some(file) = self.files.get_mut(&(mount, *ino)) {
                     file.states.push(State {
@@ -355,7 +361,7 @@ impl Ledger {
             }
             Op::Create { mode, .. } => Request::Create { truncates: mode.truncate },
             Op::Write { ino, offset, data, .. } => {
-                self.enter(mount, *ino, &keys, now, base);
+                self.enter(mount, *ino, &keys, (called, now), base);
                 if let Some(file) = self.files.get_mut(&(mount, *ino)) {
                     file.change(at, now, |content| content.write(*offset, data.clone()));
                 }
@@ -363,7 +369,7 @@ impl Ledger {
             }
             Op::Setattr { ino, fh, changes } => match changes.size {
                 Some(size) => {
-                    self.enter(mount, *ino, &keys, now, base);
+                    self.enter(mount, *ino, &keys, (called, now), base);
                     if let Some(file) = self.files.get_mut(&(mount, *ino)) {
                         file.change(at, now, |content| content.resize(size));
                         if let Some(last) = file.states.last_mut()
@@ -379,12 +385,12 @@ impl Ledger {
                     }
                 }
                 None => {
-                    self.enter(mount, *ino, &keys, now, base);
+                    self.enter(mount, *ino, &keys, (called, now), base);
                     Request::Attributes { ino: *ino }
                 }
             },
             Op::Fallocate { ino, offset, len, how, .. } => {
-                self.enter(mount, *ino, &keys, now, base);
+                self.enter(mount, *ino, &keys, (called, now), base);
                 if let Some(file) = self.files.get_mut(&(mount, *ino)) {
                     file.change(at, now, |content| content.allocate(*offset, *len, *how));
                 }
@@ -423,7 +429,8 @@ impl Ledger {
         if let Op::Open { ino, .. } | Op::Setattr { ino, .. } = op {
             self.doubt(mount, called, *ino, &keys);
         }
-        self.under_way.insert(at, UnderWay { mount, began: now, called, what, keys, earlier: Vec::new() });
+        self.under_way
+            .insert(at, UnderWay { mount, began: now, called, what, keys, earlier: Vec::new(), perhaps: Vec::new() });
         at
     }
 
@@ -436,7 +443,7 @@ impl Ledger {
         outcome: Option<Result<&Reply, Errno>>,
         journaled: impl Fn(u8, &str) -> bool,
     ) -> Option<(u8, Altered)> {
-        let UnderWay { mount, began, called, what, keys, earlier } = self.under_way.remove(&at)?;
+        let UnderWay { mount, began, called, what, keys, earlier, perhaps } = self.under_way.remove(&at)?;
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
         let alteration = match what {
@@ -450,7 +457,8 @@ impl Ledger {
                     self.settle(mount, ino, at, now, done, errno);
                 }
                 if let Some(Ok(Reply::Opened { fh })) = outcome {
-                    self.opened(mount, ino, now, changes.then_some(*fh));
+                    self.opened(mount, ino, (at, called, now), changes.then_some(*fh));
+                    self.may_be(mount, ino, perhaps);
                     self.doubt(mount, called, ino, &keys);
                 }
                 if emptied {
@@ -463,7 +471,7 @@ impl Ledger {
                 if let Some(Ok(Reply::Created { entry, fh })) = outcome
                     && let Some(attr) = &entry.attr
                 {
-                    self.enter(mount, attr.ino, &keys, began, |_| {
+                    self.enter(mount, attr.ino, &keys, (called, began), |_| {
                         (attr.size == 0 || truncates).then(FileContent::default)
                     });
                     if let Some(file) = self.files.get_mut(&(mount, attr.ino)) {
@@ -474,7 +482,8 @@ impl Ledger {
                             file.states.push(State { began, ended: Some(now), content, made_by: at });
                         }
                     }
-                    self.opened(mount, attr.ino, now, Some(*fh));
+                    self.opened(mount, attr.ino, (at, called, now), Some(*fh));
+                    self.may_be(mount, attr.ino, perhaps);
                     self.doubt(mount, called, attr.ino, &keys);
                 }
                 Alteration::Other
@@ -569,7 +578,7 @@ impl Ledger {
         mount: u8,
         ino: Ino,
         keys: &[String],
-        now: Time,
+        (called, now): (Time, Time),
         base: impl FnOnce(Ino) -> Option<FileContent>,
     ) {
         if self.files.contains_key(&(mount, ino)) {
@@ -584,6 +593,8 @@ impl Ledger {
             unnamed_at: None,
             states: vec![first],
             opened: now,
+            called,
+            perhaps: Vec::new(),
             uncertain: false,
             abandoned: false,
             doubtful: false,
@@ -601,15 +612,23 @@ impl Ledger {
     }
 
     /// `writer`: the handle, if it may be written to.
-    fn opened(&mut self, mount: u8, ino: Ino, now: Time, writer: Option<Fh>) {
+    fn may_be(&mut self, mount: u8, ino: Ino, perhaps: Vec<String>) {
+        if let Some(file) = self.files.get_mut(&(mount, ino)) {
+            file.perhaps.extend(perhaps);
+        }
+    }
+
+    fn opened(&mut self, mount: u8, ino: Ino, (at, called, now): (u64, Time, Time), writer: Option<Fh>) {
         self.writers.extend(writer.map(|fh| (mount, fh)));
         let handles = self.handles.entry((mount, ino)).or_default();
         *handles += 1;
         if writer.is_some()
             && *handles == 1
             && let Some(file) = self.files.get_mut(&(mount, ino))
+            // What is in the journal began from an older one.
+            && file.states.iter().all(|state| [0, at].contains(&state.made_by))
         {
-            file.opened = now;
+            (file.opened, file.called) = (now, called);
         }
     }
 
@@ -713,7 +732,12 @@ impl Ledger {
         // Who removes or moves a name in a directory does so wherever the directory is by then.
         let mut entered = Vec::new();
         for request in self.under_way.values_mut().filter(|request| request.mount == mount) {
-            let UnderWay { keys, earlier, .. } = request;
+            let opens = matches!(request.what, Request::Open { .. } | Request::Create { .. });
+            let UnderWay { keys, earlier, perhaps, .. } = request;
+            if opens && keys.iter().any(|key| key == from) {
+                entered.push(to.to_owned());
+                perhaps.push(to.to_owned());
+            }
             for key in keys {
                 if let Some(rest) = key.strip_prefix(&beneath) {
                     let new = format!("{to}/{rest}");
@@ -751,10 +775,12 @@ impl Ledger {
             _ => false,
         };
         let under_way = &self.under_way;
-        let over = |(of, ino): &(u8, Ino), _: &mut LocalFile| {
+        // Who opens what is in the journal goes on with it.
+        let over = |(of, ino): &(u8, Ino), file: &mut LocalFile| {
             *of == mount
                 && !handles.contains_key(&(mount, *ino))
                 && !under_way.values().any(|request| used(request, *ino))
+                && !(file.is_named() && journaled(file.key()))
         };
         let closed: Vec<_> = self.files.extract_if(.., over).map(|(_, file)| file).collect();
         self.past.extend(closed.into_iter().map(|file| LocalFile { closed_at: Some(now), ..file }));
@@ -762,13 +788,10 @@ impl Ledger {
             .files
             .values()
             .filter(|file| file.mount == mount && file.is_named())
-            .map(LocalFile::key)
-            .chain(
-                self.under_way
-                    .values()
-                    .filter(|request| request.mount == mount)
-                    .flat_map(|request| request.keys.iter().chain(&request.earlier).map(String::as_str)),
-            )
+            .flat_map(|file| file.perhaps.iter().map(String::as_str).chain([file.key()]))
+            .chain(self.under_way.values().filter(|request| request.mount == mount).flat_map(|request| {
+                request.keys.iter().chain(&request.earlier).chain(&request.perhaps).map(String::as_str)
+            }))
             .collect();
         for ((of, key), spans) in &mut self.spans {
             if *of == mount

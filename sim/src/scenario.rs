@@ -467,6 +467,10 @@ pub enum Change {
     Purge {
         key: String,
     },
+    /// Multipart uploads of the key that are not completed are gone, as lifecycle rules have it.
+    AbortUploads {
+        key: String,
+    },
     /// [`Change::Put`] of a key that has a GET in flight; without one, of `otherwise`.
     PutInFlight {
         otherwise: String,

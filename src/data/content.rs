@@ -246,6 +246,13 @@ impl<E: Env> Content<E> {
         if offset >= end {
             return Ok(Bytes::new());
         }
+        let outcome = self.read_within(offset, end, kept).await;
+        // Its last handle may have been closed, or moved on to a renamed file's content, while this read had begun a stream.
+        self.let_go_unless_open(self.inner.lock());
+        outcome
+    }
+
+    async fn read_within(self: &Arc<Self>, offset: u64, end: u64, kept: Kept) -> Result<Bytes, FsError> {
         let run_bytes = self.note_read(offset, end - offset);
         let mut waited_for = None;
         loop {

@@ -5,6 +5,7 @@
 //! - what was written stays readable here for as long as the draft lives, also after it was published, or could not be;
 //! - a draft whose name is gone, or whose condition was lost, is published no more.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -332,6 +333,26 @@ impl<E: Env> Draft<E> {
         ahead.employ(self, size);
     }
 
+    /// Bytes `range`, which begins at its end, are those of `source` at the same place. False: it is not made of that alone, so
+    /// nothing was done.
+    pub async fn continues_as(&self, source: &Arc<Content<E>>, range: Range<u64>) -> Result<bool, FsError> {
+        let _turn = self.changes.lock().await;
+        let mut inner = self.inner.lock();
+        inner.may_change()?;
+        let goes_on = inner.base.as_ref().is_some_and(|base| Arc::ptr_eq(base.content(), source));
+        let begins = range.start == 0 && inner.generation != inner.published;
+        let bare = inner.overlay.is_bare() && inner.overlay.size() == range.start && inner.standing.is_none();
+        if !bare || !(goes_on || begins) {
+            return Ok(false);
+        }
+        if !goes_on {
+            inner.base = Some(Base::new(source.clone()));
+        }
+        inner.overlay.extend_base(range.end);
+        inner.changed();
+        Ok(true)
+    }
+
     /// Zeros in `range`, which may reach beyond the end. Returns the size then.
     pub async fn zero(&self, range: Range<u64>) -> Result<u64, FsError> {
         self.check_size(range.end)?;
@@ -364,6 +385,15 @@ impl<E: Env> Draft<E> {
         let mut inner = self.inner.lock();
         inner.generation += 1;
         inner.attributes += 1;
+    }
+
+    /// The user metadata that it will have, but for modes, owners and times.
+    pub fn user(&self) -> BTreeMap<String, String> {
+        self.inner.lock().object.user.clone()
+    }
+
+    pub fn set_user(&self, user: BTreeMap<String, String>) {
+        self.inner.lock().object.user = user;
     }
 
     /// They could not be set, and nothing else has changed it since `before`, when it was clean: it is clean again. False: it

@@ -82,6 +82,16 @@ impl Overlay {
         self.size = size;
     }
 
+    /// More of the base shows through at the end, which it has reached so far and nothing covers.
+    pub fn extend_base(&mut self, end: u64) {
+        (self.base_end, self.size) = (end, end);
+    }
+
+    /// Whether it is nothing but the base, from the start on.
+    pub fn is_bare(&self) -> bool {
+        self.pieces.is_empty() && self.base_end == self.size
+    }
+
     /// The stretches of `range`, cut at the end of the file, in order and without gaps.
     pub fn runs(&self, range: Range<u64>) -> Vec<Run> {
         let end = range.end.min(self.size);

@@ -14,6 +14,7 @@ use crate::data::plan::{Plan, plan};
 use crate::env::store::{ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, Store, WriteCondition, Written};
 use crate::env::{Disk, Env, NoteId};
 use crate::error::FsError;
+use crate::marks::sometimes;
 use crate::state::version::Version;
 use crate::zoo::{self, Bug};
 use bytes::{Bytes, BytesMut};
@@ -122,6 +123,12 @@ impl<E: Env> Snapshot<E> {
         self.overlay.runs(0..self.overlay.size()).iter().all(|run| run.source != Source::Base)
     }
 
+    /// Whether some of its bytes are those of another file.
+    pub(super) fn is_based_elsewhere(&self) -> bool {
+        let key = |base: &Arc<Base<E>>| base.content().version().key != self.key;
+        self.base.as_ref().is_some_and(key) && !self.is_whole()
+    }
+
     /// The same bytes as a new object under another name.
     pub fn beside(self, key: Key, object: NewObject) -> Self {
         Self { key, object, expects: Expects::Absent, ahead: None, ..self }
@@ -169,10 +176,14 @@ impl<E: Env> Snapshot<E> {
             self.expect_by_looking().await?;
         }
         let runs = self.runs();
-        let published = match (self.unchanged(&runs), plan(size, &runs, &self.context.config.sizes)) {
-            (Some(version), _) => self.copy(version).await?,
-            (None, Plan::Put) => self.put().await?,
-            (None, Plan::Parts(parts)) => self.upload(parts).await?,
+        let published = match (self.copied_whole(&runs), self.unchanged(&runs)) {
+            (Some(version), _) => match self.copy_of_another(version).await? {
+                Some(published) => published,
+                // All of it travels.
+                None => self.send(&[Run { range: 0..size, source: Source::Zeros }]).await?,
+            },
+            (None, Some(version)) => self.copy(version).await?,
+            (None, None) => self.send(&runs).await?,
         };
         if self.context.config.preconditions_ignored {
             self.verify_by_looking(&published.written).await?;
@@ -183,6 +194,33 @@ impl<E: Env> Snapshot<E> {
     /// Whether nothing of it is other than in the base, but for attributes.
     pub fn is_unchanged(&self) -> bool {
         self.unchanged(&self.runs()).is_some()
+    }
+
+    /// In one piece, or in parts of which those of the base among `runs` are copied.
+    async fn send(&self, runs: &[Run]) -> Result<Published, Unpublished> {
+        match plan(self.overlay.size(), runs, &self.context.config.sizes) {
+            Plan::Put => self.put().await,
+            Plan::Parts(parts) => self.upload(parts).await,
+        }
+    }
+
+    /// The file at another key whose bytes these are, all of them.
+    fn copied_whole(&self, runs: &[Run]) -> Option<&Version> {
+        let version = self.base.as_ref()?.content().version();
+        let whole = [Run { range: 0..version.size, source: Source::Base }];
+        (runs == whole && version.key != self.key).then_some(version)
+    }
+
+    /// `None`: it was replaced; its bytes may be at hand.
+    async fn copy_of_another(&self, version: &Version) -> Result<Option<Published>, Unpublished> {
+        match self.copy(version).await {
+            Ok(published) => Ok(Some(published)),
+            Err(Unpublished::Conflict) => {
+                sometimes!(CopiedFileReplaced);
+                Ok(None)
+            }
+            Err(unpublished) => Err(unpublished),
+        }
     }
 
     async fn copy(&self, version: &Version) -> Result<Published, Unpublished> {

@@ -63,6 +63,10 @@ impl<E: Env> Draft<E> {
             self.is_stored_up_to(snapshot.generation);
             return Ok(());
         }
+        if snapshot.is_based_elsewhere() {
+            // An entry does not say on what.
+            return Err(FsError::Unsupported);
+        }
         let object = attributes(snapshot.object.clone())?;
         let (context, disk) = (&self.context, self.context.env.disk());
         let full = || FsError::Disk(DiskError::Full);

@@ -111,7 +111,16 @@ impl<E: Env> Fs<E> {
                 return Err(error);
             }
         };
-        let gone = self.delete_moved(&version).await;
+        let gone = match self.delete_moved(&version).await {
+            Ok(gone) => gone,
+            Err(error) => {
+                // It is at both places now.
+                let mut tree = self.tree.lock();
+                tree.doubt(from.0, from.1);
+                tree.doubt(to.0, to.1);
+                return Err(error);
+            }
+        };
         let version = Version::written(new_key.clone(), written, version.size);
         let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
         let content = moved.map(|ino| self.move_handles(ino, &version, old));
@@ -143,26 +152,29 @@ impl<E: Env> Fs<E> {
         content
     }
 
-    /// False: something else stands there by now, or nobody knows what.
-    async fn delete_moved(&self, version: &Version) -> bool {
+    /// False: something else stands there by now.
+    ///
+    /// Errors: when it cannot be removed; then the log says that it is at both places.
+    async fn delete_moved(&self, version: &Version) -> Result<bool, FsError> {
         if zoo::has(Bug::RenameLeavesItsSource) {
-            return true;
+            return Ok(true);
         }
         let condition = Some(WriteCondition::IfMatch(version.etag.clone()));
         let condition = condition.filter(|_| !zoo::has(Bug::RenameDeletesWhateverIsThere));
         match self.context.delete(&version.key, condition).await {
-            Ok(()) => true,
+            Ok(()) => Ok(true),
             Err(Refusal::Condition(_)) => {
                 sometimes!(SourceOfRenameReplaced);
-                false
+                Ok(false)
             }
             Err(refusal) => {
                 let error = refusal.into_error(&version.key);
                 tracing::warn!(
-                    "{:?} was renamed, but could not be removed where it was ({error}); it is at both places, remove it there",
+                    "{:?} was copied to its new name, but could not be removed where it was ({error}); it is at both places, remove \
+                     one of them",
                     version.key
                 );
-                false
+                Err(error)
             }
         }
     }
@@ -328,7 +340,7 @@ impl<E: Env> Fs<E> {
         loop {
             match self.copy_whole(&version, &new_key, None).await {
                 Ok(written) => {
-                    self.delete_moved(&version).await;
+                    self.delete_moved(&version).await?;
                     let there = Version::written(new_key, written, version.size);
                     return Ok(Some((version, there)));
                 }

@@ -15,6 +15,7 @@ use crate::error::FsError;
 use crate::fs::Fs;
 use crate::op::{Changes, Fh, Ino, Kind, Reply, SetTime};
 use crate::state::posix::Posix;
+use crate::state::tree::Own;
 
 impl<E: Env> Fs<E> {
     pub(super) async fn setattr(
@@ -104,6 +105,20 @@ impl<E: Env> Fs<E> {
         if !changes_posix(&changes) {
             return Ok(());
         }
+        let apply = |own: &mut Own, _: &Draft<E>| {
+            let old = own.posix;
+            own.posix = self.changed(old, &changes);
+            Ok((Posix { ctime: old.ctime, ..own.posix }) != old)
+        };
+        self.change_attributes(ino, apply).await
+    }
+
+    /// `apply` answers whether it has changed anything.
+    pub(super) async fn change_attributes(
+        self: &Arc<Self>,
+        ino: Ino,
+        apply: impl FnOnce(&mut Own, &Draft<E>) -> Result<bool, FsError>,
+    ) -> Result<(), FsError> {
         let content = {
             let mut tree = self.tree.lock();
             if tree.is_displaced(ino) && !tree.file(ino)?.unlinked {
@@ -117,7 +132,7 @@ impl<E: Env> Fs<E> {
         };
         let outcome = match self.draft_for_change(ino, content).await {
             Ok(draft) => {
-                let outcome = self.set_attributes_of(ino, &draft, &changes).await;
+                let outcome = self.change_attributes_of(ino, &draft, apply).await;
                 self.forget_unopened(ino, &draft);
                 outcome
             }
@@ -127,22 +142,25 @@ impl<E: Env> Fs<E> {
         outcome
     }
 
-    async fn set_attributes_of(&self, ino: Ino, draft: &Arc<Draft<E>>, changes: &Changes) -> Result<(), FsError> {
+    async fn change_attributes_of(
+        &self,
+        ino: Ino,
+        draft: &Arc<Draft<E>>,
+        apply: impl FnOnce(&mut Own, &Draft<E>) -> Result<bool, FsError>,
+    ) -> Result<(), FsError> {
         let _gate = draft.gate.lock().await;
         let was_dirty = draft.is_dirty();
-        let (before, old) = {
+        let (before, old, user) = {
             let mut tree = self.tree.lock();
             let mut own = tree.own_of(ino)?;
-            let old = own.posix;
-            let posix = self.changed(old, changes);
-            if !was_dirty && (Posix { ctime: old.ctime, ..posix }) == old {
+            let (old, user) = (own.clone(), draft.user());
+            if !apply(&mut own, draft)? && !was_dirty {
                 return Ok(());
             }
-            own.posix = posix;
             let before = draft.generation();
             draft.touch();
             tree.changed(ino, own, draft.is_dirty())?;
-            (before, old)
+            (before, old, user)
         };
         let somebody_closes_it = self.handles.lock().count_of(ino) > 0;
         if draft.fate() == Fate::Unlinked || (was_dirty && somebody_closes_it) {
@@ -151,10 +169,8 @@ impl<E: Env> Fs<E> {
         let outcome = self.commit_in_turn(ino, draft).await;
         // What could not be set is not what whoever has it open is to fail by, when he closes it.
         if outcome.is_err() && !was_dirty && draft.fate() == Fate::Living && draft.untouch(before) {
-            let mut tree = self.tree.lock();
-            let mut own = tree.own_of(ino)?;
-            own.posix = old;
-            tree.changed(ino, own, draft.is_dirty())?;
+            draft.set_user(user);
+            self.tree.lock().changed(ino, Own { posix: old.posix, ..old }, draft.is_dirty())?;
         }
         outcome
     }

@@ -5,7 +5,11 @@ use bytes::Bytes;
 use crate::env::Env;
 use crate::error::FsError;
 use crate::fs::Fs;
+use crate::marks::sometimes;
 use crate::op::{Allocation, Fh, Ino, Reply};
+
+/// What one copy_file_range(2) takes at most, as Linux' own (MAX_RW_COUNT).
+const COPIED_BYTES_MAX: u64 = (1 << 31) - 4096;
 use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
@@ -19,6 +23,37 @@ impl<E: Env> Fs<E> {
             draft.send_ahead(|object| self.with_attributes(ino, object).ok());
         }
         Ok(Reply::Written(len))
+    }
+
+    /// The beginning of a file as that of another, or more of it where that was done before: it will be copied where it is.
+    ///
+    /// Errors: [`FsError::Unsupported`] for everything else, which Linux then copies by reading and writing.
+    pub(super) async fn copy_range(
+        &self,
+        from: (Ino, Fh),
+        from_offset: u64,
+        to: (Ino, Fh),
+        to_offset: u64,
+        len: u64,
+    ) -> Result<Reply, FsError> {
+        let source = self.handles.lock().content_of(from.0, from.1)?.0;
+        let content = self.handles.lock().written_through(to.0, to.1)?;
+        let dirty = self.draft_of(from.0).is_some_and(|draft| draft.is_dirty());
+        if from.0 == to.0 || dirty || from_offset != to_offset || source.is_superseded() {
+            return Err(FsError::Unsupported);
+        }
+        let draft = self.draft_for_change(to.0, content).await?;
+        // The kernel is answered in 32 bits.
+        let end = source.version().size.min(to_offset.saturating_add(len.min(COPIED_BYTES_MAX)));
+        if end <= to_offset {
+            return Ok(Reply::Written(0));
+        }
+        if !draft.continues_as(&source, to_offset..end).await? {
+            return Err(FsError::Unsupported);
+        }
+        sometimes!(RangeCopied);
+        self.note_change(to.0, &draft)?;
+        Ok(Reply::Written((end - to_offset) as u32))
     }
 
     pub(super) async fn fallocate(

@@ -1,15 +1,17 @@
-//! Extended attributes: what S3 knows of an object, and how it is held.
+//! Extended attributes: what S3 knows of an object, how it is held, and those that users set.
 
 use std::sync::Arc;
 
+use crate::data::draft::Draft;
 use crate::env::Env;
 use crate::env::store::{ErrorKind, ObjectMeta};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::supersede;
-use crate::op::{Ino, Reply};
-use crate::state::tree::{ObserveError, Target};
+use crate::op::{Ino, Reply, SetXattr};
+use crate::state::tree::{ObserveError, Own, Target};
 use crate::state::version::Version;
+use crate::state::xattrs;
 use crate::zoo::{self, Bug};
 
 const ETAG: &str = "user.s3.etag";
@@ -18,14 +20,23 @@ const STORAGE_CLASS: &str = "user.s3.storage-class";
 const CONTENT_TYPE: &str = "user.s3.content-type";
 const META: &str = "user.s3.meta.";
 const HOLD: &str = "user.holdfast.hold";
+const USER: &str = "user.";
+
+/// Not for users to set.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("user.s3.") || name.starts_with("user.holdfast.")
+}
 
 impl<E: Env> Fs<E> {
     pub(super) async fn getxattr(&self, ino: Ino, name: &[u8]) -> Result<Reply, FsError> {
         // Others, such as security.capability, are asked for at every turn: they must cost nothing.
-        let Some(name) = std::str::from_utf8(name).ok().filter(|name| name.starts_with("user.s3.") || *name == HOLD)
-        else {
+        let Some(name) = std::str::from_utf8(name).ok().filter(|name| name.starts_with(USER)) else {
             return Err(FsError::NoAttribute);
         };
+        if !is_ours(name) {
+            let own = self.user_xattrs(ino).await?.remove(name);
+            return own.map(Reply::Xattr).ok_or(FsError::NoAttribute);
+        }
         let Ok((version, held)) = self.version_and_hold(ino) else { return Err(FsError::NoAttribute) };
         let value = match name {
             ETAG => Some(version.etag.to_string()),
@@ -53,12 +64,58 @@ impl<E: Env> Fs<E> {
         names.extend(meta.version_id.as_ref().map(|_| VERSION_ID.to_string()));
         names.extend(meta.content_type.as_ref().map(|_| CONTENT_TYPE.to_string()));
         names.extend(meta.user.keys().map(|name| format!("{META}{name}")));
+        names.extend(self.user_xattrs(ino).await?.into_keys());
         let mut list = Vec::new();
         for name in names {
             list.extend_from_slice(name.as_bytes());
             list.push(0);
         }
         Ok(Reply::Xattr(list))
+    }
+
+    /// `value`: `None` removes it.
+    pub(super) async fn setxattr(
+        self: &Arc<Self>,
+        ino: Ino,
+        name: &[u8],
+        value: Option<Vec<u8>>,
+        how: SetXattr,
+    ) -> Result<Reply, FsError> {
+        self.may_change("set extended attributes")?;
+        let name = std::str::from_utf8(name).ok().filter(|name| name.starts_with(USER) && !is_ours(name));
+        // Those of directories would be those of a marker that may not be there.
+        let (Some(name), true) = (name, self.tree.lock().file(ino).is_ok()) else { return Err(FsError::Unsupported) };
+        let apply = |_: &mut Own, draft: &Draft<E>| {
+            let mut user = draft.user();
+            let mut xattrs = xattrs::read_from(&user);
+            match (how, xattrs.contains_key(name)) {
+                (SetXattr::Create, true) => return Err(FsError::Exists),
+                (SetXattr::Replace, false) => return Err(FsError::NoAttribute),
+                (SetXattr::Create | SetXattr::Either | SetXattr::Replace, _) => {}
+            }
+            let before = match &value {
+                Some(value) => xattrs.insert(name.to_string(), value.clone()),
+                None => xattrs.remove(name),
+            };
+            if !xattrs::write_into(&xattrs, &mut user) {
+                return Err(FsError::NoRoomForAttribute);
+            }
+            draft.set_user(user);
+            Ok(before != value)
+        };
+        self.change_attributes(ino, apply).await?;
+        Ok(Reply::Done)
+    }
+
+    /// Those that users set.
+    async fn user_xattrs(&self, ino: Ino) -> Result<xattrs::Xattrs, FsError> {
+        if self.version_and_hold(ino).is_err() {
+            return Ok(xattrs::Xattrs::new());
+        }
+        match self.draft_of(ino) {
+            Some(draft) => Ok(xattrs::read_from(&draft.user())),
+            None => Ok(xattrs::read_from(&self.meta(ino).await?.user)),
+        }
     }
 
     fn version_and_hold(&self, ino: Ino) -> Result<(Version, String), FsError> {

@@ -363,6 +363,32 @@ impl<E: Env> Filesystem for Adapter<E> {
         self.run_for(Caller(req.pid()), fh, op, move |outcome| attributes(outcome, reply));
     }
 
+    fn copy_file_range(
+        &self,
+        _req: &Request,
+        ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let op = Op::CopyRange {
+            from: (Ino(ino_in.0), Fh(fh_in.0)),
+            from_offset: offset_in,
+            to: (Ino(ino_out.0), Fh(fh_out.0)),
+            to_offset: offset_out,
+            len,
+        };
+        self.run(Some(fh_out), op, move |outcome| match outcome {
+            Ok(Reply::Written(bytes)) => reply.written(bytes),
+            other => reply.error(errno(other)),
+        });
+    }
+
     fn fallocate(
         &self,
         _req: &Request,
@@ -396,23 +422,6 @@ impl<E: Env> Filesystem for Adapter<E> {
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let op = Op::Removexattr { ino: Ino(ino.0), name: bytes_of(name) };
         self.run(None, op, move |outcome| done(outcome, reply));
-    }
-
-    /// ENOSYS once and for all: Linux then copies by reading and writing.
-    fn copy_file_range(
-        &self,
-        _req: &Request,
-        _ino_in: INodeNo,
-        _fh_in: FileHandle,
-        _offset_in: u64,
-        _ino_out: INodeNo,
-        _fh_out: FileHandle,
-        _offset_out: u64,
-        _len: u64,
-        _flags: CopyFileRangeFlags,
-        reply: ReplyWrite,
-    ) {
-        reply.error(Errno::ENOSYS);
     }
 }
 

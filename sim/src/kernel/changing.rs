@@ -50,6 +50,8 @@ impl Thread {
         let _locked = self.lock_for_change(ino).await;
         // It may have been renamed while the lock was waited for.
         let names = vec![self.kernel.path_of(dentry)];
+        // The server may show it before it answers.
+        self.kernel.with(|state| state.names.touch(ino));
         match self.change(Op::Setattr { ino, fh: None, changes }, names).await? {
             Reply::Attr { .. } => {}
             other => self.kernel.violated(format!("SETATTR was answered with {other:?}")),

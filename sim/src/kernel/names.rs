@@ -340,7 +340,9 @@ impl Names {
         }
         if inode.attr != *attr {
             let in_use = attr.ino != Ino::ROOT && (!inode.pages.is_empty() || inode.open > 0);
-            if inode.contested && inode.attr.size != attr.size {
+            // What was written to it lost its condition, and nobody has it open any more.
+            let given_up = inode.open == 0 && inode.changed > 0;
+            if (inode.contested || given_up) && inode.attr.size != attr.size {
                 // As if another had changed it (truncate_pagecache).
                 inode.pages.drop_all();
                 inode.attr.size = attr.size;

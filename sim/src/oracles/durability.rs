@@ -3,7 +3,7 @@
 use holdfast::env::Time;
 
 use super::{Oracle, OracleId};
-use crate::court::{Sight, Truth, What, is_journaled};
+use crate::court::{Sight, Truth, What, has_journaled};
 use crate::history::{Body, Published};
 use crate::ledger::{Alteration, LocalFile};
 
@@ -30,7 +30,7 @@ impl Oracle for Durability {
         }
         let reached = file.made_by(*reached);
         // That the journal is emptied by publishing it, oracle `leak` demands.
-        if *closes && is_journaled(&truth.machines, file.mount, file.key()) {
+        if *closes && has_journaled(&truth.machines, file) {
             return;
         }
         let known = file.states[reached..].iter().all(|state| state.content.is_some());

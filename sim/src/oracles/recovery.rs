@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::durability::committed;
 use super::{Oracle, OracleId};
-use crate::court::{Sight, Truth, What, is_journaled};
+use crate::court::{Sight, Truth, What, has_journaled};
 use crate::disk::KeptFile;
 use crate::ledger::{Alteration, FileContent};
 
@@ -114,8 +114,8 @@ fn judge_kept(truth: &Truth, sight: &Sight<'_>, ino: Ino, verdict: &mut dyn FnMu
     // What has no name is nobody's any more; the first state is what was there before.
     let removed = !file.is_named() || truth.ledger.is_being_removed(mount, file.key());
     let changed = file.states.len() > 1 || file.states[0].ended.is_none_or(|ended| ended > Time::ZERO);
-    let journaled = is_journaled(&truth.machines, mount, file.key());
-    if file.uncertain || file.doubtful || removed || !changed || journaled || truth.disk_faulty || truth.poor_disk {
+    let journaled = has_journaled(&truth.machines, file);
+    if file.uncertain || file.doubtful || removed || !changed || journaled || !truth.disk_plenty {
         return;
     }
     let last = file.states.len() - 1;

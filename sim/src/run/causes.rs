@@ -173,6 +173,14 @@ impl Causes {
                 Some(current) => Mutation::put(key, current.version, current.size),
                 None => return,
             },
+            Change::AbortUploads { key } => {
+                let uploads = bucket.list_uploads(&key).into_iter().filter(|upload| upload.key.as_str() == key);
+                for upload in uploads {
+                    // It is there.
+                    let _ = bucket.abort_upload(upload.key, upload.upload);
+                }
+                return;
+            }
             Change::Delete { key } => Mutation::delete(key),
             Change::Purge { key } => Mutation::purge(key),
             // Not a change of the bucket.

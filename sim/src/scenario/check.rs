@@ -284,6 +284,7 @@ fn check_change(scenario: &Scenario, change: &Change, versions: &mut Versions) -
         Change::Crash { mount } if *mount >= scenario.config.machines.mounts => {
             Err(format!("mount {mount} of {}", scenario.config.machines.mounts))
         }
+        Change::AbortUploads { .. } => Ok(()),
         Change::Crash { .. } | Change::PutAgain { .. } | Change::Delete { .. } | Change::Purge { .. } => Ok(()),
     }
 }

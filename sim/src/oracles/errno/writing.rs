@@ -39,7 +39,7 @@ fn of_file(
             let Some((held, local)) = truth.local_file(file) else { return Some(Ok(())) };
             let mount = held.seat.mount;
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
-            let from = before(local.opened.min(held.opened_at), ttl + truth.under_way_max());
+            let from = before(local.called.min(held.opened_at), ttl + truth.under_way_max());
             let changed = |key: &String| {
                 truth.history.others_changed(mount, key, from, sight.ended)
                     || truth.was_hit(key, &|what| is_untrue(what) || *what == FaultKind::ConditionsIgnored)

@@ -2,7 +2,7 @@
 //! put and delete the same objects, and requests of every kind fail, hang, are lost or come late.
 
 use super::{Draw, Profile, setting};
-use crate::scenario::config::{Disk, Machines, Object, ScenarioConfig};
+use crate::scenario::config::{Disk, DiskFaultName, DiskFaultSpec, DiskOpName, Machines, Object, ScenarioConfig};
 use crate::scenario::{
     AllocationName, AppOp, Call, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, Point, RequestCause,
     RequestKind, Scenario, Slot,
@@ -37,8 +37,26 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     if draw.chance(1, 2) {
         config.disk = Disk::default();
     }
+    if draw.chance(1, 10) {
+        // What is written does not stay in memory, and the disk is a poor one.
+        config.mount.memory_max = 4 * (16 << 20) / config.mount.sizes_divided_by;
+        for _ in 0..draw.within(1, 3) {
+            let (op, what) = draw.pick(&[
+                (DiskOpName::Read, DiskFaultName::Rots),
+                (DiskOpName::Read, DiskFaultName::Failed),
+                (DiskOpName::Write, DiskFaultName::Torn),
+                (DiskOpName::Write, DiskFaultName::Misplaced),
+                (DiskOpName::Write, DiskFaultName::Full),
+                (DiskOpName::Create, DiskFaultName::Failed),
+            ]);
+            config.disk.faults.push(DiskFaultSpec { op, nth: draw.chance(3, 4).then(|| 1 + draw.below(6)), what });
+        }
+    }
     config.weather.body_idle_max_ms = None;
     config.machines = Machines { mounts: draw.weigh(&[(1, 1), (2, 2)]), apps: draw.within(1, 5) as u8 };
+    if draw.chance(1, 10) {
+        return contended(config, draw);
+    }
     let files: Vec<String> =
         draw.some(FILES, 1, 3).into_iter().map(|name| format!("{}{name}", config.mount.prefix)).collect();
     let there = files.iter().filter(|_| draw.chance(2, 3)).cloned().collect::<Vec<_>>();
@@ -54,6 +72,57 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     let mut mutations = if weather == Weather::Calm { Vec::new() } else { mutations(&config, &files, &ops, draw) };
     mutations.extend(crashes(&config, &ops, draw));
     Scenario { config, ops, faults, mutations }
+}
+
+/// One file, which all processes of one mount open, save and replace, while others put it right before it is asked for: opens
+/// that are told to look again come back to what was made of the file meanwhile.
+fn contended(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
+    config.machines = Machines { mounts: 1, apps: draw.within(3, 6) as u8 };
+    config.mount.metadata_ttl_ms = draw.pick(&[0, 0, 1_000]);
+    config.weather.latency_us = draw.pick(&[(100, 20_000), (100, 60_000), (1, 1_000)]);
+    let key = format!("{}{}", config.mount.prefix, draw.pick(FILES));
+    let path = format!("/{}", &key[config.mount.prefix.len()..]);
+    config.objects = vec![Object { key: key.clone(), version: 0, size: size(&config, draw), link_to: None }];
+    let mut ops = Vec::new();
+    for id in 1..=draw.within(12, 40) as u32 {
+        let (path, file) = (path.clone(), 0);
+        let truncate = draw.chance(1, 4);
+        let call = match draw.below(14) {
+            0..3 => Call::Open { file, path, direct: false },
+            3..5 => Call::OpenWrite {
+                file,
+                path,
+                create: draw.chance(1, 2),
+                exclusive: false,
+                truncate,
+                append: false,
+                write_only: draw.chance(1, 3),
+                direct: false,
+            },
+            5..8 => Call::Save { path, len: size(&config, draw) },
+            8 => Call::SaveBeside { path, len: size(&config, draw) },
+            9 => Call::WriteOn { file, len: 1 + size(&config, draw) },
+            10 => Call::ReadToEnd { file },
+            11 => Call::Close { file },
+            12 => Call::Truncate { path, size: size(&config, draw) },
+            _ if draw.chance(1, 2) => Call::Unlink { path },
+            _ => Call::Rename { path, to: "/b".to_owned(), no_replace: false },
+        };
+        let app = draw.below(config.machines.apps.into()) as u8;
+        ops.push(AppOp { id, app, pause_ms: draw.pick(&[0, 0, 0, 5, 40]), call, killed_after_ms: None });
+    }
+    let mut mutations = Vec::new();
+    for nth in 1..=8 {
+        if draw.chance(1, 2) {
+            continue;
+        }
+        let kind = draw.pick(&[RequestKind::Get, RequestKind::Get, RequestKind::Head, RequestKind::Put]);
+        let cause = RequestCause { kind: Some(kind), key: Some(key.clone()), nth: Some(nth), since: None, point: None };
+        let version = VERSION_FIRST + nth as u32;
+        let change = Change::Put { key: key.clone(), version, size: size(&config, draw) };
+        mutations.push(MutationAt { when: Cause::Request(cause), change });
+    }
+    Scenario { config, ops, faults: Vec::new(), mutations }
 }
 
 /// Around the thresholds of publishing: a record, a part, several parts.
@@ -98,7 +167,8 @@ fn session(config: &ScenarioConfig, paths: &[String], draw: &mut Draw<'_>) -> Ve
     let path = draw.pick(paths);
     let file = draw.below(SLOTS_USED) as Slot;
     let directory = format!("/{}", draw.pick(DIRECTORIES));
-    match draw.below(26) {
+    match draw.below(27) {
+        25 if draw.chance(1, 3) => rewrite(config, file, path),
         0..4 => edit(config, file, path, draw),
         4..6 => vec![Call::Save { path, len: size(config, draw) }],
         6 => vec![Call::SaveBeside { path, len: size(config, draw) }],
@@ -176,6 +246,16 @@ fn edit(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) 
     if draw.chance(5, 6) {
         calls.push(Call::Close { file });
     }
+    calls
+}
+
+/// One place again and again: most of what was written is needed no more.
+fn rewrite(config: &ScenarioConfig, file: Slot, path: String) -> Vec<Call> {
+    let len = (16 << 20) / config.mount.sizes_divided_by;
+    let (exclusive, truncate, append, write_only, direct) = (false, false, false, false, false);
+    let mut calls = vec![Call::OpenWrite { file, path, create: true, exclusive, truncate, append, write_only, direct }];
+    calls.extend((0..12).map(|_| Call::Pwrite { file, at: 0, len }));
+    calls.extend([Call::Pread { file, at: 0, len }, Call::Close { file }]);
     calls
 }
 
@@ -262,9 +342,10 @@ fn mutations(config: &ScenarioConfig, files: &[String], ops: &[AppOp], draw: &mu
     let mut mutations = Vec::new();
     for n in 0..count {
         let key = draw.pick(files);
-        let change = match draw.below(6) {
-            0 => Change::Delete { key: key.clone() },
-            1 => Change::PutAgain { key: key.clone() },
+        let change = match draw.below(13) {
+            12 => Change::AbortUploads { key: key.clone() },
+            0 | 6 => Change::Delete { key: key.clone() },
+            1 | 7 => Change::PutAgain { key: key.clone() },
             _ => Change::Put { key: key.clone(), version: VERSION_FIRST + n, size: size(config, draw) },
         };
         let kind = draw.pick(&[
