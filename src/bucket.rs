@@ -7,7 +7,8 @@
 //!
 //! What it models, after the S3 API reference: versions, delete markers and the `null` version; conditions of reads and
 //! writes; listings in UTF-8 order with paging; multipart uploads, whose objects are dated when the upload began; archive
-//! classes. What it does not: access control, encryption, tags, lifecycle, checksums.
+//! classes; of encryption, access lists and checksums only what was said ([`Protection`]). What it does not: access control, tags,
+//! lifecycle.
 //!
 //! Bytes are never copied: objects hold reference-counted segments and a GET's body hands out slices of them, so a
 //! body that has begun goes on delivering its version whatever happens to the key.
@@ -18,6 +19,7 @@ mod content;
 mod digest;
 mod keyspace;
 mod listing;
+mod protection;
 mod read;
 mod segment;
 mod store;
@@ -33,6 +35,7 @@ pub use content::{Content, ContentBuilder};
 pub use digest::DigestKind;
 pub use keyspace::{Entry, EntryKind, Object};
 pub use listing::{Listing, ListingFrom, VersionListing};
+pub use protection::{Checksum, Protection};
 pub use store::MemoryStore;
 pub use upload::Part;
 pub use write::Deleted;

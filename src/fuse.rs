@@ -46,12 +46,20 @@ pub struct MountOptions {
     /// The kernel refuses every change by itself.
     pub read_only: bool,
     pub descriptors: Option<Descriptors>,
+    /// What the extended attribute [`STATUS`] of the root tells.
+    pub status: Option<Status>,
     pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// Whether the process of a thread has a descriptor of an inode open. The thread is in the middle of a close(2), waiting for
 /// us. Answers in bounded time, and `false` when it cannot be found out.
 pub type Descriptors = Arc<dyn Fn(u32, u64) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+/// The extended attribute of the root that says what the mount holds (docs/decisions/0011).
+pub const STATUS: &str = "user.holdfast.status";
+
+/// Makes that text, without waiting.
+pub type Status = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// A file system that is mounted and answers; unmounted when dropped.
 pub struct Mounted<E: Env> {
@@ -89,7 +97,8 @@ impl<E: Env> Mounted<E> {
         };
         config.n_threads = Some(THREADS);
         config.clone_fd = true;
-        let adapter = Adapter { fs, observer: options.observer, descriptors: options.descriptors };
+        let MountOptions { descriptors, status, observer, .. } = options;
+        let adapter = Adapter { fs, observer, descriptors, status };
         Session::new(adapter, directory, &config).map(|session| Self { session })
     }
 
@@ -118,11 +127,17 @@ struct Adapter<E: Env> {
     fs: Arc<Fs<E>>,
     observer: Option<Arc<dyn Observer>>,
     descriptors: Option<Descriptors>,
+    status: Option<Status>,
 }
 
 impl<E: Env> Clone for Adapter<E> {
     fn clone(&self) -> Self {
-        Self { fs: self.fs.clone(), observer: self.observer.clone(), descriptors: self.descriptors.clone() }
+        Self {
+            fs: self.fs.clone(),
+            observer: self.observer.clone(),
+            descriptors: self.descriptors.clone(),
+            status: self.status.clone(),
+        }
     }
 }
 

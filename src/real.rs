@@ -17,7 +17,7 @@ mod journal;
 pub mod kept;
 mod local_disk;
 pub mod mountpoint;
-mod notes;
+pub mod notes;
 mod random;
 pub mod s3;
 mod spawn;
@@ -33,7 +33,10 @@ pub use kept::LocalKept;
 pub use local_disk::{LocalDisk, LocalSpool};
 pub use notes::Notes;
 pub use random::OsRng;
-pub use s3::{ConnectError, S3Body, S3Options, S3Store, StaticCredentials};
+pub use s3::{
+    ChecksumKind, ConnectError, CustomerKey, Encryption, KeyFileError, Protection, S3Body, S3Options, S3Store,
+    StaticCredentials,
+};
 pub use spawn::TokioSpawn;
 
 /// The whole of production's world. Generic over the store, so that a mount can also run on the in-memory bucket.

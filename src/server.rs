@@ -19,6 +19,7 @@ mod import;
 mod listings;
 mod multipart;
 mod objects;
+mod protection;
 mod receive;
 mod serve;
 mod service;
@@ -31,6 +32,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -92,6 +94,8 @@ pub struct Server {
     url: String,
     shared: Arc<Shared>,
     running: Option<Running>,
+    /// Keeps the port, without listening, while the server is stopped: else some connection might be given it.
+    reserved: Option<TcpSocket>,
 }
 
 /// What all requests share.
@@ -128,7 +132,7 @@ impl Server {
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared { options, buckets, stats: Arc::default() });
         let running = Some(Running::start(listener, &shared)?);
-        Ok(Self { addr, url: format!("http://{addr}"), shared, running })
+        Ok(Self { addr, url: format!("http://{addr}"), shared, running, reserved: None })
     }
 
     /// The address that is listened on, the port included.
@@ -163,6 +167,7 @@ impl Server {
     pub fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop();
+            self.reserved = reserve(self.addr).ok();
         }
     }
 
@@ -173,6 +178,7 @@ impl Server {
     pub fn restart(&mut self) -> io::Result<()> {
         self.stop();
         let listener = TcpListener::bind(self.addr)?;
+        self.reserved = None;
         self.running = Some(Running::start(listener, &self.shared)?);
         Ok(())
     }
@@ -209,6 +215,14 @@ impl Running {
         let _ = self.ended.recv();
         self.runtime.shutdown_background();
     }
+}
+
+/// Listeners of the standard library share an address with what does not listen, as this does.
+fn reserve(addr: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    Ok(socket)
 }
 
 fn unix_seconds() -> i64 {

@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::content::Content;
+use super::protection::Protection;
 use crate::env::store::{Key, ObjectMeta, VersionId};
 
 /// One version of an object: what S3 knows of it, and its bytes.
@@ -16,6 +17,7 @@ use crate::env::store::{Key, ObjectMeta, VersionId};
 pub struct Object {
     pub meta: ObjectMeta,
     pub content: Content,
+    pub protection: Protection,
 }
 
 /// One version or delete marker of a key.
@@ -95,6 +97,14 @@ impl Keyspace {
             chain.retain(|old| old.version_id.is_some());
         }
         chain.push(entry);
+        self.index(key);
+    }
+
+    /// Another object in place of the newest version, which must be one.
+    pub(super) fn replace_newest(&mut self, key: &Key, object: Object) {
+        if let Some(newest) = self.chains.get_mut(key).and_then(|chain| chain.last_mut()) {
+            newest.kind = EntryKind::Object(object.into());
+        }
         self.index(key);
     }
 

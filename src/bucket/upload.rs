@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::content::Content;
 use super::digest::{etag_of, etag_of_parts};
+use super::protection::Protection;
 use super::{Bucket, check_key, no_such_upload, refused};
 use crate::env::store::{
     CompleteUpload, CopySource, CreateUpload, ETag, ErrorKind, Key, NewObject, StoreError, Upload, UploadId,
@@ -24,6 +25,7 @@ pub(super) struct Uploads {
 struct Open {
     initiated: i64,
     object: NewObject,
+    protection: Protection,
     parts: BTreeMap<u32, Part>,
 }
 
@@ -36,6 +38,18 @@ pub struct Part {
     pub last_modified: i64,
 }
 
+impl Uploads {
+    pub(super) fn protect(&mut self, key: &Key, upload: &UploadId, protection: Protection) {
+        if let Some(open) = self.open.get_mut(&(key.clone(), upload.clone())) {
+            open.protection = protection;
+        }
+    }
+
+    pub(super) fn protection(&self, key: &Key, upload: &UploadId) -> Option<&Protection> {
+        self.open.get(&(key.clone(), upload.clone())).map(|open| &open.protection)
+    }
+}
+
 impl Bucket {
     /// CreateMultipartUpload.
     ///
@@ -46,7 +60,8 @@ impl Bucket {
         self.check_new_object(&request.object)?;
         self.uploads.begun += 1;
         let upload = UploadId::from(format!("u{:011}", self.uploads.begun));
-        let open = Open { initiated: now, object: request.object, parts: BTreeMap::new() };
+        let open =
+            Open { initiated: now, object: request.object, protection: Protection::default(), parts: BTreeMap::new() };
         self.uploads.open.insert((request.key, upload.clone()), open);
         Ok(upload)
     }
@@ -136,7 +151,10 @@ impl Bucket {
         let digests: Vec<_> = contents.iter().map(|content| content.digest(kind)).collect();
         let content = Content::concat(&contents);
         let open = self.uploads.open.remove(&name).ok_or_else(|| no_such_upload(&upload))?;
-        let written = self.add_version(&key, etag_of_parts(kind, &digests), content, open.object, open.initiated);
+        let mut written = self.add_version(&key, etag_of_parts(kind, &digests), content, open.object, open.initiated);
+        if let Some(etag) = self.protect(&key, open.protection) {
+            written.etag = etag;
+        }
         self.uploads.completed.insert(name, written.clone());
         Ok(written)
     }

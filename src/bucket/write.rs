@@ -3,6 +3,7 @@
 use super::content::Content;
 use super::digest::etag_of;
 use super::keyspace::{Entry, EntryKind, Object};
+use super::protection::Protection;
 use super::{Bucket, Versioning, check_key, conditions, meta, refused};
 use crate::env::store::{
     Copy, Delete, ETag, ErrorKind, Key, NewObject, Put, StoreError, VersionId, WriteCondition, Written,
@@ -168,7 +169,7 @@ impl Bucket {
         let version_id = self.name_version();
         let mut meta = meta(etag.clone(), content.size(), last_modified, object);
         meta.version_id = version_id.clone();
-        let kind = EntryKind::Object(Object { meta, content }.into());
+        let kind = EntryKind::Object(Object { meta, content, protection: Protection::default() }.into());
         self.keys.push(key, Entry { version_id: version_id.clone(), last_modified, kind });
         Written { etag, version_id }
     }

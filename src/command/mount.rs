@@ -1,9 +1,10 @@
 //! `holdfast mount`: a bucket, or a prefix of it, as a directory.
 
 mod background;
-mod options;
+pub(in crate::command) mod options;
 mod probe;
 pub mod running;
+mod state;
 
 use std::process::ExitCode;
 

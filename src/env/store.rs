@@ -362,6 +362,12 @@ pub trait Store: Send + Sync + 'static {
     /// All uploads in progress whose key starts with `prefix`, by key.
     fn list_uploads(&self, prefix: String) -> impl Future<Output = Result<Vec<Upload>, StoreError>> + Send;
 
+    /// False where ETags of what is written are no MD5s of the bytes, as with encryption by KMS or by a customer's key: then
+    /// they do not tell whether what stands is what was sent.
+    fn etags_tell_bytes(&self) -> bool {
+        true
+    }
+
     /// False for directory buckets, whose listings come in no order and know no `start_after`.
     fn lists_in_order(&self) -> bool {
         true

@@ -19,7 +19,7 @@ use super::convert::{
     add_plus, allocation, attributes, done, errno, file_attr, file_type, looked_up, made, node_kind, open_mode,
     permissions, set_time, set_xattr, xattr,
 };
-use super::{Adapter, BACKGROUND_REQUESTS_MAX, GENERATION};
+use super::{Adapter, BACKGROUND_REQUESTS_MAX, GENERATION, STATUS};
 use crate::config::READ_BYTES_MAX;
 use crate::env::Env;
 use crate::op::{Caller, Changes, Entry, Fh, Ino, NewNode, Op, Reply, Whence};
@@ -185,6 +185,10 @@ impl<E: Env> Filesystem for Adapter<E> {
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        // It is of the mount, not of a file, so the core has no say in it.
+        if let Some(status) = self.status.as_ref().filter(|_| ino == INodeNo::ROOT && name == STATUS) {
+            return xattr(Ok(Reply::Xattr(status().into_bytes())), size, reply);
+        }
         let op = Op::Getxattr { ino: Ino(ino.0), name: bytes_of(name) };
         self.run(None, op, move |outcome| xattr(outcome, size, reply));
     }

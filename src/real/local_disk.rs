@@ -44,8 +44,8 @@ impl LocalDisk {
     }
 
     /// Leaves notes for the next mount there.
-    pub fn with_notes(self, notes: Notes) -> Self {
-        Self { notes: Some(Arc::new(notes)), ..self }
+    pub fn with_notes(self, notes: Arc<Notes>) -> Self {
+        Self { notes: Some(notes), ..self }
     }
 
     /// Has a journal there.

@@ -1,5 +1,6 @@
 //! The directory a mount is at: whether it can be used, how its mount is tuned, and how it is unmounted.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -7,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::statvfs::statvfs;
 
 use crate::config::{KIB, READ_BYTES_MAX};
+
+/// Linux allows no more (XATTR_SIZE_MAX).
+const ATTRIBUTE_BYTES_MAX: usize = 64 << 10;
 
 /// Why nothing can be mounted at a directory. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +84,18 @@ impl MountEntry {
 pub fn mount_at(path: &Path) -> Option<MountEntry> {
     let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
     table.lines().filter_map(parse_entry).rfind(|entry| entry.path == path)
+}
+
+/// An extended attribute of a file, as text.
+pub fn attribute(path: &Path, name: &str) -> io::Result<String> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let name = CString::new(name)?;
+    let mut value = vec![0u8; ATTRIBUTE_BYTES_MAX];
+    // SAFETY: both strings end in NUL, and the buffer is as long as said.
+    let n = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    let n = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+    value.truncate(n);
+    String::from_utf8(value).map_err(io::Error::other)
 }
 
 /// `major:minor` of the mount with this number in a table like /proc/self/mountinfo.

@@ -1,12 +1,14 @@
 //! Notes that one mount leaves for the next: small files, in a folder that lives as long as the process that wrote them.
 //!
 //! Each mount has a folder of its own with a file in it that it holds locked; the lock goes with the process, however that
-//! ends. A folder whose lock can be had belongs to a mount that is gone, and its notes are there for the taking.
+//! ends. A folder whose lock can be had belongs to a mount that is gone, and its notes are there for the taking: each is moved
+//! into the own folder, where the next finds it should this mount die before it has done what the note says.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::env::{NoteId, Rng as _};
 use crate::real::random::OsRng;
@@ -20,6 +22,8 @@ pub struct Notes {
     /// Locked for as long as it is open.
     _lock: File,
     next: AtomicU64,
+    /// Notes of others that were moved here and that nobody has left anew: whoever does is given the note that is there.
+    adopted: Mutex<Vec<(String, NoteId)>>,
 }
 
 impl Notes {
@@ -29,13 +33,22 @@ impl Notes {
         fs::create_dir_all(&own)?;
         let lock = File::create_new(own.join(LOCK))?;
         lock.lock()?;
-        Ok(Self { own, _lock: lock, next: AtomicU64::new(1) })
+        Ok(Self { own, _lock: lock, next: AtomicU64::new(1), adopted: Mutex::default() })
     }
 
     pub fn leave(&self, text: &str) -> io::Result<NoteId> {
-        let id = NoteId(self.next.fetch_add(1, Ordering::Relaxed));
+        let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = adopted.iter().position(|(known, _)| known == text) {
+            return Ok(adopted.swap_remove(at).1);
+        }
+        drop(adopted);
+        let id = self.fresh();
         fs::write(self.path(id), text)?;
         Ok(id)
+    }
+
+    fn fresh(&self) -> NoteId {
+        NoteId(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     pub fn take_back(&self, id: NoteId) {
@@ -43,11 +56,37 @@ impl Notes {
         let _ = fs::remove_file(self.path(id));
     }
 
-    /// The notes of mounts that are gone. Their folders go with this.
+    /// The notes of mounts that are gone. They are this mount's from now on, until they are left anew and taken back.
     pub fn left(&self) -> Vec<String> {
         let folders = self.own.parent().and_then(|shared| fs::read_dir(shared).ok());
         let folders = folders.into_iter().flatten().flatten().map(|entry| entry.path());
-        folders.filter(|folder| *folder != self.own).flat_map(|folder| take(&folder)).collect()
+        let adopted: Vec<_> =
+            folders.filter(|folder| *folder != self.own).flat_map(|folder| self.adopt(&folder)).collect();
+        let notes = adopted.iter().map(|(text, _)| text.clone()).collect();
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner).extend(adopted);
+        notes
+    }
+
+    /// What this mount has left word of: what it is in the middle of.
+    pub fn held(&self) -> Vec<String> {
+        notes_in(&self.own).filter_map(|note| fs::read_to_string(note).ok()).collect()
+    }
+
+    fn adopt(&self, folder: &Path) -> Vec<(String, NoteId)> {
+        let Ok(lock) = File::open(folder.join(LOCK)) else { return Vec::new() };
+        if lock.try_lock().is_err() {
+            return Vec::new();
+        }
+        let mut adopted = Vec::new();
+        for file in notes_in(folder) {
+            let Ok(text) = fs::read_to_string(&file) else { continue };
+            let id = self.fresh();
+            if fs::rename(&file, self.path(id)).is_ok() {
+                adopted.push((text, id));
+            }
+        }
+        let _ = fs::remove_dir_all(folder);
+        adopted
     }
 
     fn path(&self, id: NoteId) -> PathBuf {
@@ -65,21 +104,22 @@ impl Drop for Notes {
     }
 }
 
-fn take(folder: &Path) -> Vec<String> {
-    let Ok(lock) = File::open(folder.join(LOCK)) else { return Vec::new() };
-    if lock.try_lock().is_err() {
-        return Vec::new();
-    }
+fn notes_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = files.filter(|file| file.file_name().is_some_and(|name| name != LOCK));
-    let notes = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
-    let _ = fs::remove_dir_all(folder);
-    notes
+    files.filter(|file| file.file_name().is_some_and(|name| name != LOCK))
+}
+
+/// The notes of mounts of one bucket that are gone, each with its file, for whoever does what they say in a mount's stead.
+pub fn of_the_gone(shared: &Path) -> Vec<(PathBuf, String)> {
+    let folders = fs::read_dir(shared).into_iter().flatten().flatten().map(|entry| entry.path());
+    let gone = folders.filter(|folder| File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()));
+    let notes = gone.flat_map(|folder| notes_in(&folder).collect::<Vec<_>>());
+    notes.filter_map(|note| fs::read_to_string(&note).ok().map(|text| (note, text))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Notes;
+    use super::{Notes, of_the_gone};
 
     #[test]
     fn the_next_mount_finds_what_was_not_taken_back_and_nothing_of_those_that_live() {
@@ -94,8 +134,20 @@ mod tests {
         let next = Notes::new(shared.path()).unwrap();
         assert_eq!(next.left(), ["left"]);
         assert_eq!(next.left(), Vec::<String>::new());
+        // It dies as well, before and after it leaves the note anew.
+        drop(next);
+        let next = Notes::new(shared.path()).unwrap();
+        assert_eq!(next.left(), ["left"]);
+        next.leave("left").unwrap();
+        drop(next);
+        let next = Notes::new(shared.path()).unwrap();
+        assert_eq!(next.left(), ["left"]);
+        assert_eq!(next.held(), ["left"]);
+        assert_eq!(of_the_gone(shared.path()), [], "both live");
+        next.take_back(next.leave("left").unwrap());
         drop(next);
         drop(living);
+        assert_eq!(of_the_gone(shared.path()).len(), 1);
         let last = Notes::new(shared.path()).unwrap();
         assert_eq!(last.left(), ["of one that lives"]);
     }

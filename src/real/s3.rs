@@ -15,6 +15,7 @@ mod interceptor;
 mod list;
 mod names;
 mod options;
+mod protection;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use connection::Connection;
 pub use body::S3Body;
 pub use connect::ConnectError;
 pub use options::{S3Options, StaticCredentials};
+pub use protection::{ChecksumKind, CustomerKey, Encryption, KeyFileError, Protection};
 
 /// One bucket, reached over the network. Cheap to clone: clones share the connection pool and the credentials.
 #[derive(Clone)]
@@ -57,6 +59,11 @@ impl S3Store {
     /// The region that requests are signed for, by now.
     pub fn region(&self) -> String {
         self.connection.current().region.clone()
+    }
+
+    /// Whether TLS hides what is sent.
+    pub fn is_private(&self) -> bool {
+        self.connection.current().is_private()
     }
 
     /// The bucket, as it was given.
@@ -128,6 +135,10 @@ impl Store for S3Store {
 
     async fn list_uploads(&self, prefix: String) -> Result<Vec<Upload>, StoreError> {
         list::list_uploads(&self.connection, &prefix).await
+    }
+
+    fn etags_tell_bytes(&self) -> bool {
+        self.connection.options().protection.keeps_md5_etags()
     }
 
     fn lists_in_order(&self) -> bool {

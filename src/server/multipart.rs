@@ -1,5 +1,6 @@
 //! Multipart uploads over HTTP.
 
+use http::HeaderMap;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
     CompletedPart, CopyPartResult, CreateMultipartUploadInput, CreateMultipartUploadOutput, ListMultipartUploadsInput,
@@ -14,7 +15,8 @@ use super::convert::{
     write_condition,
 };
 use super::receive::{Declared, receive};
-use super::{Shared, unix_seconds};
+use super::{Shared, protection, unix_seconds};
+use crate::bucket::{Bucket, Entry, Protection};
 use crate::env::store::{CompleteUpload, CreateUpload, ETag, Key, UploadId};
 
 /// What is asked for when nothing is said, and the most that is answered.
@@ -24,17 +26,24 @@ pub(super) fn create(
     shared: &Shared,
     request: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+    let checksum = protection::asked_checksum(&request.headers)?;
+    let protection = Protection { checksum, ..protection::asked(&request.headers)? };
+    let told = protection::told(&protection, false);
     let input = request.input;
     let object = new_object(input.content_type, input.storage_class, input.metadata);
     let bucket = shared.buckets.find(&input.bucket)?;
-    let create = CreateUpload { key: Key::from(input.key.as_str()), object };
-    let upload = lock(&bucket).create_upload(create, unix_seconds()).map_err(s3_error)?;
-    Ok(S3Response::new(CreateMultipartUploadOutput {
+    let key = Key::from(input.key.as_str());
+    let create = CreateUpload { key: key.clone(), object };
+    let mut bucket = lock(&bucket);
+    let upload = bucket.create_upload(create, unix_seconds()).map_err(s3_error)?;
+    bucket.protect_upload(&key, &upload, protection);
+    let output = CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(upload.to_string()),
         ..CreateMultipartUploadOutput::default()
-    }))
+    };
+    Ok(S3Response::with_headers(output, told))
 }
 
 pub(super) async fn upload_part(
@@ -45,21 +54,23 @@ pub(super) async fn upload_part(
     let body = request.input.body.take();
     let declared = Declared::by(&request, request.input.content_length, request.input.content_md5.clone());
     let digest = lock(&bucket).options().digest;
-    let content = receive(body, declared, digest).await?;
-    let input = request.input;
+    let (content, checksum) = receive(body, declared, digest).await?;
+    let (input, headers) = (request.input, request.headers);
     let number = part_number(input.part_number)?;
+    let (key, upload) = (Key::from(input.key), UploadId::from(input.upload_id));
+    let mut bucket = lock(&bucket);
+    admit_part(&bucket, &key, &upload, &headers)?;
     // The upload may have ended while the body came: this finds out.
-    let etag = lock(&bucket)
-        .put_part(Key::from(input.key), UploadId::from(input.upload_id), number, content, unix_seconds())
-        .map_err(s3_error)?;
-    Ok(S3Response::new(UploadPartOutput { e_tag: Some(http_etag(&etag)), ..UploadPartOutput::default() }))
+    let etag = bucket.put_part(key, upload, number, content, unix_seconds()).map_err(s3_error)?;
+    let output = UploadPartOutput { e_tag: Some(http_etag(&etag)), ..UploadPartOutput::default() };
+    Ok(S3Response::with_headers(output, protection::told(&Protection { checksum, ..Protection::default() }, true)))
 }
 
 pub(super) fn upload_part_copy(
     shared: &Shared,
     request: S3Request<UploadPartCopyInput>,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-    let input = request.input;
+    let (input, headers) = (request.input, request.headers);
     let conditions = read_conditions(
         input.copy_source_if_match,
         input.copy_source_if_none_match,
@@ -73,6 +84,9 @@ pub(super) fn upload_part_copy(
         let bucket = lock(&found);
         let content = bucket.part_source(&source, range).map_err(s3_error)?;
         let version = bucket.version(source.key.as_str(), source.version_id.as_ref());
+        if let Some(object) = version.and_then(Entry::object) {
+            protection::admit_copy(&object.protection, &headers)?;
+        }
         let version = version.and_then(|entry| http_version(&bucket, entry.version_id.as_ref()));
         (content, version, bucket.options().digest)
     };
@@ -80,9 +94,10 @@ pub(super) fn upload_part_copy(
     content.prepare(digest);
     let target = shared.buckets.find(&input.bucket)?;
     let (number, now) = (part_number(input.part_number)?, unix_seconds());
-    let etag = lock(&target)
-        .put_part(Key::from(input.key), UploadId::from(input.upload_id), number, content, now)
-        .map_err(s3_error)?;
+    let (key, upload) = (Key::from(input.key), UploadId::from(input.upload_id));
+    let mut target = lock(&target);
+    admit_part(&target, &key, &upload, &headers)?;
+    let etag = target.put_part(key, upload, number, content, now).map_err(s3_error)?;
     Ok(S3Response::new(UploadPartCopyOutput {
         copy_part_result: Some(CopyPartResult {
             e_tag: Some(http_etag(&etag)),
@@ -108,7 +123,9 @@ pub(super) fn complete(
     };
     let bucket = shared.buckets.find(&input.bucket)?;
     let mut bucket = lock(&bucket);
+    let key = complete.key.clone();
     let written = bucket.complete_upload(complete).map_err(s3_error)?;
+    sum(&mut bucket, &key);
     Ok(S3Response::new(CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, input.key)),
         bucket: Some(input.bucket),
@@ -200,6 +217,20 @@ pub(super) fn list_uploads(
         upload_id_marker: input.upload_id_marker,
         ..ListMultipartUploadsOutput::default()
     }))
+}
+
+/// Parts are encrypted with the key that their upload was begun with.
+fn admit_part(bucket: &Bucket, key: &Key, upload: &UploadId, headers: &HeaderMap) -> S3Result<()> {
+    bucket.upload_protection(key, upload).map_or(Ok(()), |protection| protection::admit(protection, headers))
+}
+
+/// Computes the checksum that the upload which became the current version of `key` was begun with.
+fn sum(bucket: &mut Bucket, key: &Key) {
+    let Some(object) = bucket.current(key.as_str()) else { return };
+    let Some(header) = object.protection.checksum.as_ref().map(|checksum| checksum.header) else { return };
+    let checksum = Some(protection::checksum_of(&object.content, header));
+    let protection = Protection { checksum, ..object.protection.clone() };
+    bucket.protect(key, protection);
 }
 
 fn completed_part(part: &CompletedPart) -> S3Result<(u32, ETag)> {

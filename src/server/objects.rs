@@ -20,15 +20,15 @@ use super::convert::{
     timestamp, write_condition,
 };
 use super::receive::{Declared, receive};
-use super::{Shared, unix_seconds};
-use crate::bucket::{Bucket, BucketBody, Deleted};
+use super::{Shared, protection, unix_seconds};
+use crate::bucket::{Bucket, BucketBody, Deleted, Entry, Protection};
 use crate::env::store::{Delete, Get, Head, Key, ObjectMeta, ReadConditions, VersionId, WriteCondition};
 
 /// What S3 reports for an object that was put without a content type.
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
 
 pub(super) fn get(shared: &Shared, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-    let input = request.input;
+    let (input, headers) = (request.input, request.headers);
     check_part_number(input.part_number)?;
     let get = Get {
         key: Key::from(input.key),
@@ -47,8 +47,11 @@ pub(super) fn get(shared: &Shared, request: S3Request<GetObjectInput>) -> S3Resu
     let ranged = get.range.is_some();
     let reply = bucket.get(get).map_err(|error| read_refusal(&bucket, &key, version.as_ref(), error))?;
     let meta = reply.meta;
+    let protection = protection_of(&bucket, &key, version.as_ref());
+    protection::admit(&protection, &headers)?;
+    let told = protection::told(&protection, !ranged && protection::asks_for_checksum(&headers));
     let content_range = ranged.then(|| format!("bytes {}-{}/{}", reply.range.start, reply.range.end - 1, meta.size));
-    Ok(S3Response::new(GetObjectOutput {
+    let output = GetObjectOutput {
         accept_ranges: Some(String::from("bytes")),
         content_length: Some((reply.range.end - reply.range.start) as i64),
         content_range,
@@ -60,11 +63,12 @@ pub(super) fn get(shared: &Shared, request: S3Request<GetObjectInput>) -> S3Resu
         version_id: http_version(&bucket, meta.version_id.as_ref()),
         metadata: Some(meta.user.into_iter().collect()),
         ..GetObjectOutput::default()
-    }))
+    };
+    Ok(S3Response::with_headers(output, told))
 }
 
 pub(super) fn head(shared: &Shared, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-    let input = request.input;
+    let (input, headers) = (request.input, request.headers);
     check_part_number(input.part_number)?;
     let head = Head {
         key: Key::from(input.key),
@@ -80,7 +84,9 @@ pub(super) fn head(shared: &Shared, request: S3Request<HeadObjectInput>) -> S3Re
     let bucket = lock(&bucket);
     let (key, version) = (head.key.clone(), head.version_id.clone());
     let meta = bucket.head(head).map_err(|error| read_refusal(&bucket, &key, version.as_ref(), error))?;
-    Ok(S3Response::new(HeadObjectOutput {
+    let protection = protection_of(&bucket, &key, version.as_ref());
+    protection::admit(&protection, &headers)?;
+    let output = HeadObjectOutput {
         accept_ranges: Some(String::from("bytes")),
         content_length: Some(meta.size as i64),
         content_type: Some(content_type(&meta)),
@@ -90,7 +96,8 @@ pub(super) fn head(shared: &Shared, request: S3Request<HeadObjectInput>) -> S3Re
         version_id: http_version(&bucket, meta.version_id.as_ref()),
         metadata: Some(meta.user.into_iter().collect()),
         ..HeadObjectOutput::default()
-    }))
+    };
+    Ok(S3Response::with_headers(output, protection::told(&protection, protection::asks_for_checksum(&headers))))
 }
 
 pub(super) async fn put(
@@ -100,21 +107,24 @@ pub(super) async fn put(
     let bucket = shared.buckets.find(&request.input.bucket)?;
     let body = request.input.body.take();
     let declared = Declared::by(&request, request.input.content_length, request.input.content_md5.clone());
+    let asked = protection::asked(&request.headers)?;
     let input = request.input;
     let condition = write_condition(input.if_match, input.if_none_match)?;
     let object = new_object(input.content_type, input.storage_class, input.metadata);
     let digest = lock(&bucket).options().digest;
-    let content = receive(body, declared, digest).await?;
+    let (content, checksum) = receive(body, declared, digest).await?;
+    let (key, protection) = (Key::from(input.key), Protection { checksum, ..asked });
     // The bucket may have changed while the body came; the condition is decided now.
     let mut bucket = lock(&bucket);
-    let written = bucket
-        .put_content(&Key::from(input.key), content, object, condition.as_ref(), unix_seconds())
-        .map_err(s3_error)?;
-    Ok(S3Response::new(PutObjectOutput {
-        e_tag: Some(http_etag(&written.etag)),
+    let written = bucket.put_content(&key, content, object, condition.as_ref(), unix_seconds()).map_err(s3_error)?;
+    let told = protection::told(&protection, true);
+    let etag = bucket.protect(&key, protection).unwrap_or(written.etag);
+    let output = PutObjectOutput {
+        e_tag: Some(http_etag(&etag)),
         version_id: http_version(&bucket, written.version_id.as_ref()),
         ..PutObjectOutput::default()
-    }))
+    };
+    Ok(S3Response::with_headers(output, told))
 }
 
 pub(super) fn delete(
@@ -197,6 +207,7 @@ pub(super) fn copy(shared: &Shared, request: S3Request<CopyObjectInput>) -> S3Re
         etag_condition(&request.headers, "if-match")?,
         etag_condition(&request.headers, "if-none-match")?,
     )?;
+    let mut protection = protection::asked(&request.headers)?;
     let (source_bucket, source) = copy_source(input.copy_source, conditions)?;
     let replaces = input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
     let same = source_bucket == input.bucket && source.key.as_str() == input.key && source.version_id.is_none();
@@ -210,8 +221,12 @@ pub(super) fn copy(shared: &Shared, request: S3Request<CopyObjectInput>) -> S3Re
         let version = http_version(&bucket, object.meta.version_id.as_ref());
         (object, version, bucket.options().digest)
     };
+    protection::admit_copy(&object.protection, &request.headers)?;
     // The version that was found cannot change: the copy takes effect below, and reads what was there just now.
     object.content.prepare(digest);
+    let asked_checksum = protection::asked_checksum(&request.headers)?;
+    let header = asked_checksum.or(object.protection.checksum.clone()).map(|checksum| checksum.header);
+    protection.checksum = header.map(|header| protection::checksum_of(&object.content, header));
     let attributes = if replaces {
         new_object(input.content_type, input.storage_class, input.metadata)
     } else {
@@ -223,16 +238,19 @@ pub(super) fn copy(shared: &Shared, request: S3Request<CopyObjectInput>) -> S3Re
     let now = unix_seconds();
     let key = Key::from(input.key);
     let written = bucket.put_copy(&object, &key, Some(attributes), condition.as_ref(), now).map_err(s3_error)?;
-    Ok(S3Response::new(CopyObjectOutput {
+    let told = protection::told(&protection, false);
+    let etag = bucket.protect(&key, protection).unwrap_or(written.etag);
+    let output = CopyObjectOutput {
         copy_object_result: Some(CopyObjectResult {
-            e_tag: Some(http_etag(&written.etag)),
+            e_tag: Some(http_etag(&etag)),
             last_modified: Some(timestamp(now)),
             ..CopyObjectResult::default()
         }),
         copy_source_version_id: source_version,
         version_id: http_version(&bucket, written.version_id.as_ref()),
         ..CopyObjectOutput::default()
-    }))
+    };
+    Ok(S3Response::with_headers(output, told))
 }
 
 /// Nothing has tags here; `aws s3 cp` asks.
@@ -246,6 +264,11 @@ pub(super) fn tagging(
     let head = Head { key, version_id: version, conditions: ReadConditions::none() };
     lock(&bucket).head(head).map_err(s3_error)?;
     Ok(S3Response::new(GetObjectTaggingOutput { tag_set: Vec::new(), version_id: None }))
+}
+
+fn protection_of(bucket: &Bucket, key: &Key, version: Option<&VersionId>) -> Protection {
+    let object = bucket.version(key.as_str(), version).and_then(Entry::object);
+    object.map(|object| object.protection.clone()).unwrap_or_default()
 }
 
 /// s3s knows no conditions on a copy's target; S3 does.

@@ -6,13 +6,13 @@ use http::HeaderMap;
 use md5::{Digest as _, Md5};
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
-use s3s::dto::{Checksum, StreamingBlob};
+use s3s::dto::{Checksum as Computed, StreamingBlob};
 use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
 
-use crate::bucket::{Content, ContentBuilder, DigestKind};
+use crate::bucket::{Checksum, Content, ContentBuilder, DigestKind};
 
 /// The checksums S3 knows, by the header or trailer that carries them.
-const CHECKSUM_HEADERS: [&str; 5] = [
+pub(super) const CHECKSUM_HEADERS: [&str; 5] = [
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
     "x-amz-checksum-crc64nvme",
@@ -44,19 +44,10 @@ impl Declared {
         Self { length, md5, checksums, trailers: request.trailing_headers.clone() }
     }
 
-    fn hasher(&self) -> ChecksumHasher {
-        let wants = |name: &str| self.checksums.iter().any(|(wanted, _)| *wanted == name);
-        ChecksumHasher {
-            crc32: wants("x-amz-checksum-crc32").then(Crc32::new),
-            crc32c: wants("x-amz-checksum-crc32c").then(Crc32c::new),
-            crc64nvme: wants("x-amz-checksum-crc64nvme").then(Crc64Nvme::new),
-            sha1: wants("x-amz-checksum-sha1").then(Sha1::new),
-            sha256: wants("x-amz-checksum-sha256").then(Sha256::new),
-        }
-    }
-
-    fn check(&self, computed: &Checksum) -> S3Result<()> {
-        for (name, given) in &self.checksums {
+    /// Answers one of the checksums, if there are any.
+    fn check(&self, computed: &Computed) -> S3Result<Option<Checksum>> {
+        let mut checked = None;
+        for &(name, ref given) in &self.checksums {
             let trailing = || self.trailers.as_ref()?.read(|headers| header(headers, name)).flatten();
             let Some(given) = given.clone().or_else(trailing) else {
                 return Err(s3_error!(InvalidRequest, "the announced trailer {name} is missing"));
@@ -64,15 +55,21 @@ impl Declared {
             if computed_value(computed, name) != Some(&given) {
                 return Err(s3_error!(BadDigest, "{name} does not fit the body"));
             }
+            checked = Some(Checksum { header: name, value: given });
         }
-        Ok(())
+        Ok(checked)
     }
 }
 
-/// Reads `body` to its end.
-pub(super) async fn receive(body: Option<StreamingBlob>, declared: Declared, digest: DigestKind) -> S3Result<Content> {
+/// Reads `body` to its end. Answers a checksum that it was sent with, too.
+pub(super) async fn receive(
+    body: Option<StreamingBlob>,
+    declared: Declared,
+    digest: DigestKind,
+) -> S3Result<(Content, Option<Checksum>)> {
     let mut content = ContentBuilder::new(digest, declared.length.unwrap_or(0));
-    let mut checksums = declared.hasher();
+    let names: Vec<&str> = declared.checksums.iter().map(|(name, _)| *name).collect();
+    let mut checksums = hasher(&names);
     let mut md5 = declared.md5.as_ref().map(|_| Md5::new());
     let mut size = 0;
     if let Some(mut body) = body {
@@ -92,11 +89,23 @@ pub(super) async fn receive(body: Option<StreamingBlob>, declared: Declared, dig
     if md5.map(|md5| base64::encode(md5.finalize())) != declared.md5 {
         return Err(s3_error!(BadDigest, "Content-MD5 does not fit the body"));
     }
-    declared.check(&checksums.finalize())?;
-    Ok(content.finish())
+    let checked = declared.check(&checksums.finalize())?;
+    Ok((content.finish(), checked))
 }
 
-fn computed_value<'a>(computed: &'a Checksum, name: &str) -> Option<&'a String> {
+/// For the checksums whose headers these are.
+pub(super) fn hasher(names: &[&str]) -> ChecksumHasher {
+    let wants = |name: &str| names.contains(&name);
+    ChecksumHasher {
+        crc32: wants("x-amz-checksum-crc32").then(Crc32::new),
+        crc32c: wants("x-amz-checksum-crc32c").then(Crc32c::new),
+        crc64nvme: wants("x-amz-checksum-crc64nvme").then(Crc64Nvme::new),
+        sha1: wants("x-amz-checksum-sha1").then(Sha1::new),
+        sha256: wants("x-amz-checksum-sha256").then(Sha256::new),
+    }
+}
+
+pub(super) fn computed_value<'a>(computed: &'a Computed, name: &str) -> Option<&'a String> {
     match name {
         "x-amz-checksum-crc32" => computed.checksum_crc32.as_ref(),
         "x-amz-checksum-crc32c" => computed.checksum_crc32c.as_ref(),
@@ -107,6 +116,6 @@ fn computed_value<'a>(computed: &'a Checksum, name: &str) -> Option<&'a String> 
     }
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.trim().to_owned())
 }

@@ -1,6 +1,7 @@
 //! Mounts that cannot be: one clear sentence, a failure to the shell, nothing left behind.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -69,6 +70,25 @@ fn a_mount_that_cannot_be_says_why_in_one_sentence_and_leaves_nothing_behind() {
     says("not a directory", refusal(&endpoint, "s3://holdfast", &file, &[]));
     says("minimum", refusal(&endpoint, "s3://holdfast", &directory, &["--memory", "1MiB"]));
     says("cache directory", refusal(&endpoint, "s3://holdfast", &directory, &["--cache-dir", "/proc/nowhere"]));
+
+    let within = directory.join("cache");
+    let within = within.to_str().expect("UTF-8");
+    says("beneath the mount point", refusal(&endpoint, "s3://holdfast", &directory, &["--cache-dir", within]));
+
+    let key = beneath.join("key");
+    std::fs::write(&key, "too short").expect("a file");
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("ours");
+    let key = key.to_str().expect("UTF-8");
+    let with = |args: &[&str]| refusal(&endpoint, "s3://holdfast", &directory, args);
+    says("does not hold 32 bytes", with(&["--sse-c-key-file", key]));
+    says("cannot be read", with(&["--sse-c-key-file", "/nonexistent"]));
+    std::fs::set_permissions(key, PermissionsExt::from_mode(0o604)).expect("ours");
+    says("chmod 600", with(&["--sse-c-key-file", key]));
+    says("contradict", with(&["--sse-c-key-file", key, "--sse", "AES256"]));
+    says("contradict", with(&["--sse-c-key-file", key, "--sse-kms-key-id", "alias/k"]));
+    says("needs --sse=aws:kms", with(&["--sse-kms-key-id", "alias/k"]));
+    says("needs --sse=aws:kms", with(&["--sse-kms-key-id", "alias/k", "--sse", "AES256"]));
+    says("no id, ARN or alias", with(&["--sse-kms-key-id", "a b", "--sse", "aws:kms"]));
 
     let forged = Endpoint { secret_key: "forged-secret".into(), ..endpoint.clone() };
     says("refused the credentials", refusal(&forged, "s3://holdfast", &directory, &[]));

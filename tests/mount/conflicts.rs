@@ -17,7 +17,7 @@ use crate::world::World;
 use crate::writing::{close, read_write};
 
 /// The files of the recovery folder that are finished, without their sidecars.
-fn kept(mount: &Mounted) -> Vec<std::path::PathBuf> {
+pub fn kept(mount: &Mounted) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(mount.recovery()).into_iter().flatten().map(|entry| entry.expect("an entry").path());
     let mut kept: Vec<_> = entries.filter(|path| path.extension().is_none_or(|end| end != "json")).collect();
     kept.retain(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')));

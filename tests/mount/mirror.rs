@@ -10,6 +10,7 @@ use holdfast_sim::content::version_bytes;
 use holdfast_sim::version;
 use nix::libc;
 
+use crate::dice::Dice;
 use crate::reader::{KIB, MIB, Mapping};
 use crate::remote::Remote;
 use crate::world::World;
@@ -17,36 +18,19 @@ use crate::world::World;
 const SIZES: [u64; 10] = [0, 1, 4 * KIB - 1, 4 * KIB, 4 * KIB + 1, MIB - 1, MIB, MIB + 1, 4 * MIB + 1, 20 * MIB + 3];
 const OPERATIONS: u32 = 2000;
 
-/// Numbers that look random and are the same in every run (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+/// An offset in a file of `size` bytes, or a little beyond; now and then beside a page's or the file's end.
+fn offset(dice: &mut Dice, size: u64) -> u64 {
+    match dice.below(6) {
+        0 => size.saturating_sub(dice.below(9)),
+        1 => size + dice.below(5000),
+        2 => (dice.below(size + 1) / (4 * KIB) * (4 * KIB) + dice.below(3)).saturating_sub(1),
+        _ => dice.below(size + 1),
     }
+}
 
-    fn below(&mut self, bound: u64) -> u64 {
-        self.roll() % bound.max(1)
-    }
-
-    /// An offset in a file of `size` bytes, or a little beyond; now and then beside a page's or the file's end.
-    fn offset(&mut self, size: u64) -> u64 {
-        match self.below(6) {
-            0 => size.saturating_sub(self.below(9)),
-            1 => size + self.below(5000),
-            2 => (self.below(size + 1) / (4 * KIB) * (4 * KIB) + self.below(3)).saturating_sub(1),
-            _ => self.below(size + 1),
-        }
-    }
-
-    fn length(&mut self) -> usize {
-        let bound = [16, 5000, 70 << 10, 2 << 20][self.below(4) as usize];
-        self.below(bound) as usize
-    }
+fn length(dice: &mut Dice) -> usize {
+    let bound = [16, 5000, 70 << 10, 2 << 20][dice.below(4) as usize];
+    dice.below(bound) as usize
 }
 
 /// The same file twice.
@@ -104,7 +88,7 @@ impl Side {
 }
 
 fn operate(n: u32, dice: &mut Dice, size: u64, real: &mut Side, mirror: &mut Side) {
-    let (offset, len) = (dice.offset(size), dice.length());
+    let (offset, len) = (offset(dice, size), length(dice));
     match dice.below(12) {
         0..=3 => same(n, "pread", (offset, len), &real.pread(offset, len), &mirror.pread(offset, len)),
         4 | 5 => same(n, "read", len, &real.read(len), &mirror.read(len)),
@@ -161,7 +145,7 @@ fn compare(w: &World, beneath: &Path, operations: u32) {
         let mirror = beneath.join(&key);
         File::create(&mirror).and_then(|mut file| file.write_all(&bytes)).expect("a local file");
         let (mut real, mut mirror) = (Side::open(w.path(&key)), Side::open(mirror));
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         (0..operations).for_each(|n| operate(n, &mut dice, size, &mut real, &mut mirror));
     }
 }

@@ -1,6 +1,6 @@
 //! One mount by the real binary, in a process of its own, which ends with this value whatever happens to the test.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -59,9 +59,35 @@ pub struct Mounted {
     directory: PathBuf,
     log: PathBuf,
     recovery: PathBuf,
+    how: How,
     watched: Watched,
     /// Holds the mount point, the cache and the log; removed last.
     _beneath: TempDir,
+}
+
+/// What was mounted, and with which options.
+struct How {
+    endpoint: Endpoint,
+    source: String,
+    args: Vec<OsString>,
+}
+
+impl How {
+    /// The command that mounts at `root`'s directory, with everything else that a mount keeps beneath `root` too.
+    fn command(&self, root: &Path) -> Command {
+        let mut command = holdfast();
+        command.args(["mount", "--foreground"]);
+        if !self.args.iter().any(|arg| arg == "--cache-dir") {
+            command.arg("--cache-dir").arg(root.join("cache"));
+        }
+        command.arg("--recovery-dir").arg(root.join("recovery")).env("XDG_STATE_HOME", root.join("state"));
+        command.args(&self.args).arg(&self.source).arg(root.join("mount"));
+        self.endpoint.lend_to(&mut command);
+        let log = File::options().create(true).append(true).open(root.join("log")).expect("a log file");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        end_with_this_thread(&mut command);
+        command
+    }
 }
 
 impl Mounted {
@@ -72,18 +98,31 @@ impl Mounted {
         let root = beneath.path().canonicalize().expect("it was made just now");
         let (directory, log, recovery) = (root.join("mount"), root.join("log"), root.join("recovery"));
         std::fs::create_dir(&directory).expect("a mount point");
-        let mut command = holdfast();
-        command.args(["mount", "--foreground", "--cache-dir"]).arg(root.join("cache"));
-        command.arg("--recovery-dir").arg(&recovery).env("XDG_STATE_HOME", root.join("state")).args(args);
-        command.arg(source).arg(&directory);
-        endpoint.lend_to(&mut command);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).expect("a log file"));
-        end_with_this_thread(&mut command);
-        let process = spawn(&mut command).expect("the binary starts");
+        let args = args.iter().map(|arg| arg.as_ref().to_os_string()).collect();
+        let how = How { endpoint: endpoint.clone(), source: source.to_string(), args };
+        let process = spawn(&mut how.command(&root)).expect("the binary starts");
         let watched = Watched::new(Pid::from_raw(process.id() as i32), &directory);
-        let mut mounted = Self { process: Some(process), directory, log, recovery, watched, _beneath: beneath };
+        let mut mounted = Self { process: Some(process), directory, log, recovery, how, watched, _beneath: beneath };
         mounted.wait_until_it_answers();
         mounted
+    }
+
+    /// The process dies, in the middle of whatever it does, and its mount is taken away.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.wait();
+        // Who has files of it open keeps it busy.
+        unmount(&self.directory, Unmount::Lazy).expect("it was mounted");
+    }
+
+    /// Mounts once more what was mounted, with the same folders, as after a crash.
+    pub fn mount_again(&mut self) {
+        assert!(self.process.is_none(), "it still runs");
+        let root = self.directory.parent().expect("the mount point has a parent").to_path_buf();
+        let process = spawn(&mut self.how.command(&root)).expect("the binary starts");
+        self.watched = Watched::new(Pid::from_raw(process.id() as i32), &self.directory);
+        self.process = Some(process);
+        self.wait_until_it_answers();
     }
 
     fn wait_until_it_answers(&mut self) {
@@ -115,6 +154,14 @@ impl Mounted {
     /// Where what could not be published is kept.
     pub fn recovery(&self) -> &Path {
         &self.recovery
+    }
+
+    /// Notes for the next mount: what this one is in the middle of, or is finishing for one that died.
+    pub fn notes(&self) -> usize {
+        let beneath = self.directory.with_file_name("state").join("holdfast/notes");
+        let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let files = entries(beneath).flat_map(entries).flat_map(entries);
+        files.filter(|file| file.file_name().is_some_and(|name| name != "lock")).count()
     }
 
     /// A test that takes longer than others says so.

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::agreement::agree;
 use crate::remote::Remote;
 use crate::require;
 use crate::world::World;
@@ -25,13 +26,16 @@ fn git_inits_commits_checks_and_clones() {
          git mv file-8 deep/file-8; git commit -qam second; git gc -q; git fsck --strict
          git checkout -q -b other HEAD~1; git checkout -q -; git status --porcelain"
     ));
+    assert!(agree(&w.mount, &w, "") > 20);
     let elsewhere = w.elsewhere(LIKE_A_DISK);
     let status = elsewhere.sh(&format!(
         "{identity} git -c safe.directory='*' -C repo fsck --strict 2>/dev/null
          git -c safe.directory='*' -C repo log --oneline | wc -l"
     ));
     assert_eq!(status.trim(), "2");
-    w.mount.sh(&format!("{identity} git clone -q repo copy; cmp copy/file-1 repo/file-1; rm -rf repo copy"));
+    w.mount.sh(&format!("{identity} git clone -q repo copy; cmp copy/file-1 repo/file-1"));
+    agree(&w.mount, &w, "");
+    w.mount.sh("rm -rf repo copy");
     assert_eq!(w.keys(), [""; 0], "rm -rf leaves nothing");
 }
 
@@ -47,6 +51,9 @@ fn tar_and_cp_copy_trees() {
          test \"$(stat -c %Y copy/run)\" = \"$(stat -c %Y tree/run)\"; mv copy moved; diff -r tree moved");
     let elsewhere = w.elsewhere(LIKE_A_DISK);
     elsewhere.sh("diff -r tree out/tree; diff -r tree moved; test -x moved/run; tar -df tree.tar tree");
+    for mount in [&w.mount, &elsewhere] {
+        assert_eq!(agree(mount, &w, ""), 3 * 11 + 1);
+    }
 }
 
 #[test]
@@ -71,6 +78,7 @@ fn rsync_copies_once() {
     w.mount.sh(&copy);
     assert_eq!(w.text("copy/d0/f0").as_deref(), Some("changed"));
     w.mount.sh(&format!("diff -r {} copy", from.path().display()));
+    assert_eq!(agree(&w.mount, &w, "copy"), 20);
 }
 
 #[test]
@@ -115,6 +123,74 @@ db.close()
         assert_eq!(mount.sh(check).trim(), "ok (1333, 1)");
     }
     assert_eq!(w.keys(), ["data.db", "script.py"], "no journal is left");
+    agree(&w.mount, &w, "");
+}
+
+#[test]
+fn two_processes_write_one_database_in_turn() {
+    if !require::python("sqlite3", "a python3 with its sqlite3 module") {
+        return;
+    }
+    let Some(w) = World::plain() else { return };
+    // Each keeps the database open all the time, and so has pages of it that the other changes.
+    let script = "
+import sqlite3, sys
+db = sqlite3.connect('data.db', timeout=60, isolation_level=None)
+db.execute('create table if not exists t (n integer primary key, who)')
+for _ in range(25):
+    db.execute('begin immediate')
+    top = db.execute('select coalesce(max(n), 0) from t').fetchone()[0]
+    db.execute('insert into t values (?, ?)', (top + 1, sys.argv[1]))
+    db.execute('commit')
+";
+    let beneath = tempfile::tempdir().expect("a directory");
+    let path = beneath.path().join("script.py");
+    fs::write(&path, script).expect("written");
+    let both = format!("python3 {0} a & one=$!; python3 {0} b & two=$!; wait $one; wait $two", path.display());
+    w.mount.sh(&both);
+    let check = "python3 -c \"import sqlite3; db = sqlite3.connect('data.db'); \
+                 print(db.execute('pragma integrity_check').fetchone()[0], \
+                 db.execute('select count(*), max(n), count(distinct who) from t').fetchone())\"";
+    let elsewhere = w.elsewhere(&[]);
+    for mount in [&w.mount, &elsewhere] {
+        assert_eq!(mount.sh(check).trim(), "ok (50, 50, 2)");
+        assert_eq!(agree(mount, &w, ""), 1);
+    }
+}
+
+#[test]
+fn cargo_builds_with_its_target_directory_on_the_mount() {
+    let Some(w) = World::with(LIKE_A_DISK) else { return };
+    let crate_folder = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| fs::write(crate_folder.path().join(name), text).expect("written");
+    file("Cargo.toml", "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n");
+    fs::create_dir(crate_folder.path().join("src")).expect("made");
+    file("src/lib.rs", "pub fn answer() -> u32 { 41 }\n#[test]\nfn answers() { assert!(answer() > 40); }\n");
+    file("src/main.rs", "fn main() { println!(\"{}\", tiny::answer()); }\n");
+    let manifest = crate_folder.path().join("Cargo.toml");
+    let build = format!(
+        "export CARGO_TARGET_DIR=$PWD/target; unset CARGO_BUILD_TARGET_DIR RUSTFLAGS
+         cargo build --quiet --offline --manifest-path {}; target/debug/tiny",
+        manifest.display()
+    );
+    assert_eq!(w.mount.sh(&build).trim(), "41");
+    agree(&w.mount, &w, "target");
+    file("src/lib.rs", "pub fn answer() -> u32 { 42 }\n#[test]\nfn answers() { assert!(answer() > 40); }\n");
+    assert_eq!(w.mount.sh(&build).trim(), "42", "what changed is built again");
+    w.reset_stats();
+    assert_eq!(w.mount.sh(&build).trim(), "42");
+    w.mount.sh(&build.replace("cargo build", "cargo test"));
+    assert!(agree(&w.mount, &w, "target") > 10);
+}
+
+#[test]
+fn a_directory_of_a_thousand_files_is_moved() {
+    let Some(w) = World::plain() else { return };
+    let bytes = |n: u32| format!("file {n}").into();
+    (0..1000).for_each(|n| w.put_bytes(&format!("dir/{}/{n}", n % 10), bytes(n)));
+    w.mount.sh("mv dir dir2; test ! -e dir; test $(find dir2 -type f | wc -l) = 1000");
+    (0..1000).for_each(|n| assert_eq!(w.object(&format!("dir2/{}/{n}", n % 10)), Some(bytes(n))));
+    assert_eq!(agree(&w.mount, &w, ""), 1000);
 }
 
 #[test]
@@ -126,6 +202,7 @@ fn python_makes_a_virtual_environment() {
     w.mount
         .sh("python3 -m venv --without-pip env; env/bin/python -c 'import sys; assert sys.prefix.endswith(\"env\")'");
     w.elsewhere(LIKE_A_DISK).sh("test -L env/bin/python; test -f env/pyvenv.cfg");
+    agree(&w.mount, &w, "env");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A proxy before the embedded server that can be told to lie: it rewrites answers on the wire.
+//! A proxy before the embedded server that can be told to lie: it rewrites answers on the wire, and refuses or alters requests.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -31,12 +31,20 @@ pub struct Answer {
 }
 
 type Lie = Arc<dyn Fn(&Asked, Answer) -> Answer + Send + Sync>;
+/// Sees a request with its body before the server does. What it answers, if anything, is the answer.
+type Guard = Arc<dyn Fn(&Asked, &mut Vec<u8>) -> Option<Answer> + Send + Sync>;
 
 /// The embedded server behind the proxy.
 pub struct Lying {
     embedded: Embedded,
     endpoint: Endpoint,
-    lie: Arc<Mutex<Option<Lie>>>,
+    told: Arc<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    lie: Mutex<Option<Lie>>,
+    guard: Mutex<Option<Guard>>,
 }
 
 impl Asked {
@@ -88,38 +96,53 @@ impl Answer {
 impl Lying {
     /// A mount through an honest proxy, with short deadlines.
     pub fn world(args: &[&str]) -> Option<World<Self>> {
+        Self::world_of(Embedded::start(Versioning::Off), args)
+    }
+
+    /// The same before a server of one's own.
+    pub fn world_of(embedded: Embedded, args: &[&str]) -> Option<World<Self>> {
         require::fuse().then(|| {
             let args: Vec<&str> = ["--deadline", "2s", "--attempt-timeout", "1s"].iter().chain(args).copied().collect();
-            World::of(Self::start(), &args)
+            World::of(Self::before(embedded), &args)
         })
     }
 
-    fn start() -> Self {
-        let embedded = Embedded::start(Versioning::Off);
+    pub fn before(embedded: Embedded) -> Self {
         let upstream: SocketAddr = embedded.endpoint().url["http://".len()..].parse().expect("an address");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let endpoint = Endpoint { url, ..embedded.endpoint() };
-        let lie: Arc<Mutex<Option<Lie>>> = Arc::default();
-        let told = lie.clone();
+        let told: Arc<Told> = Arc::default();
+        let listens = told.clone();
         // Ends with the process: a thread in accept(2) harms nobody.
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let told = told.clone();
+                let told = listens.clone();
                 // An error is a client that has gone, which is its business.
                 std::thread::spawn(move || pass(client, upstream, &told));
             }
         });
-        Self { embedded, endpoint, lie }
+        Self { embedded, endpoint, told }
     }
 
     /// From now on answers go through `lie`.
     pub fn lie(&self, lie: impl Fn(&Asked, Answer) -> Answer + Send + Sync + 'static) {
-        *self.lie.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(lie));
+        *self.told.lie.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(lie));
+    }
+
+    /// From now on requests go past `guard`.
+    pub fn guard(&self, guard: impl Fn(&Asked, &mut Vec<u8>) -> Option<Answer> + Send + Sync + 'static) {
+        *self.told.guard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(guard));
+    }
+
+    /// The server behind, and what it has.
+    pub fn embedded(&self) -> &Embedded {
+        &self.embedded
     }
 
     pub fn be_honest(&self) {
-        *self.lie.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.told.lie.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.told.guard.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -142,14 +165,26 @@ impl Remote for Lying {
 }
 
 /// One request and its answer, then the connection ends.
-fn pass(client: TcpStream, upstream: SocketAddr, lie: &Mutex<Option<Lie>>) -> io::Result<()> {
+fn pass(client: TcpStream, upstream: SocketAddr, told: &Told) -> io::Result<()> {
     let mut from_client = BufReader::new(client.try_clone()?);
     let (line, headers) = read_head(&mut from_client)?;
     let mut words = line.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let asked = Asked { method: method.to_string(), target: target.to_string(), headers };
-    let answer = ask(upstream, &line, &asked)?;
-    let lie = lie.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let length = asked.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut client = client;
+    if length > 0 && asked.header("expect").is_some() {
+        client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    let mut body = vec![0; length];
+    from_client.read_exact(&mut body)?;
+    let guard = told.guard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let refused = guard.and_then(|guard| guard(&asked, &mut body));
+    let answer = match refused {
+        Some(answer) => answer,
+        None => ask(upstream, &line, &asked, &body)?,
+    };
+    let lie = told.lie.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let answer = match lie {
         Some(lie) => lie(&asked, answer),
         None => answer,
@@ -159,7 +194,6 @@ fn pass(client: TcpStream, upstream: SocketAddr, lie: &Mutex<Option<Lie>>) -> io
         head += &format!("{name}: {value}\r\n");
     }
     head += "connection: close\r\n\r\n";
-    let mut client = client;
     client.write_all(head.as_bytes())?;
     if asked.method != "HEAD" {
         let end = answer.breaks_after.unwrap_or(usize::MAX).min(answer.body.len());
@@ -168,14 +202,16 @@ fn pass(client: TcpStream, upstream: SocketAddr, lie: &Mutex<Option<Lie>>) -> io
     client.flush()
 }
 
-fn ask(upstream: SocketAddr, line: &str, asked: &Asked) -> io::Result<Answer> {
+fn ask(upstream: SocketAddr, line: &str, asked: &Asked, body: &[u8]) -> io::Result<Answer> {
     let mut server = TcpStream::connect(upstream)?;
     let mut head = format!("{line}\r\n");
-    for (name, value) in asked.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("connection")) {
+    let ours = |name: &str| ["connection", "expect"].iter().any(|ours| name.eq_ignore_ascii_case(ours));
+    for (name, value) in asked.headers.iter().filter(|(name, _)| !ours(name)) {
         head += &format!("{name}: {value}\r\n");
     }
     head += "connection: close\r\n\r\n";
     server.write_all(head.as_bytes())?;
+    server.write_all(body)?;
     let mut from_server = BufReader::new(server);
     let (line, headers) = read_head(&mut from_server)?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());

@@ -36,7 +36,7 @@ fn cost(stats: &StatsSnapshot, expected: &[(&str, u64)]) {
 fn a_new_file_costs_one_look_up_and_one_put() {
     let Some(w) = World::plain() else { return };
     let _quiet = quiet();
-    for (name, size) in [("empty", 0), ("note", 100 * KIB), ("more", 5 * MIB)] {
+    for (name, size) in [("empty", 0), ("small", 8 * KIB), ("note", 100 * KIB), ("more", 5 * MIB)] {
         w.reset_stats();
         fs::write(w.path(name), version_bytes(name, version(1), size)).expect("written");
         cost(&w.stats(), &[("PutObject", 1)]);

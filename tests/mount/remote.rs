@@ -39,9 +39,17 @@ impl Embedded {
         Self::start_far_away(versioning, Duration::ZERO)
     }
 
+    /// A bucket that behaves so.
+    pub fn with(bucket_options: BucketOptions) -> Self {
+        Self::serving(bucket_options, Duration::ZERO)
+    }
+
     /// Each answer takes so long to begin.
     pub fn start_far_away(versioning: Versioning, latency: Duration) -> Self {
-        let bucket_options = BucketOptions { versioning, ..BucketOptions::default() };
+        Self::serving(BucketOptions { versioning, ..BucketOptions::default() }, latency)
+    }
+
+    fn serving(bucket_options: BucketOptions, latency: Duration) -> Self {
         let server = Server::start(ServeOptions { bucket_options, latency, ..ServeOptions::default() });
         let server = server.expect("a free port of the loopback interface");
         let options = server.options();
@@ -52,6 +60,11 @@ impl Embedded {
         };
         let bucket = server.bucket(BUCKET).expect("it exists from the start");
         Self { server: Mutex::new(server), bucket, endpoint }
+    }
+
+    /// The model, for a thread of its own.
+    pub fn shared(&self) -> Arc<Mutex<Bucket>> {
+        self.bucket.clone()
     }
 
     /// The model itself.

@@ -38,7 +38,7 @@ pub fn python(module: &str, from: &str) -> bool {
     )
 }
 
-fn available(is: bool, reason: &str) -> bool {
+pub fn available(is: bool, reason: &str) -> bool {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if is {
         return true;

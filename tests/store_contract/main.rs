@@ -10,6 +10,8 @@ mod backends;
 mod cases;
 mod suite;
 
+use holdfast::real::{ChecksumKind, CustomerKey, Encryption, Protection};
+
 use backends::{http::Http, memory::Memory, moto::Moto};
 
 #[test]
@@ -20,6 +22,12 @@ fn the_bucket_in_memory_keeps_the_contract() {
 #[test]
 fn the_same_bucket_over_http_keeps_the_contract() {
     suite::run(&Http::start());
+}
+
+#[test]
+fn it_does_with_objects_that_are_encrypted_by_the_clients_key_and_carry_checksums() {
+    let encryption = Encryption::Customer(CustomerKey::new([7; 32]));
+    suite::run(&Http::protecting(Protection { encryption, acl: None, checksum: Some(ChecksumKind::Crc64Nvme) }));
 }
 
 #[test]

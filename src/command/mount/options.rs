@@ -10,7 +10,7 @@ use crate::command::logging::LogLevel;
 use crate::command::mount::running::{Failure, Plan};
 use crate::config::{Config, Hold, MIB, OnConflict, Sizes};
 use crate::fuse::Access;
-use crate::real::S3Options;
+use crate::real::{ChecksumKind, CustomerKey, Encryption, Protection, S3Options};
 use crate::units::{parse_bytes, parse_duration};
 
 /// Mount a bucket, or a prefix of one, at a directory
@@ -101,12 +101,15 @@ pub struct MountArgs {
     /// Show modes, owners, times and symbolic links that s3fs, rclone and others keep in metadata; costs a HEAD a file
     #[arg(long, help_heading = "Files")]
     pub posix_metadata: bool,
-    /// Permissions of files, octal
-    #[arg(long, value_name = "MODE", default_value = "0644", value_parser = parse_mode, help_heading = "Files")]
-    pub file_mode: u16,
-    /// Permissions of directories, octal
-    #[arg(long, value_name = "MODE", default_value = "0755", value_parser = parse_mode, help_heading = "Files")]
-    pub dir_mode: u16,
+    /// Permissions of files, octal [default: 0666 less the mask]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode, help_heading = "Files")]
+    pub file_mode: Option<u16>,
+    /// Permissions of directories, octal [default: 0777 less the mask]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode, help_heading = "Files")]
+    pub dir_mode: Option<u16>,
+    /// Permissions that files and directories do not have unless they were given some, octal
+    #[arg(long, value_name = "MASK", default_value = "0022", value_parser = parse_mode, help_heading = "Files")]
+    pub umask: u16,
     /// Let every user in
     #[arg(long, conflicts_with = "allow_root", help_heading = "Files")]
     pub allow_other: bool,
@@ -116,6 +119,93 @@ pub struct MountArgs {
 
     #[command(flatten)]
     pub s3: S3Args,
+
+    #[command(flatten)]
+    pub protection: ProtectionArgs,
+}
+
+/// What new objects are given
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "New objects")]
+pub struct ProtectionArgs {
+    /// Encryption by the service [default: as the bucket says]
+    #[arg(long, value_name = "HOW")]
+    pub sse: Option<SseArg>,
+    /// Key for --sse=aws:kms and aws:kms:dsse: its id, ARN or alias [default: the account's own for S3]
+    #[arg(long, value_name = "KEY")]
+    pub sse_kms_key_id: Option<String>,
+    /// File with a key of your own (SSE-C), 32 bytes or their base64; objects are read with it, too
+    #[arg(long, value_name = "FILE")]
+    pub sse_c_key_file: Option<PathBuf>,
+    /// Canned access list
+    #[arg(long, value_name = "ACL")]
+    pub acl: Option<AclArg>,
+    /// Checksum that the service compares with what arrives, of every object and part
+    #[arg(long, value_name = "KIND")]
+    pub checksum: Option<ChecksumArg>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SseArg {
+    /// By keys of the service's own
+    #[value(name = "AES256")]
+    Aes256,
+    /// By a key of the Key Management Service
+    #[value(name = "aws:kms")]
+    Kms,
+    /// Twice
+    #[value(name = "aws:kms:dsse")]
+    KmsTwice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AclArg {
+    Private,
+    PublicRead,
+    PublicReadWrite,
+    AuthenticatedRead,
+    AwsExecRead,
+    BucketOwnerRead,
+    BucketOwnerFullControl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ChecksumArg {
+    Crc64nvme,
+    Crc32c,
+    Crc32,
+}
+
+impl ProtectionArgs {
+    /// Checked against each other; reads the key file.
+    pub(in crate::command) fn protection(self) -> Result<Protection, Failure> {
+        let Self { sse, sse_kms_key_id: key_id, sse_c_key_file, acl, checksum } = self;
+        let contradiction = |words: &'static str| Err(Failure::Contradiction(words));
+        let encryption = match (sse, sse_c_key_file) {
+            (Some(_), Some(_)) => return contradiction("--sse and --sse-c-key-file"),
+            (None | Some(SseArg::Aes256), None) if key_id.is_some() => {
+                return Err(Failure::KmsKeyAlone);
+            }
+            (None, Some(_)) if key_id.is_some() => return contradiction("--sse-kms-key-id and --sse-c-key-file"),
+            (None, Some(path)) => Encryption::Customer(CustomerKey::from_file(&path)?),
+            (None, None) => Encryption::Bucket,
+            (Some(SseArg::Aes256), None) => Encryption::Service,
+            (Some(SseArg::Kms), None) => Encryption::Kms { key_id },
+            (Some(SseArg::KmsTwice), None) => Encryption::KmsTwice { key_id },
+        };
+        if let Encryption::Kms { key_id: Some(id) } | Encryption::KmsTwice { key_id: Some(id) } = &encryption
+            && (id.is_empty() || !id.chars().all(|c| c.is_ascii_graphic()))
+        {
+            return Err(Failure::KmsKey(id.clone()));
+        }
+        let acl = acl.and_then(|acl| acl.to_possible_value()).map(|value| value.get_name().to_string());
+        let checksum = checksum.map(|kind| match kind {
+            ChecksumArg::Crc64nvme => ChecksumKind::Crc64Nvme,
+            ChecksumArg::Crc32c => ChecksumKind::Crc32c,
+            ChecksumArg::Crc32 => ChecksumKind::Crc32,
+        });
+        Ok(Protection { encryption, acl, checksum })
+    }
 }
 
 /// How to reach the bucket
@@ -212,8 +302,8 @@ impl MountArgs {
             uid: self.uid.unwrap_or_else(|| nix::unistd::geteuid().as_raw()),
             gid: self.gid.unwrap_or_else(|| nix::unistd::getegid().as_raw()),
             posix_metadata: self.posix_metadata,
-            file_mode: self.file_mode,
-            dir_mode: self.dir_mode,
+            file_mode: self.file_mode.unwrap_or(0o666 & !self.umask),
+            dir_mode: self.dir_mode.unwrap_or(0o777 & !self.umask),
             read_only: self.read_only,
             no_delete: self.no_delete,
             no_overwrite: self.no_overwrite,
@@ -231,16 +321,9 @@ impl MountArgs {
             (false, true) => Access::Root,
             (false, false) => Access::Owner,
         };
-        let s3 = self.s3.options(bucket, config.prefix.clone());
-        let (notes, journal) = folders::notes_and_journals(&[
-            s3.endpoint_url.as_deref().unwrap_or_default(),
-            &variable("AWS_ENDPOINT_URL_S3"),
-            &variable("AWS_ENDPOINT_URL"),
-            s3.profile.as_deref().unwrap_or_default(),
-            &variable("AWS_PROFILE"),
-            &s3.bucket,
-            &s3.prefix,
-        ]);
+        let protection = self.protection.protection()?;
+        let s3 = S3Options { protection, ..self.s3.options(bucket, config.prefix.clone()) };
+        let (notes, journal) = notes_and_journals(&s3);
         Ok(Plan {
             s3,
             config,
@@ -254,12 +337,25 @@ impl MountArgs {
     }
 }
 
+/// Where mounts of this bucket, under this prefix, leave word for the next, and their journals.
+pub(in crate::command) fn notes_and_journals(s3: &S3Options) -> (PathBuf, PathBuf) {
+    folders::notes_and_journals(&[
+        s3.endpoint_url.as_deref().unwrap_or_default(),
+        &variable("AWS_ENDPOINT_URL_S3"),
+        &variable("AWS_ENDPOINT_URL"),
+        s3.profile.as_deref().unwrap_or_default(),
+        &variable("AWS_PROFILE"),
+        &s3.bucket,
+        &s3.prefix,
+    ])
+}
+
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 
 impl S3Args {
-    fn options(self, bucket: String, prefix: String) -> S3Options {
+    pub(in crate::command) fn options(self, bucket: String, prefix: String) -> S3Options {
         let force_path_style = match (self.force_path_style, self.force_virtual_host) {
             (true, _) => Some(true),
             (false, true) => Some(false),
@@ -283,7 +379,7 @@ impl S3Args {
 }
 
 /// Bucket and prefix. An access point's ARN contains slashes of its own and takes no `s3://`.
-fn parse_source(source: &str) -> Result<(String, String), Failure> {
+pub(in crate::command) fn parse_source(source: &str) -> Result<(String, String), Failure> {
     let wrong = || Failure::Source(source.to_string());
     let rest = source.strip_prefix("s3://").unwrap_or(source);
     // arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME[/PREFIX]

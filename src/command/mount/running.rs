@@ -11,11 +11,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::command::mount::probe;
+use crate::command::mount::state::{self, Facts};
 use crate::config::{Config, ConfigError};
 use crate::fs::Fs;
 use crate::fuse::{Access, MountOptions, Mounted};
 use crate::real::mountpoint::{self, MountpointError, Unmount};
-use crate::real::{ConnectError, Descriptors, Journal, LocalDisk, Notes, RealEnv, S3Options, S3Store};
+use crate::real::{
+    ConnectError, Descriptors, Encryption, Journal, KeyFileError, LocalDisk, Notes, RealEnv, S3Options, S3Store,
+};
 
 /// Why a mount did not come about, or how it ended. Each is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +29,22 @@ pub enum Failure {
     Mountpoint(#[from] MountpointError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    #[error("{0} contradict each other: use one of them")]
+    Contradiction(&'static str),
+    #[error("--sse-kms-key-id needs --sse=aws:kms or --sse=aws:kms:dsse")]
+    KmsKeyAlone,
+    #[error("{0:?} is no id, ARN or alias of a KMS key")]
+    KmsKey(String),
     #[error("{0:?} names no bucket: write s3://BUCKET, s3://BUCKET/PREFIX or the same without s3://")]
     Source(String),
     #[error("the cache directory {0} cannot be used: {1}")]
     Cache(PathBuf, io::Error),
     #[error("the journal of --write-back cannot be kept in {0}: {1}")]
     Journal(PathBuf, io::Error),
+    #[error("{0} is beneath the mount point: a mount cannot keep there what it needs itself")]
+    Beneath(PathBuf),
     #[error("the kernel refused to mount at {0}: {1}")]
     Kernel(PathBuf, io::Error),
     #[error("the mount ended with an error: {0}")]
@@ -81,24 +94,31 @@ impl Running {
     /// Mounts, and returns once the mount answers. On failure nothing is left behind.
     pub fn start(plan: Plan, runtime: &Runtime) -> Result<Self, Failure> {
         let directory = mountpoint::check(&plan.directory)?;
+        for own in [&plan.cache, &plan.recovery, &plan.notes, &plan.journal] {
+            if std::path::absolute(own)?.starts_with(&directory) {
+                return Err(Failure::Beneath(own.clone()));
+            }
+        }
         prepare_cache(&plan.cache).map_err(|error| Failure::Cache(plan.cache.clone(), error))?;
         let source = format!("s3://{}/{}", plan.s3.bucket, plan.s3.prefix);
         let handle = runtime.handle().clone();
+        let lends_a_key = matches!(plan.s3.protection.encryption, Encryption::Customer(_));
         let store = runtime.block_on(S3Store::connect(plan.s3, handle.clone()))?;
+        if lends_a_key && !store.is_private() {
+            tracing::warn!("--sse-c-key-file without TLS: whoever sees the network sees the key, and AWS refuses it");
+        }
         let mut config = plan.config;
         if !config.read_only {
             config.preconditions_ignored = runtime.block_on(probe::ignores_preconditions(&store, &config.prefix));
         }
-        let options = MountOptions {
-            source: source.clone(),
-            access: plan.access,
-            read_only: config.read_only,
-            descriptors: Some(descriptors(Descriptors::new(directory.clone(), handle.clone()))),
-            observer: None,
-        };
-        let mut disk = LocalDisk::new(plan.cache, plan.recovery, handle.clone());
+        let mut disk = LocalDisk::new(plan.cache, plan.recovery.clone(), handle.clone());
+        let mut facts = Facts { source: source.clone(), recovery: plan.recovery, config: config.clone(), notes: None };
         match Notes::new(&plan.notes) {
-            Ok(notes) => disk = disk.with_notes(notes),
+            Ok(notes) => {
+                let notes = Arc::new(notes);
+                facts.notes = Some(notes.clone());
+                disk = disk.with_notes(notes);
+            }
             Err(error) => tracing::info!(
                 "no notes can be left in {} ({error}): should this process be killed, the next mount will not finish what it began",
                 plan.notes.display()
@@ -112,7 +132,16 @@ impl Running {
             disk = disk.with_journal(journal);
         }
         let env = RealEnv::new(store, disk, handle.clone());
+        let read_only = config.read_only;
         let fs = Fs::new(env, config);
+        let options = MountOptions {
+            source: source.clone(),
+            access: plan.access,
+            read_only,
+            descriptors: Some(descriptors(Descriptors::new(directory.clone(), handle.clone()))),
+            status: Some(state::status(fs.clone(), facts)),
+            observer: None,
+        };
         fs.begin();
         let kernel = |error| Failure::Kernel(directory.clone(), error);
         let mounted = Mounted::new(fs.clone(), &directory, options).map_err(kernel)?;
@@ -123,7 +152,8 @@ impl Running {
             outcome
         })?;
         let running = Self { source, directory, session: Some(session), ended, fs };
-        std::fs::metadata(&running.directory).map_err(|error| Failure::Kernel(running.directory.clone(), error))?;
+        // Nothing here may look at the mount, not even to see whether it answers: a process that is killed while one of its own
+        // threads waits for it never ends, and nor does the mount. The kernel has been answered its first request by now.
         match mountpoint::raise_readahead(&running.directory) {
             Ok(bytes) => tracing::debug!("the kernel reads ahead {bytes} bytes"),
             Err(error) => tracing::info!("the kernel's readahead stays small, which costs throughput: {error}"),

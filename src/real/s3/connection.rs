@@ -60,6 +60,12 @@ pub(super) struct Current {
     credentials_refreshed: Option<Instant>,
 }
 
+impl Current {
+    pub(super) fn is_private(&self) -> bool {
+        self.endpoint_url.as_deref().is_none_or(is_https)
+    }
+}
+
 impl Connection {
     /// Loads the configuration and credentials' sources; sends nothing to the bucket yet.
     pub(super) async fn open(options: S3Options, handle: Handle) -> Result<Self, HttpClientError> {
@@ -192,12 +198,17 @@ async fn load(options: &S3Options, http: &SharedHttpClient, region: Option<Strin
 }
 
 fn client_config(options: &S3Options, sdk: &SdkConfig, region: &str, endpoint_url: Option<&str>) -> aws_sdk_s3::Config {
+    // The SDK takes an algorithm that a request names for a wish only, which it does not grant where nothing is required.
+    let checksums = match options.protection.checksum {
+        Some(_) => RequestChecksumCalculation::WhenSupported,
+        None => RequestChecksumCalculation::WhenRequired,
+    };
     let mut config = aws_sdk_s3::config::Builder::from(sdk)
         .region(Region::new(region.to_owned()))
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .request_checksum_calculation(checksums)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .force_path_style(options.path_style(endpoint_url))
         .accelerate(options.transfer_acceleration)

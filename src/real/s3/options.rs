@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::protection::Protection;
+
 /// How to reach one bucket. Everything but the bucket's name has a default that suits AWS; what is `None` here is looked
 /// for in the environment, the profile and the metadata service, in the SDK's usual order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct S3Options {
     /// Whether to hash and sign the bodies of uploads: a pass of SHA-256 over every byte, at about a CPU second per GiB.
     /// `None`: only where no TLS protects them. Wanted with TLS too where a bucket policy refuses `UNSIGNED-PAYLOAD`.
     pub sign_payloads: Option<bool>,
+    /// What every new object is given.
+    pub protection: Protection,
 }
 
 impl S3Options {

@@ -8,6 +8,7 @@ use super::body::S3Body;
 use super::connection::Connection;
 use super::content_range;
 use super::names::{quoted, sent_key, unquoted, version};
+use super::protection::Touches;
 use crate::env::store::{
     ByteRange, ErrorKind, Get, GetReply, Head, Match, ObjectMeta, ReadConditions, StoreError, VersionId,
 };
@@ -15,6 +16,7 @@ use crate::env::store::{
 pub(super) async fn get(connection: &Connection, request: &Get) -> Result<GetReply<S3Body>, StoreError> {
     let conditions = Conditions::of(&request.conditions);
     let conditions = &conditions;
+    let protection = &connection.options().protection;
     let answer = connection
         .call(|current| {
             let conditions = conditions.clone();
@@ -29,6 +31,8 @@ pub(super) async fn get(connection: &Connection, request: &Get) -> Result<GetRep
                 .set_if_none_match(conditions.if_none_match)
                 .set_if_modified_since(conditions.if_modified_since)
                 .set_if_unmodified_since(conditions.if_unmodified_since)
+                .customize()
+                .mutate_request(protection.adding(Touches::Bytes))
                 .send()
         })
         .await
@@ -72,6 +76,7 @@ pub(super) async fn get(connection: &Connection, request: &Get) -> Result<GetRep
 pub(super) async fn head(connection: &Connection, request: &Head) -> Result<ObjectMeta, StoreError> {
     let conditions = Conditions::of(&request.conditions);
     let conditions = &conditions;
+    let protection = &connection.options().protection;
     let answer = connection
         .call(|current| {
             let conditions = conditions.clone();
@@ -85,6 +90,8 @@ pub(super) async fn head(connection: &Connection, request: &Head) -> Result<Obje
                 .set_if_none_match(conditions.if_none_match)
                 .set_if_modified_since(conditions.if_modified_since)
                 .set_if_unmodified_since(conditions.if_unmodified_since)
+                .customize()
+                .mutate_request(protection.adding(Touches::Bytes))
                 .send()
         })
         .await

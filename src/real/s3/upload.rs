@@ -1,10 +1,11 @@
 //! Multipart uploads.
 
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
 use aws_smithy_types::byte_stream::ByteStream;
 
 use super::connection::Connection;
 use super::names::{copy_source_header, quoted, sent_key, unquoted, version};
+use super::protection::{ChecksumKind, Touches};
 use super::read::Conditions;
 use super::write::{Attributes, TargetCondition};
 use crate::env::store::{
@@ -12,6 +13,7 @@ use crate::env::store::{
 };
 
 pub(super) async fn create(connection: &Connection, request: &CreateUpload) -> Result<UploadId, StoreError> {
+    let protection = &connection.options().protection;
     let answer = connection
         .call(|current| {
             let attributes = Attributes::of(&request.object);
@@ -23,6 +25,11 @@ pub(super) async fn create(connection: &Connection, request: &CreateUpload) -> R
                 .set_content_type(attributes.content_type)
                 .set_storage_class(attributes.storage_class)
                 .set_metadata(attributes.metadata)
+                .set_checksum_algorithm(protection.checksum.map(ChecksumKind::algorithm))
+                // Of all of the object: then the parts' own need not be told when it is completed.
+                .set_checksum_type(protection.checksum.map(|_| ChecksumType::FullObject))
+                .customize()
+                .mutate_request(protection.adding(Touches::New))
                 .send()
         })
         .await
@@ -33,6 +40,7 @@ pub(super) async fn create(connection: &Connection, request: &CreateUpload) -> R
 
 pub(super) async fn part(connection: &Connection, request: &UploadPart) -> Result<ETag, StoreError> {
     let number = part_number(request.number)?;
+    let protection = &connection.options().protection;
     let answer = connection
         .call(|current| {
             let part = current
@@ -42,8 +50,10 @@ pub(super) async fn part(connection: &Connection, request: &UploadPart) -> Resul
                 .key(sent_key(&request.key))
                 .upload_id(request.upload.as_str())
                 .part_number(number)
+                .set_checksum_algorithm(protection.checksum.map(ChecksumKind::algorithm))
                 .body(ByteStream::from(request.body.clone()))
-                .customize();
+                .customize()
+                .mutate_request(protection.adding(Touches::Bytes));
             if current.sign_payloads { part } else { part.disable_payload_signing() }.send()
         })
         .await
@@ -60,6 +70,7 @@ pub(super) async fn part_copy(connection: &Connection, request: &UploadPartCopy)
     };
     let range = &range;
     let bucket = &connection.options().bucket;
+    let protection = &connection.options().protection;
     let answer = connection
         .call(|current| {
             let source = Conditions::of(&request.source.conditions);
@@ -76,6 +87,8 @@ pub(super) async fn part_copy(connection: &Connection, request: &UploadPartCopy)
                 .set_copy_source_if_none_match(source.if_none_match)
                 .set_copy_source_if_modified_since(source.if_modified_since)
                 .set_copy_source_if_unmodified_since(source.if_unmodified_since)
+                .customize()
+                .mutate_request(protection.adding(Touches::PartCopy))
                 .send()
         })
         .await
@@ -90,6 +103,7 @@ pub(super) async fn complete(connection: &Connection, request: &CompleteUpload) 
     }
     let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
     let parts = &parts;
+    let protection = &connection.options().protection;
     let answer = connection
         .call(|current| {
             let condition = TargetCondition::of(request.condition.as_ref());
@@ -102,6 +116,8 @@ pub(super) async fn complete(connection: &Connection, request: &CompleteUpload) 
                 .multipart_upload(parts.clone())
                 .set_if_match(condition.if_match)
                 .set_if_none_match(condition.if_none_match)
+                .customize()
+                .mutate_request(protection.adding(Touches::Bytes))
                 .send()
         })
         .await

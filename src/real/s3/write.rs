@@ -7,10 +7,12 @@ use aws_smithy_types::byte_stream::ByteStream;
 
 use super::connection::Connection;
 use super::names::{copy_source_header, quoted, sent_key, unquoted, version};
+use super::protection::{ChecksumKind, Touches};
 use super::read::{Conditions, version_parameter};
 use crate::env::store::{Copy, Delete, ErrorKind, NewObject, Put, StoreError, VersionId, WriteCondition, Written};
 
 pub(super) async fn put(connection: &Connection, request: &Put) -> Result<Written, StoreError> {
+    let protection = &connection.options().protection;
     let answer = connection
         .call(|current| {
             let attributes = Attributes::of(&request.object);
@@ -25,8 +27,10 @@ pub(super) async fn put(connection: &Connection, request: &Put) -> Result<Writte
                 .set_metadata(attributes.metadata)
                 .set_if_match(condition.if_match)
                 .set_if_none_match(condition.if_none_match)
+                .set_checksum_algorithm(protection.checksum.map(ChecksumKind::algorithm))
                 .body(ByteStream::from(request.body.clone()))
-                .customize();
+                .customize()
+                .mutate_request(protection.adding(Touches::New));
             // Over TLS the connection guards the bytes already; hashing them again costs as much as sending them.
             if current.sign_payloads { put } else { put.disable_payload_signing() }.send()
         })
@@ -63,6 +67,7 @@ pub(super) async fn delete(connection: &Connection, request: &Delete) -> Result<
 }
 
 pub(super) async fn copy(connection: &Connection, request: &Copy) -> Result<Written, StoreError> {
+    let protection = &connection.options().protection;
     let bucket = &connection.options().bucket;
     let answer = connection
         .call(|current| {
@@ -79,7 +84,8 @@ pub(super) async fn copy(connection: &Connection, request: &Copy) -> Result<Writ
                 .set_copy_source_if_modified_since(source.if_modified_since)
                 .set_copy_source_if_unmodified_since(source.if_unmodified_since)
                 .set_if_match(target.if_match)
-                .set_if_none_match(target.if_none_match);
+                .set_if_none_match(target.if_none_match)
+                .set_checksum_algorithm(protection.checksum.map(ChecksumKind::algorithm));
             if let Some(object) = &request.replace {
                 let attributes = Attributes::of(object);
                 copy = copy
@@ -88,7 +94,7 @@ pub(super) async fn copy(connection: &Connection, request: &Copy) -> Result<Writ
                     .set_storage_class(attributes.storage_class)
                     .set_metadata(attributes.metadata);
             }
-            copy.send()
+            copy.customize().mutate_request(protection.adding(Touches::Copy)).send()
         })
         .await
         .map_err(|failure| failure.error)?;

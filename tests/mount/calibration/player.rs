@@ -106,6 +106,7 @@ pub fn play(script: &Script) -> Recording {
         // No script writes; and of a mount that may be written to, Linux asks for the time of access after reads.
         read_only: true,
         descriptors: None,
+        status: None,
         observer: Some(recorder.clone()),
     };
     let mounted = Mounted::new(fs, &directory, options).expect("a mount");

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdfast::bucket::Versioning;
-use holdfast::real::{S3Options, S3Store, StaticCredentials};
+use holdfast::real::{Protection, S3Options, S3Store, StaticCredentials};
 use holdfast::server::{ServeOptions, Server};
 use tokio::runtime::Runtime;
 
@@ -17,16 +17,23 @@ pub struct Http {
     server: Server,
     runtime: Runtime,
     used: AtomicUsize,
+    protection: Protection,
 }
 
 impl Http {
     pub fn start() -> Self {
+        Self::protecting(Protection::default())
+    }
+
+    /// Objects are given this.
+    pub fn protecting(protection: Protection) -> Self {
         let buckets = (0..BUCKETS).map(name).collect();
         Self {
             server: Server::start(ServeOptions { buckets, ..ServeOptions::default() })
                 .expect("loopback has a free port"),
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
             used: AtomicUsize::new(0),
+            protection,
         }
     }
 }
@@ -54,6 +61,7 @@ impl Backend for Http {
                 access_key_id: served.access_key.clone(),
                 secret_access_key: served.secret_key.clone(),
             }),
+            protection: self.protection.clone(),
             ..S3Options::new(name)
         };
         crate::suite::block_on(S3Store::connect(options, self.runtime.handle().clone()))
