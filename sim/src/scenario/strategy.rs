@@ -116,6 +116,7 @@ fn of_rng(rng: TestRng, profile: Profile) -> Scenario {
 }
 
 fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
+    let mixed = profile == Profile::Mixed;
     let profile = match profile {
         Profile::Mixed => draw.weigh(&[
             (4, Profile::Swarm),
@@ -131,7 +132,7 @@ fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
         one => one,
     };
     if profile == Profile::Writers {
-        return writers::scenario(draw);
+        return writers::scenario(if mixed { writers::Range::Settled } else { writers::Range::Whole }, draw);
     }
     let config = setting::config(profile, draw);
     if profile == Profile::Trials {
