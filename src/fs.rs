@@ -49,8 +49,10 @@ pub struct Fs<E: Env> {
     complaints: Lock<Complaints>,
     cold_opens: Gates,
     paths: Paths,
-    /// One change of an inode's attributes at a time.
+    /// One change of a directory's attributes at a time.
     setattrs: Gates,
+    /// A file gets its draft, or is renamed: one at a time.
+    beginnings: Gates,
     begun: recovery::Begun,
 }
 
@@ -68,6 +70,7 @@ impl<E: Env> Fs<E> {
             complaints: Lock::default(),
             cold_opens: Gates::default(),
             setattrs: Gates::default(),
+            beginnings: Gates::default(),
             paths: Paths::default(),
             begun: recovery::Begun::default(),
         })

@@ -68,6 +68,8 @@ struct Inner<E: Env> {
     generation: u64,
     /// The change up to which it was published.
     published: u64,
+    /// `attributes` then.
+    attributes_published: u64,
     in_doubt: Vec<ETag>,
     fate: Fate,
     /// Nothing was written since it was created or truncated.
@@ -143,6 +145,7 @@ impl<E: Env> Draft<E> {
             attributes: 0,
             generation,
             published: 0,
+            attributes_published: 0,
             in_doubt: Vec::new(),
             fate: Fate::Living,
             awaited: false,
@@ -402,7 +405,7 @@ impl<E: Env> Draft<E> {
         let mut inner = self.inner.lock();
         let only = inner.generation == before + 1 && inner.published == before;
         if only {
-            inner.published = inner.generation;
+            (inner.published, inner.attributes_published) = (inner.generation, inner.attributes);
         }
         only
     }
@@ -429,6 +432,7 @@ impl<E: Env> Draft<E> {
             ahead: inner.ahead.clone(),
             generation: inner.generation,
             attributes: inner.attributes,
+            only_attributes: inner.generation - inner.published == inner.attributes - inner.attributes_published,
             in_doubt: inner.in_doubt.clone(),
         }
     }
@@ -438,6 +442,7 @@ impl<E: Env> Draft<E> {
         let mut inner = self.inner.lock();
         let forgotten = zoo::has(Bug::ChangesDuringCommitForgotten);
         inner.published = if forgotten { inner.generation } else { snapshot.generation };
+        inner.attributes_published = snapshot.attributes;
         let size = base.version().size;
         inner.rebase(base);
         let clean = inner.generation == snapshot.generation;

@@ -46,11 +46,12 @@ impl Refusal {
 }
 
 impl<E: Env> Context<E> {
-    /// Sends a conditional mutation of `key` until it is decided. `is_ours` tells whether what stands there is what was sent.
+    /// Sends a conditional mutation of `key` until it is decided. `is_ours` tells whether what stands there is what was sent,
+    /// of which an attempt may be in doubt.
     pub(super) async fn decide<F: Future<Output = Result<Written, StoreError>>>(
         &self,
         key: &Key,
-        is_ours: impl Fn(&ObjectMeta) -> bool,
+        is_ours: impl Fn(&ObjectMeta, bool) -> bool,
         mut send: impl FnMut() -> F,
     ) -> Result<Written, Refusal> {
         let mut retry = Retry::new(self.config.deadline);
@@ -76,11 +77,11 @@ impl<E: Env> Context<E> {
         &self,
         key: &Key,
         in_doubt: bool,
-        is_ours: impl Fn(&ObjectMeta) -> bool,
+        is_ours: impl Fn(&ObjectMeta, bool) -> bool,
     ) -> Result<Written, Refusal> {
         match self.head(key).await {
             // Without a doubt, too: a proxy between us and S3 may have repeated the request.
-            Ok(meta) if is_ours(&meta) && !zoo::has(Bug::LostAnswerIsAConflict) => {
+            Ok(meta) if is_ours(&meta, in_doubt) && !zoo::has(Bug::LostAnswerIsAConflict) => {
                 sometimes!(LostAnswerFound);
                 Ok(Written { etag: meta.etag, version_id: meta.version_id })
             }
@@ -102,7 +103,7 @@ impl<E: Env> Context<E> {
             let (body, object) = (body.clone(), object.clone());
             self.env.store().put(Put { key: key.clone(), body, object, condition: condition.clone() })
         };
-        self.decide(key, |meta| meta.user == object.user && meta.etag == super::etag::of_put(&body), send).await
+        self.decide(key, |meta, _| meta.user == object.user && meta.etag == super::etag::of_put(&body), send).await
     }
 
     /// The bytes of `source`, if it is still the current version, at `key`. `replace`: other attributes than it has.
@@ -132,9 +133,10 @@ impl<E: Env> Context<E> {
         let given = request.replace.as_ref().map(|object| object.user.clone());
         // A copy of one part has the ETag of its bytes, so that onto itself it is simply made again; one of many parts gets
         // another, and is told by its attributes, of which the time of the change is one.
-        let is_ours = |meta: &ObjectMeta| {
+        // In doubt only: of equal bytes another mount may have made the very same copy.
+        let is_ours = |meta: &ObjectMeta, in_doubt: bool| {
             let ours = if in_place { given.as_ref() == Some(&meta.user) } else { meta.etag == source.etag };
-            ours && meta.size == source.size
+            in_doubt && ours && meta.size == source.size
         };
         self.decide(key, is_ours, || self.env.store().copy(request.clone())).await
     }

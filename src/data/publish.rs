@@ -83,6 +83,8 @@ pub struct Snapshot<E: Env> {
     pub generation: u64,
     /// How often the user has set attributes.
     pub(super) attributes: u64,
+    /// That is all that was changed since it was published.
+    pub only_attributes: bool,
     /// ETags of publications before this one of which nobody knows what became of them.
     pub in_doubt: Vec<ETag>,
 }
@@ -162,8 +164,7 @@ impl<E: Env> Snapshot<E> {
         let version = self.base.as_ref()?.content().version();
         let whole = Run { range: 0..version.size, source: Source::Base };
         let expected = Expects::ETag(version.etag.clone());
-        let same = if version.size == 0 { runs.is_empty() } else { runs == [whole] };
-        (same && version.key == self.key && self.expects == expected).then_some(version)
+        (runs == [whole] && version.key == self.key && self.expects == expected).then_some(version)
     }
 
     /// Makes it the current version at its key, whole or not at all.
@@ -189,11 +190,6 @@ impl<E: Env> Snapshot<E> {
             self.verify_by_looking(&published.written).await?;
         }
         Ok(published)
-    }
-
-    /// Whether nothing of it is other than in the base, but for attributes.
-    pub fn is_unchanged(&self) -> bool {
-        self.unchanged(&self.runs()).is_some()
     }
 
     /// In one piece, or in parts of which those of the base among `runs` are copied.
@@ -245,7 +241,7 @@ impl<E: Env> Snapshot<E> {
             let (key, body, object) = (self.key.clone(), body.clone(), self.object.clone());
             store.put(Put { key, body, object, condition: condition.clone() })
         };
-        let is_ours = |meta: &ObjectMeta| meta.user == self.object.user && meta.etag == etag();
+        let is_ours = |meta: &ObjectMeta, _: bool| meta.user == self.object.user && meta.etag == etag();
         match self.context.decide(&self.key, is_ours, send).await {
             Ok(written) => Ok(self.published(written, Some(body))),
             Err(refusal @ Refusal::Store { in_doubt: true, .. }) => Err(self.unpublished(refusal, Some(&etag()))),
@@ -374,6 +370,7 @@ impl<E: Env> Context<E> {
             ahead: None,
             generation: 0,
             attributes: 0,
+            only_attributes: true,
             in_doubt: Vec::new(),
         };
         let Plan::Parts(parts) = plan(version.size, &snapshot.runs(), &self.config.sizes) else {
@@ -382,7 +379,7 @@ impl<E: Env> Context<E> {
         match snapshot.upload(parts).await {
             Ok(published) => Ok(published.written),
             Err(Unpublished::Failed { error, .. }) => Err(Refusal::Source(error)),
-            Err(Unpublished::Conflict | Unpublished::Landed(_)) => self.look(key, false, |_| false).await,
+            Err(Unpublished::Conflict | Unpublished::Landed(_)) => self.look(key, false, |_, _| false).await,
         }
     }
 

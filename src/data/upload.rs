@@ -152,7 +152,7 @@ impl<E: Env> Snapshot<E> {
                 outcome => outcome,
             }
         };
-        let outcome = self.context.decide(&self.key, is_ours, send).await;
+        let outcome = self.context.decide(&self.key, |meta, _| is_ours(meta), send).await;
         outcome.map_err(|refusal| self.unpublished(refusal, etag.as_ref()))
     }
 }

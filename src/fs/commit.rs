@@ -171,9 +171,10 @@ impl<E: Env> Fs<E> {
     /// Somebody else's version stands where this one was to be. True: it is settled all the same. False: it is to be tried
     /// again.
     async fn conflict(&self, ino: Ino, draft: &Arc<Draft<E>>, snapshot: &Snapshot<E>) -> Result<bool, FsError> {
-        if snapshot.is_unchanged() {
-            // Attributes of a version that is not the current one any more, and nothing else.
+        if snapshot.only_attributes {
+            // Of a version that is not the current one any more.
             draft.meets(Fate::Lost(None));
+            draft.discard_stored().await;
             self.tree.lock().abandon(ino);
             return Err(FsError::Superseded { key: snapshot.key.clone() });
         }

@@ -61,6 +61,9 @@ impl<E: Env> Fs<E> {
         if let Some(draft) = self.draft_of(ino) {
             return Ok(draft);
         }
+        // Not while it is renamed: what it is then is decided by what was copied.
+        let gate = self.beginnings.of(ino);
+        let _turn = gate.lock().await;
         // Its attributes are published anew with it.
         let meta = match self.meta(ino).await {
             Ok(meta) => meta,

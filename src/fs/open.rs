@@ -155,6 +155,8 @@ impl<E: Env> Fs<E> {
             self.verify(ino).await?;
         }
         let meta = self.meta(ino).await?;
+        let gate = self.beginnings.of(ino);
+        let _turn = gate.lock().await;
         let written = match self.truncate_unwritten(ino, mode, &meta)? {
             Truncated::Opened(opened) => return Ok(opened),
             Truncated::Displaced { fresh, key } => {

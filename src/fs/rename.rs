@@ -75,6 +75,11 @@ impl<E: Env> Fs<E> {
 
     async fn rename_file(&self, from: Place<'_>, to: Place<'_>, no_replace: bool) -> Result<(), FsError> {
         let moved = self.tree.lock().ino_of(from.0, from.1);
+        let gate = moved.map(|ino| self.beginnings.of(ino));
+        let _beginning = match &gate {
+            Some(gate) => Some(gate.lock().await),
+            None => None,
+        };
         let draft = moved.and_then(|ino| self.draft_of(ino));
         let replaced = self.tree.lock().ino_of(to.0, to.1).and_then(|ino| self.draft_of(ino));
         // No commit of either runs meanwhile. Always in the same order, so that two renames cannot wait for each other.
@@ -99,7 +104,10 @@ impl<E: Env> Fs<E> {
             return Err(FsError::NotFound);
         };
         self.hold_open(to.0, to.1).await;
-        let stamp = self.tree.lock().stamp(self.now());
+        let (stamp, replaced_ino) = {
+            let mut tree = self.tree.lock();
+            (tree.stamp(self.now()), tree.ino_of(to.0, to.1))
+        };
         let condition = no_replace.then_some(WriteCondition::IfAbsent);
         let written = match self.copy_whole(&version, new_key, condition).await {
             Ok(written) => written,
@@ -133,7 +141,7 @@ impl<E: Env> Fs<E> {
         let obsolete = {
             let mut tree = self.tree.lock();
             let meta = tree.meta_of(from.0, from.1);
-            tree.renamed(moved, from, to, &version, meta, content, stamp, gone)
+            tree.renamed((moved, replaced_ino), from, to, &version, meta, content, stamp, gone)
         };
         supersede_by_us(obsolete);
         if let Some(replaced) = &replaced {

@@ -282,7 +282,7 @@ impl<C: Holds> Tree<C> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         let Ok(entry) = self.entry_or_unknown(parent, name) else { return Vec::new() };
         let overlapped = entry.seen.ended > stamp.order;
-        let old = self.vacate(parent, name, Target::Absent, seen);
+        let old = self.vacate(None, parent, name, Target::Absent, seen);
         if overlapped {
             self.doubt(parent, name);
         }
@@ -292,7 +292,8 @@ impl<C: Holds> Tree<C> {
     }
 
     /// The name stands for `target` and for no inode. Answers the content of the file that had it.
-    fn vacate(&mut self, parent: Ino, name: &Name, target: Target, seen: Seen) -> Option<Arc<C>> {
+    /// `before`: the inode that had it before this mount put `target` there.
+    fn vacate(&mut self, before: Option<Ino>, parent: Ino, name: &Name, target: Target, seen: Seen) -> Option<Arc<C>> {
         let since = self.next_order();
         let entry = self.entry_or_unknown(parent, name).ok()?;
         let old = entry.ino;
@@ -301,7 +302,8 @@ impl<C: Holds> Tree<C> {
         self.locals -= u32::from(was_local);
         let old = old?;
         let file = self.file_mut(old).ok()?;
-        if matches!(&target, Target::File(version) if version.is_same(&file.version)) && !was_local {
+        let same = matches!(&target, Target::File(version) if version.is_same(&file.version));
+        if same && !was_local && before != Some(old) {
             // Somebody opened what takes the name before this mount knew that it does: it is that very file.
             sometimes!(OpenedBeforeItWasKnown);
             // Who has it open reads it; whoever wants to write to it comes by its name.
@@ -318,7 +320,7 @@ impl<C: Holds> Tree<C> {
     #[expect(clippy::too_many_arguments, reason = "two names, and what stands there")]
     pub fn renamed(
         &mut self,
-        known: Option<Ino>,
+        (known, replaced): (Option<Ino>, Option<Ino>),
         (parent, name): (Ino, &Name),
         (new_parent, new_name): (Ino, &Name),
         version: &Version,
@@ -329,7 +331,7 @@ impl<C: Holds> Tree<C> {
     ) -> Obsolete<C> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         let target = Target::File(version.clone());
-        let old = self.vacate(new_parent, new_name, target.clone(), seen);
+        let old = self.vacate(replaced, new_parent, new_name, target.clone(), seen);
         let mut obsolete = self.obsolete_strays(new_parent, new_name, seen, &target);
         obsolete.extend(old.map(|content| (content, target.as_successor())));
         // Its number moves, whether or not there is an inode yet. Another one that has the name by now was pinned to what
@@ -389,7 +391,7 @@ impl<C: Holds> Tree<C> {
         stamp: Stamp,
     ) -> Moved<C> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
-        self.vacate(new_parent, new_name, Target::Directory, seen);
+        self.vacate(None, new_parent, new_name, Target::Directory, seen);
         let mut ino = None;
         let mut meta = None;
         if let Ok(entry) = self.entry_mut(parent, name) {
