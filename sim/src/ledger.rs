@@ -50,6 +50,8 @@ pub struct LocalFile {
     pub called: Time,
     /// Names that it may have besides: its directory's, or its own, was changed while it was opened.
     pub perhaps: Vec<String>,
+    /// How often it was opened to be written to.
+    pub writers: u32,
     /// Some write failed, or was not answered: what it holds is not known.
     pub uncertain: bool,
     /// An application was told that it lost its condition.
@@ -451,6 +453,13 @@ impl Ledger {
                 let empty = |file: &LocalFile| file.states[0].content.as_ref().is_none_or(|base| base.size() == 0);
                 // Of what somebody else changes meanwhile, everybody sees the truncation, too.
                 let alone = |file: &LocalFile| file.states.iter().all(|state| [0, at].contains(&state.made_by));
+                // Or of what somebody has opened meanwhile to write to it.
+                let opens = |request: &UnderWay| {
+                    matches!(request.what, Request::Open { ino: of, changes: true, .. } if of == ino)
+                        && request.mount == mount
+                };
+                let written = self.under_way.values().any(opens);
+                let alone = |file: &LocalFile| !written && file.writers == 0 && alone(file);
                 let had_bytes = self.files.get(&(mount, ino)).is_some_and(|file| !empty(file) && alone(file));
                 let emptied = viewed && done && had_bytes && self.is_viewed(mount, ino);
                 if truncates {
@@ -595,6 +604,7 @@ impl Ledger {
             opened: now,
             called,
             perhaps: Vec::new(),
+            writers: 0,
             uncertain: false,
             abandoned: false,
             doubtful: false,
@@ -620,6 +630,9 @@ impl Ledger {
 
     fn opened(&mut self, mount: u8, ino: Ino, (at, called, now): (u64, Time, Time), writer: Option<Fh>) {
         self.writers.extend(writer.map(|fh| (mount, fh)));
+        if let Some(file) = self.files.get_mut(&(mount, ino)) {
+            file.writers += u32::from(writer.is_some());
+        }
         let handles = self.handles.entry((mount, ino)).or_default();
         *handles += 1;
         if writer.is_some()

@@ -175,3 +175,24 @@ fn a_rename_and_a_truncation_by_path_publish_before_they_return() {
     w.wait(Duration::from_secs(1));
     assert_eq!(w.disk().journal().len(), 0);
 }
+
+#[test]
+fn an_append_that_was_closed_again_while_the_one_before_was_published_is_whole_after_a_crash() {
+    for crash_after_ms in [0, 5, 10, 15, 20, 30, 40, 60, 100] {
+        let mut w = world();
+        w.s3().put("log", holdfast_sim::version(1), 20 * MIB + 777);
+        let mut bytes = w.s3().bucket().current("log").unwrap().content.to_bytes().to_vec();
+        for record in ["one.", "two.", "three.", "four."] {
+            let log = w.app().append("/log");
+            w.app().write(log, record);
+            w.app().close(log);
+            bytes.extend_from_slice(record.as_bytes());
+            w.wait(Duration::from_millis(7));
+        }
+        w.wait(Duration::from_millis(crash_after_ms));
+        w.machines().crash(0);
+        assert_eq!(w.app().stat("/log").map(|attr| attr.size), Ok(bytes.len() as u64));
+        assert!(w.app().content("/log") == Ok(bytes), "crashed after {crash_after_ms} ms");
+        assert_eq!((w.disk().journal().len(), w.disk().kept().len()), (0, 0));
+    }
+}

@@ -17,10 +17,11 @@ use crate::data::ahead::Ahead;
 use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
+use crate::data::mutations::Sent;
 use crate::data::overlay::{Overlay, Source};
 use crate::data::publish::{Base, Expects, Snapshot, assemble};
 use crate::data::stored::{Attempts, Stored};
-use crate::env::store::{ETag, Key, NewObject};
+use crate::env::store::{Key, NewObject};
 use crate::env::{Clock, Disk, Env, Kept as _};
 use crate::error::FsError;
 use crate::lock::Lock;
@@ -70,7 +71,7 @@ struct Inner<E: Env> {
     published: u64,
     /// `attributes` then.
     attributes_published: u64,
-    in_doubt: Vec<ETag>,
+    in_doubt: Vec<Sent>,
     fate: Fate,
     /// Nothing was written since it was created or truncated.
     blank: bool,
@@ -474,10 +475,10 @@ impl<E: Env> Draft<E> {
     }
 
     /// A publication failed, and may have been applied all the same.
-    pub fn doubts(&self, etag: ETag) {
+    pub fn doubts(&self, sent: Sent) {
         let mut inner = self.inner.lock();
-        if !inner.in_doubt.contains(&etag) {
-            inner.in_doubt.push(etag);
+        if !inner.in_doubt.contains(&sent) {
+            inner.in_doubt.push(sent);
         }
     }
 

@@ -11,6 +11,9 @@ use crate::env::store::{Key, NewObject, ObjectMeta};
 /// The first field of an entry's text.
 const FORMAT: &str = "holdfast journal 1";
 
+/// A field of an object's user metadata: a number that no other publication gives.
+pub const ATTEMPT: &str = "holdfast-attempt";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub key: Key,
@@ -30,7 +33,7 @@ pub struct Entry {
     pub attempts: Vec<Attempt>,
 }
 
-/// A publication is known by the user metadata that it gives, of which the time of the change is a part.
+/// A publication is known by the user metadata that it gives, of which [`ATTEMPT`] is a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     pub user: BTreeMap<String, String>,

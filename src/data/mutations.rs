@@ -3,12 +3,13 @@
 //! An answer that got lost is never guessed at: the key is looked at, and the mutation counts as applied when what stands
 //! there can only be ours.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::data::context::Context;
 use crate::data::retry::{Retry, Verdict};
 use crate::env::store::{
-    Copy, CopySource, Delete, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store, StoreError,
+    Copy, CopySource, Delete, ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store, StoreError,
     WriteCondition, Written,
 };
 use crate::env::{Clock, Env, Rng};
@@ -16,6 +17,23 @@ use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::Version;
 use crate::zoo::{self, Bug};
+
+/// What a publication sends, as far as it can be told from what others send. The user metadata have the time of the change in
+/// them, so that they alone tell where ETags say nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// `None`: not known beforehand.
+    pub etag: Option<ETag>,
+    /// Bytes.
+    pub size: u64,
+    pub user: BTreeMap<String, String>,
+}
+
+impl Sent {
+    pub fn is(&self, meta: &ObjectMeta) -> bool {
+        self.size == meta.size && self.user == meta.user && self.etag.as_ref().is_none_or(|etag| *etag == meta.etag)
+    }
+}
 
 /// Why a mutation was not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +109,12 @@ impl<E: Env> Context<E> {
         }
     }
 
+    /// What a PUT of `body` sends.
+    pub(super) fn sent(&self, body: &bytes::Bytes, object: &NewObject) -> Sent {
+        let etag = self.env.store().etags_tell_bytes().then(|| super::etag::of_put(body));
+        Sent { etag, size: body.len() as u64, user: object.user.clone() }
+    }
+
     /// An empty object, or a short one, under a condition.
     pub async fn put_object(
         &self,
@@ -103,7 +127,8 @@ impl<E: Env> Context<E> {
             let (body, object) = (body.clone(), object.clone());
             self.env.store().put(Put { key: key.clone(), body, object, condition: condition.clone() })
         };
-        self.decide(key, |meta, _| meta.user == object.user && meta.etag == super::etag::of_put(&body), send).await
+        let sent = || self.sent(&body, object);
+        self.decide(key, |meta, _| sent().is(meta), send).await
     }
 
     /// The bytes of `source`, if it is still the current version, at `key`. `replace`: other attributes than it has.

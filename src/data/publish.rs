@@ -8,7 +8,7 @@ use crate::data::ahead::Ahead;
 use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::log::Log;
-use crate::data::mutations::Refusal;
+use crate::data::mutations::{Refusal, Sent};
 use crate::data::overlay::{Overlay, Run, Source};
 use crate::data::plan::{Plan, plan};
 use crate::env::store::{ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, Store, WriteCondition, Written};
@@ -85,8 +85,8 @@ pub struct Snapshot<E: Env> {
     pub(super) attributes: u64,
     /// That is all that was changed since it was published.
     pub only_attributes: bool,
-    /// ETags of publications before this one of which nobody knows what became of them.
-    pub in_doubt: Vec<ETag>,
+    /// Publications before this one of which nobody knows what became of them.
+    pub in_doubt: Vec<Sent>,
 }
 
 /// Why a snapshot was not published.
@@ -97,7 +97,7 @@ pub enum Unpublished {
     /// An earlier publication of ours, which was in doubt, stands there.
     Landed(Box<ObjectMeta>),
     /// `maybe`: what may have been published all the same.
-    Failed { error: FsError, maybe: Option<ETag> },
+    Failed { error: FsError, maybe: Option<Sent> },
 }
 
 impl From<FsError> for Unpublished {
@@ -236,30 +236,34 @@ impl<E: Env> Snapshot<E> {
         let body = self.body(0..self.overlay.size()).await?;
         let (store, condition) = (self.context.env.store(), self.expects.condition());
         // Only where it must be told from others'.
-        let etag = || super::etag::of_put(&body);
+        let sent = || self.context.sent(&body, &self.object);
         let send = || {
             let (key, body, object) = (self.key.clone(), body.clone(), self.object.clone());
             store.put(Put { key, body, object, condition: condition.clone() })
         };
-        let is_ours = |meta: &ObjectMeta, _: bool| meta.user == self.object.user && meta.etag == etag();
+        let is_ours = |meta: &ObjectMeta, _: bool| meta.user == self.object.user && sent().is(meta);
         match self.context.decide(&self.key, is_ours, send).await {
             Ok(written) => Ok(self.published(written, Some(body))),
-            Err(refusal @ Refusal::Store { in_doubt: true, .. }) => Err(self.unpublished(refusal, Some(&etag()))),
+            Err(refusal @ Refusal::Store { in_doubt: true, .. }) => Err(self.unpublished(refusal, Some(sent()))),
             Err(refusal) => Err(self.unpublished(refusal, None)),
         }
     }
 
-    pub(super) fn unpublished(&self, refusal: Refusal, ours: Option<&ETag>) -> Unpublished {
+    pub(super) fn unpublished(&self, refusal: Refusal, ours: Option<Sent>) -> Unpublished {
         match refusal {
-            Refusal::Condition(Some(meta)) if self.in_doubt.contains(&meta.etag) => Unpublished::Landed(meta),
+            Refusal::Condition(Some(meta)) if self.doubted(&meta) => Unpublished::Landed(meta),
             Refusal::Condition(_) => Unpublished::Conflict,
             Refusal::Source(FsError::LostHold { .. }) => Unpublished::Conflict,
             Refusal::Source(error) => error.into(),
-            Refusal::Store { error, in_doubt } => Unpublished::Failed {
-                error: FsError::from_store(&self.key, error),
-                maybe: ours.filter(|_| in_doubt).cloned(),
-            },
+            Refusal::Store { error, in_doubt } => {
+                Unpublished::Failed { error: FsError::from_store(&self.key, error), maybe: ours.filter(|_| in_doubt) }
+            }
         }
+    }
+
+    /// Whether an earlier publication may have made this.
+    fn doubted(&self, meta: &ObjectMeta) -> bool {
+        self.in_doubt.iter().any(|sent| sent.is(meta))
     }
 
     /// For stores that ignore preconditions.
@@ -272,7 +276,7 @@ impl<E: Env> Snapshot<E> {
         match (&self.expects, stands) {
             (Expects::Anything, _) | (Expects::Absent, None) => Ok(()),
             (Expects::ETag(etag), Some(meta)) if *etag == meta.etag => Ok(()),
-            (_, Some(meta)) if self.in_doubt.contains(&meta.etag) => Err(Unpublished::Landed(Box::new(meta))),
+            (_, Some(meta)) if self.doubted(&meta) => Err(Unpublished::Landed(Box::new(meta))),
             (Expects::Absent | Expects::ETag(_), _) => Err(Unpublished::Conflict),
         }
     }
@@ -283,7 +287,8 @@ impl<E: Env> Snapshot<E> {
             Ok(_) => Err(Unpublished::Conflict),
             Err(error) if error.kind == ErrorKind::NotFound => Err(Unpublished::Conflict),
             Err(error) => {
-                let maybe = Some(written.etag.clone());
+                let (etag, size) = (Some(written.etag.clone()), self.overlay.size());
+                let maybe = Some(Sent { etag, size, user: self.object.user.clone() });
                 Err(Unpublished::Failed { error: FsError::from_store(&self.key, error), maybe })
             }
         }

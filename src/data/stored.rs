@@ -10,12 +10,12 @@ use std::sync::atomic::Ordering;
 use crate::data::content::Content;
 use crate::data::context::Context;
 use crate::data::draft::{Draft, Fate};
-use crate::data::journal::{Attempt, Entry};
+use crate::data::journal::{ATTEMPT, Attempt, Entry};
 use crate::data::log::Log;
 use crate::data::overlay::{Overlay, Run, Source};
 use crate::data::publish::{Expects, Snapshot};
 use crate::env::store::{ETag, NewObject};
-use crate::env::{Clock, Disk, DiskError, Env, Kept as _, Spool as _};
+use crate::env::{Clock, Disk, DiskError, Env, Kept as _, Rng, Spool as _};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::{UNDATED, Version};
@@ -67,7 +67,8 @@ impl<E: Env> Draft<E> {
             // An entry does not say on what.
             return Err(FsError::Unsupported);
         }
-        let object = attributes(snapshot.object.clone())?;
+        let mut object = attributes(snapshot.object.clone())?;
+        self.sign(&mut object);
         let (context, disk) = (&self.context, self.context.env.disk());
         let full = || FsError::Disk(DiskError::Full);
         let room = Room::of(context, snapshot.overlay.logged_bytes()).ok_or_else(full)?;
@@ -117,6 +118,14 @@ impl<E: Env> Draft<E> {
         }
     }
 
+    /// Gives it what its publication will be known by.
+    pub fn sign(&self, object: &mut NewObject) {
+        if self.context.config.write_back_max > 0 {
+            let number = self.context.env.rng().next_u64();
+            object.user.insert(ATTEMPT.to_string(), format!("{number:016x}"));
+        }
+    }
+
     /// Whether the journal has all changes.
     pub async fn is_stored(&self) -> bool {
         let stored = self.stored.lock().await;
@@ -152,6 +161,7 @@ impl<E: Env> Draft<E> {
         match stored.as_mut() {
             Some(later) if later.generation > snapshot.generation => {
                 later.entry.expects = Expects::ETag(etag.clone());
+                later.entry.base_bytes = snapshot.overlay.size();
                 later.entry.attempts.retain(|attempt| attempt.covers && attempt.user == later.entry.object.user);
                 amend(&self.context, later).await;
             }
@@ -187,23 +197,23 @@ impl<E: Env> Left<E> {
         Entry::parse(text).map(|entry| Self { id, entry, context })
     }
 
-    /// The file, to be published if `expects` holds.
+    /// The file, to be published if `expects` holds, over a version of so many bytes.
     ///
     /// Errors: [`FsError::Disk`] also when the bytes are not those that were written.
-    pub async fn load(&self, expects: Expects) -> Result<Arc<Draft<E>>, FsError> {
-        let Entry { key, object, size, base_bytes, runs, crc, .. } = &self.entry;
-        let base = match &self.entry.expects {
-            Expects::ETag(etag) if *base_bytes > 0 => {
-                // That of which the rest of the bytes is, though a later one of ours may stand there by now: it has them, too.
-                let etag = if let Expects::ETag(now) = &expects { now.clone() } else { etag.clone() };
+    pub async fn load(&self, expects: Expects, base_bytes: u64) -> Result<Arc<Draft<E>>, FsError> {
+        let Entry { key, object, size, runs, crc, .. } = &self.entry;
+        let base = match &expects {
+            // That of which the rest of the bytes is: where it is a later one of ours, it has them, too.
+            Expects::ETag(etag) if base_bytes > 0 => {
+                let etag = etag.clone();
                 let version =
-                    Version { key: key.clone(), etag, version_id: None, size: *base_bytes, last_modified: UNDATED };
+                    Version { key: key.clone(), etag, version_id: None, size: base_bytes, last_modified: UNDATED };
                 Some(Content::new(self.context.clone(), version))
             }
             Expects::ETag(_) | Expects::Absent | Expects::Anything => None,
         };
         let log = Arc::new(Log::new(self.context.clone()));
-        let mut overlay = Overlay::over(*base_bytes);
+        let mut overlay = Overlay::over(base_bytes);
         overlay.resize(*size);
         for run in runs.iter().filter(|run| run.source == Source::Zeros) {
             overlay.zero(run.range.clone());

@@ -6,7 +6,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::config::PARTS_AT_ONCE;
 use crate::data::context::Context;
-use crate::data::mutations::Refusal;
+use crate::data::mutations::{Refusal, Sent};
 use crate::data::notes::Note;
 use crate::data::plan::{Numbered, Part, numbered};
 use crate::data::publish::{Published, Snapshot, Unpublished};
@@ -61,7 +61,7 @@ impl<E: Env> Snapshot<E> {
                     });
                 }
                 // By a lifecycle rule, or by somebody who tidied up.
-                Err(Unpublished::Failed { error: FsError::Exhausted { cause, .. }, maybe: None })
+                Err(Unpublished::Failed { error: FsError::Exhausted { cause, .. }, .. })
                     if cause.kind == ErrorKind::NoSuchUpload && uploads < UPLOADS_MAX =>
                 {
                     sometimes!(UploadVanished);
@@ -134,14 +134,12 @@ impl<E: Env> Snapshot<E> {
     }
 
     async fn complete(&self, upload: &Upload, parts: Vec<(u32, ETag)>) -> Result<Written, Unpublished> {
-        let etag = super::etag::of_upload(&parts);
+        let told = self.context.env.store().etags_tell_bytes();
+        let etag = if told { super::etag::of_upload(&parts) } else { None };
+        let sent = Sent { etag, size: self.overlay.size(), user: upload.object.user.clone() };
         let condition = self.expects.condition();
         let request = CompleteUpload { key: self.key.clone(), upload: upload.id.clone(), parts, condition };
-        let is_ours = |meta: &ObjectMeta| {
-            etag.as_ref().is_some_and(|etag| *etag == meta.etag)
-                && meta.size == self.overlay.size()
-                && meta.user == upload.object.user
-        };
+        let is_ours = |meta: &ObjectMeta| sent.is(meta);
         let send = || async {
             match self.context.env.store().complete_upload(request.clone()).await {
                 // Completed by an attempt before, or aborted: looking tells.
@@ -153,7 +151,7 @@ impl<E: Env> Snapshot<E> {
             }
         };
         let outcome = self.context.decide(&self.key, |meta, _| is_ours(meta), send).await;
-        outcome.map_err(|refusal| self.unpublished(refusal, etag.as_ref()))
+        outcome.map_err(|refusal| self.unpublished(refusal, Some(sent.clone())))
     }
 }
 

@@ -16,6 +16,9 @@ use crate::marks::sometimes;
 use crate::op::Ino;
 use crate::zoo::{self, Bug};
 
+/// How often an entry of the journal whose condition does not hold is looked at afresh.
+const TRIES_MAX: u32 = 3;
+
 impl<E: Env> Fs<E> {
     /// Whether the journal has the draft now, and somebody will publish it. False: whoever asked has to publish it.
     pub(super) async fn leave_to_journal(self: &Arc<Self>, ino: Ino, draft: &Arc<Draft<E>>) -> bool {
@@ -101,52 +104,63 @@ impl<E: Env> Fs<E> {
     /// `Ok`: it stands in the bucket, or is kept in the recovery folder.
     async fn publish_one_left(&self, left: &Left<E>) -> Result<(), FsError> {
         let key = &left.entry.key;
-        let meta = match self.context.head(key).await {
-            Ok(meta) => Some(meta),
-            Err(error) if error.kind == ErrorKind::NotFound => None,
-            Err(error) => return Err(FsError::from_store(key, error)),
-        };
-        let mut expects = left.entry.expects.clone();
-        if let Some(meta) = &meta
-            && let Some(attempt) = left.entry.attempts.iter().rev().find(|attempt| attempt.made(meta))
-        {
-            if attempt.covers {
-                sometimes!(FoundPublished);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let meta = match self.context.head(key).await {
+                Ok(meta) => Some(meta),
+                Err(error) if error.kind == ErrorKind::NotFound => None,
+                Err(error) => return Err(FsError::from_store(key, error)),
+            };
+            let (mut expects, mut base_bytes) = (left.entry.expects.clone(), left.entry.base_bytes);
+            if let Some(meta) = &meta
+                && let Some(attempt) = left.entry.attempts.iter().rev().find(|attempt| attempt.made(meta))
+            {
+                if attempt.covers {
+                    sometimes!(FoundPublished);
+                    return Ok(());
+                }
+                sometimes!(FoundOlder);
+                (expects, base_bytes) = (Expects::ETag(meta.etag.clone()), meta.size);
+            }
+            let draft = left.load(expects.clone(), base_bytes).await?;
+            if self.context.config.on_conflict == OnConflict::Overwrite && draft.snapshot().is_whole() {
+                draft.expect(Expects::Anything);
+            }
+            match draft.snapshot().publish().await {
+                Ok(_) => {
+                    sometimes!(PublishedFromJournal);
+                    tracing::info!("{key:?}, which a mount before had not published yet, is published");
+                    return Ok(());
+                }
+                Err(Unpublished::Failed { error, .. }) => return Err(error),
+                // A request of the mount that is gone may have been applied only now.
+                Err(Unpublished::Conflict | Unpublished::Landed(_)) if tries < TRIES_MAX => {}
+                Err(Unpublished::Conflict | Unpublished::Landed(_)) => return self.keep_left(left, &draft).await,
+            }
+        }
+    }
+
+    /// Somebody else was faster.
+    async fn keep_left(&self, left: &Left<E>, draft: &Draft<E>) -> Result<(), FsError> {
+        let key = &left.entry.key;
+        if self.context.config.on_conflict == OnConflict::KeepBoth {
+            let beside = self.name_of_conflict(key);
+            let snapshot = draft.snapshot();
+            let object = snapshot.object.clone();
+            if snapshot.beside(beside.clone(), object).publish().await.is_ok() {
+                tracing::warn!(
+                    "{key:?} was changed by somebody else; what was written here is published as {beside:?}"
+                );
                 return Ok(());
             }
-            sometimes!(FoundOlder);
-            expects = Expects::ETag(meta.etag.clone());
         }
-        let draft = left.load(expects).await?;
-        if self.context.config.on_conflict == OnConflict::Overwrite && draft.snapshot().is_whole() {
-            draft.expect(Expects::Anything);
-        }
-        match draft.snapshot().publish().await {
-            Ok(_) => {
-                sometimes!(PublishedFromJournal);
-                tracing::info!("{key:?}, which a mount before had not published yet, is published");
-                Ok(())
-            }
-            Err(Unpublished::Failed { error, .. }) => Err(error),
-            Err(Unpublished::Conflict | Unpublished::Landed(_)) => {
-                if self.context.config.on_conflict == OnConflict::KeepBoth {
-                    let beside = self.name_of_conflict(key);
-                    let snapshot = draft.snapshot();
-                    let object = snapshot.object.clone();
-                    if snapshot.beside(beside.clone(), object).publish().await.is_ok() {
-                        tracing::warn!(
-                            "{key:?} was changed by somebody else; what was written here is published as {beside:?}"
-                        );
-                        return Ok(());
-                    }
-                }
-                let at = draft.keep("somebody else changed it before it could be published").await?;
-                tracing::warn!(
-                    "{key:?} was changed by somebody else before what was written here was published; that is kept as {at:?}; see `holdfast recover`"
-                );
-                Ok(())
-            }
-        }
+        let at = draft.keep("somebody else changed it before it could be published").await?;
+        tracing::warn!(
+            "{key:?} was changed by somebody else before what was written here was published; that is kept as {at:?}; see \
+             `holdfast recover`"
+        );
+        Ok(())
     }
 }
 

@@ -75,6 +75,7 @@ impl<E: Env> Fs<E> {
                 snapshot.expects = Expects::ETag(meta.etag);
             }
             snapshot.object = self.with_attributes(ino, snapshot.object)?;
+            draft.sign(&mut snapshot.object);
             self.hold_what_is_replaced(ino).await;
             draft.will_attempt(&snapshot).await;
             match snapshot.publish().await {
@@ -103,8 +104,8 @@ impl<E: Env> Fs<E> {
                     }
                 }
                 Err(Unpublished::Failed { error, maybe }) => {
-                    if let Some(etag) = maybe {
-                        draft.doubts(etag);
+                    if let Some(sent) = maybe {
+                        draft.doubts(sent);
                     }
                     return Err(error);
                 }

@@ -73,6 +73,11 @@ impl<E: Env> Fs<E> {
         let mut entry = self.tree.lock().grant(parent, name, self.now())?;
         let Some(attr) = &entry.attr else { return Err(FsError::Superseded { key: Key::from(name.as_str()) }) };
         let ino = attr.ino;
+        if attr.kind != Kind::File {
+            // A link by now, or the like: Linux looks it up again, and follows it.
+            self.tree.lock().forget(ino, 1);
+            return Err(FsError::Superseded { key: Key::from(name.as_str()) });
+        }
         match self.open(caller, ino, mode).await {
             Ok(Reply::Opened { fh }) => {
                 entry.attr = Some(self.tree.lock().attr(ino)?);

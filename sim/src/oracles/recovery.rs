@@ -119,7 +119,8 @@ fn judge_kept(truth: &Truth, sight: &Sight<'_>, ino: Ino, verdict: &mut dyn FnMu
         return;
     }
     let last = file.states.len() - 1;
-    let Some(content) = &file.states[last].content else { return };
+    // Of nothing there is nothing to keep.
+    let Some(content) = file.states[last].content.as_ref().filter(|content| content.size() > 0) else { return };
     let kept = || {
         let kept = truth.machines.get(usize::from(mount)).map(|machine| machine.disk.kept());
         kept.unwrap_or_default().iter().any(|kept| holds(kept, content))

@@ -44,7 +44,7 @@ pub enum Profile {
     Trials,
     /// At most three operations of at most two applications.
     Tiny,
-    /// Several applications of two mounts write to a few files, others put and delete them. Not part of `mixed` yet.
+    /// Several applications of one or two mounts change a few files, others put and delete them.
     Writers,
 }
 
@@ -126,6 +126,7 @@ fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
             (2, Profile::Viewers),
             (5, Profile::Trials),
             (1, Profile::Tiny),
+            (3, Profile::Writers),
         ]),
         one => one,
     };
