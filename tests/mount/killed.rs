@@ -374,7 +374,7 @@ fn whenever_the_mount_is_killed_what_was_acknowledged_is_there_and_nothing_is_to
     kill_again_and_again(&[]);
 }
 
-/// What a close has put into the journal is published by the next mount.
+/// Rule R49. What a close has put into the journal is published by the next mount.
 #[test]
 fn nor_is_what_was_closed_and_not_published_yet() {
     kill_again_and_again(&["--write-back"]);
