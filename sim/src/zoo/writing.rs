@@ -232,7 +232,7 @@ pub(super) const WRITING: &[Animal] = &[
         Bug::PinOfAnotherContent,
         "pin-of-another-content",
         "An open gives back what the inode has by then, not what it had pinned.",
-        &["leak", "hold"],
+        &["leak", "panic"],
         "ours: found by a torture run over real mounts before any seed found it",
     )
     .in_a_race()
