@@ -8,6 +8,7 @@
 //! What it cannot know, such as what a write that failed left behind, it says: then nobody judges by it.
 
 pub mod content;
+mod spans;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -767,61 +768,6 @@ impl Ledger {
                 file.keys.push(key);
             }
         }
-    }
-
-    fn local_from(&mut self, mount: u8, key: &str, now: Time) {
-        let spans = self.spans.entry((mount, key.to_owned())).or_default();
-        if spans.last().is_none_or(|span| span.to.is_some()) {
-            spans.push(Span { from: now, to: None });
-        }
-    }
-
-    /// Ends whatever has ended: files that nobody has open, names that nobody is at.
-    fn close_spans(&mut self, mount: u8, now: Time, journaled: impl Fn(&str) -> bool) {
-        let handles = &self.handles;
-        let used = |request: &UnderWay, ino: Ino| match request.what {
-            Request::Open { ino: of, .. }
-            | Request::Change { ino: of, .. }
-            | Request::Attributes { ino: of }
-            | Request::Commit { ino: of, .. }
-            | Request::Release { ino: of } => request.mount == mount && of == ino,
-            _ => false,
-        };
-        let under_way = &self.under_way;
-        // Who opens what is in the journal goes on with it.
-        let over = |(of, ino): &(u8, Ino), file: &mut LocalFile| {
-            *of == mount
-                && !handles.contains_key(&(mount, *ino))
-                && !under_way.values().any(|request| used(request, *ino))
-                && !(file.is_named() && journaled(file.key()))
-        };
-        let closed: Vec<_> = self.files.extract_if(.., over).map(|(_, file)| file).collect();
-        self.past.extend(closed.into_iter().map(|file| LocalFile { closed_at: Some(now), ..file }));
-        let busy: BTreeSet<&str> = self
-            .files
-            .values()
-            .filter(|file| file.mount == mount && file.is_named())
-            .flat_map(|file| file.perhaps.iter().map(String::as_str).chain([file.key()]))
-            .chain(self.under_way.values().filter(|request| request.mount == mount).flat_map(|request| {
-                request.keys.iter().chain(&request.earlier).chain(&request.perhaps).map(String::as_str)
-            }))
-            .collect();
-        for ((of, key), spans) in &mut self.spans {
-            if *of == mount
-                && let Some(last) = spans.last_mut()
-                && last.to.is_none()
-                && !busy.contains(key.as_str())
-                && !journaled(key)
-            {
-                last.to = Some(now);
-            }
-        }
-    }
-}
-
-impl Span {
-    fn touches(&self, from: Time, until: Time) -> bool {
-        self.from <= until && self.to.is_none_or(|to| to >= from)
     }
 }
 
