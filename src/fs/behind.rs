@@ -73,12 +73,12 @@ impl<E: Env> Fs<E> {
         });
     }
 
-    /// Publishes what mounts before this one have left in the journal. What cannot be published stays there.
-    pub(super) async fn publish_left(&self) {
-        if zoo::has(Bug::JournalNeverRead) {
-            return;
-        }
+    /// What mounts before this one have left in the journal, the oldest of each file first.
+    pub(super) async fn journal_left(&self) -> Vec<Left<E>> {
         let mut left = Vec::new();
+        if zoo::has(Bug::JournalNeverRead) {
+            return left;
+        }
         for (id, text) in self.context.env.disk().entries_left().await {
             match Left::new(self.context.clone(), id.clone(), &text) {
                 Some(file) => left.push(file),
@@ -88,17 +88,33 @@ impl<E: Env> Fs<E> {
             }
         }
         left.sort_by(|a, b| (&a.entry.key, a.entry.order).cmp(&(&b.entry.key, b.entry.order)));
-        for file in &left {
+        left
+    }
+
+    /// Publishes them. Answers what stays in the journal because it could not be.
+    pub(super) async fn publish_left(&self, left: Vec<Left<E>>) -> Vec<Left<E>> {
+        let mut staying = Vec::new();
+        let mut out_of_reach = false;
+        for file in left {
+            // One deadline is enough to know that nothing gets through.
+            if out_of_reach {
+                staying.push(file);
+                continue;
+            }
             let key = &file.entry.key;
-            match self.publish_one_left(file).await {
+            match self.publish_one_left(&file).await {
                 Ok(()) => file.discard().await,
                 Err(error) => {
+                    out_of_reach = matches!(error, FsError::Exhausted { .. });
                     tracing::warn!(
-                        "{key:?}, which a mount before had not published yet, cannot be published now ({error}); it stays in the journal for the next mount"
+                        "{key:?}, which a mount before had not published yet, cannot be published now ({error}); it stays in the \
+                         journal, and is tried again"
                     );
+                    staying.push(file);
                 }
             }
         }
+        staying
     }
 
     /// `Ok`: it stands in the bucket, or is kept in the recovery folder.

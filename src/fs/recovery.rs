@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use event_listener::Event;
 
+use crate::config::REPUBLISH_DELAY;
 use crate::data::notes::Note;
-use crate::env::{Disk, Env, Spawn};
+use crate::env::{Clock, Disk, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::marks::sometimes;
@@ -42,9 +43,14 @@ impl<E: Env> Fs<E> {
         let fs = self.clone();
         self.context.env.spawn().spawn("take up what a mount before has left", async move {
             let go = Go(&fs.begun);
-            fs.publish_left().await;
+            let left = fs.journal_left().await;
+            let mut staying = fs.publish_left(left).await;
             drop(go);
             fs.recover().await;
+            while !staying.is_empty() {
+                fs.context.env.clock().sleep(REPUBLISH_DELAY.1).await;
+                staying = fs.publish_left(staying).await;
+            }
         });
     }
 
