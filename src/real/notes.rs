@@ -14,6 +14,7 @@ use crate::env::{NoteId, Rng as _};
 use crate::real::random::OsRng;
 
 const LOCK: &str = "lock";
+const UNFINISHED_PREFIX: &str = ".unfinished-";
 
 /// The folder of this mount.
 #[derive(Debug)]
@@ -43,7 +44,10 @@ impl Notes {
         }
         drop(adopted);
         let id = self.fresh();
-        fs::write(self.path(id), text)?;
+        // Whole or not at all, should this process be killed just now.
+        let unfinished = self.own.join(format!("{UNFINISHED_PREFIX}{}", id.0));
+        fs::write(&unfinished, text)?;
+        fs::rename(unfinished, self.path(id))?;
         Ok(id)
     }
 
@@ -79,7 +83,8 @@ impl Notes {
         }
         let mut adopted = Vec::new();
         for file in notes_in(folder) {
-            let Ok(text) = fs::read_to_string(&file) else { continue };
+            // A power cut may leave a note of nothing.
+            let Some(text) = fs::read_to_string(&file).ok().filter(|text| !text.is_empty()) else { continue };
             let id = self.fresh();
             if fs::rename(&file, self.path(id)).is_ok() {
                 adopted.push((text, id));
@@ -106,7 +111,9 @@ impl Drop for Notes {
 
 fn notes_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    files.filter(|file| file.file_name().is_some_and(|name| name != LOCK))
+    // Every note is named by its number.
+    let is_note = |file: &Path| file.file_name()?.to_str()?.parse::<u64>().ok();
+    files.filter(move |file| is_note(file).is_some())
 }
 
 /// The notes of mounts of one bucket that are gone, each with its file, for whoever does what they say in a mount's stead.
@@ -130,6 +137,9 @@ mod tests {
         dead.leave("left").unwrap();
         living.leave("of one that lives").unwrap();
         dead.take_back(done);
+        // What a crash leaves of a note that was being written, and what a power cut leaves of one.
+        std::fs::write(dead.own.join(".unfinished-9"), "ha").unwrap();
+        std::fs::write(dead.own.join("10"), "").unwrap();
         drop(dead);
         let next = Notes::new(shared.path()).unwrap();
         assert_eq!(next.left(), ["left"]);

@@ -62,6 +62,10 @@ fn the_doctor_finds_a_healthy_bucket_healthy_and_leaves_nothing_there() {
     }
     let remote = Embedded::start(Versioning::Off);
     assert_eq!(doctor(&remote.endpoint(), home.path(), &["s3://holdfast", "--read-only"]).code, 0);
+    // Its ETags are no MD5s, and the options say so.
+    let with = ["s3://holdfast", "--sse", "aws:kms", "--checksum", "crc64nvme", "--acl", "private"];
+    let found = doctor(&remote.endpoint(), home.path(), &with);
+    assert_eq!(found.code, 0, "{}", found.text);
 }
 
 /// Rule R47.

@@ -230,7 +230,13 @@ impl Mounted {
 
     /// Unmounts and waits for the process, whose exit status it returns.
     pub fn unmount(mut self) -> ExitStatus {
-        unmount(&self.directory, Unmount::Strict).expect("no file is open");
+        let begun = Instant::now();
+        // A process that another test starts has our descriptors until its exec.
+        while let Err(error) = unmount(&self.directory, Unmount::Strict) {
+            let busy = error.raw_os_error() == Some(libc::EBUSY) && begun.elapsed() < PATIENCE;
+            assert!(busy, "no file is open, and yet: {error}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.wait()
     }
 
