@@ -790,10 +790,9 @@ impl Ledger {
         let under_way = &self.under_way;
         // Who opens what is in the journal goes on with it.
         let over = |(of, ino): &(u8, Ino), file: &mut LocalFile| {
-            *of == mount
-                && !handles.contains_key(&(mount, *ino))
-                && !under_way.values().any(|request| used(request, *ino))
-                && !(file.is_named() && journaled(file.key()))
+            let open = handles.contains_key(&(mount, *ino)) || under_way.values().any(|request| used(request, *ino));
+            let waits = file.is_named() && journaled(file.key());
+            *of == mount && !open && !waits
         };
         let closed: Vec<_> = self.files.extract_if(.., over).map(|(_, file)| file).collect();
         self.past.extend(closed.into_iter().map(|file| LocalFile { closed_at: Some(now), ..file }));
