@@ -69,13 +69,14 @@ fn examine(args: DoctorArgs, report: &mut Report) -> Result<(), Failure> {
     }
     let protection = args.protection.protection()?;
     let options = S3Options { protection, ..args.s3.options(bucket, prefix.clone()) };
-    let (notes, _) = notes_and_journals(&options);
+    let (notes, journals) = notes_and_journals(&options);
     let runtime = running::runtime()?;
     local::look(
         report,
         &args.cache_dir.unwrap_or_else(folders::cache),
         args.hold_max,
         &args.recovery_dir.unwrap_or_else(folders::recovery),
+        &journals,
     );
     runtime.block_on(async {
         let store = match S3Store::connect(options, runtime.handle().clone()).await {

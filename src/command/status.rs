@@ -71,6 +71,7 @@ fn shown(state: &Value) -> String {
         ("memory", of("memory_bytes", "memory_bytes_max")),
         ("held on disk", format!("{}, of objects that were replaced", of("held_bytes", "held_bytes_max"))),
         ("not published", format!("{} files kept in {}", number("recovery_files"), text("recovery"))),
+        ("journal", format!("{} files closed and not published yet", number("journal_files"))),
         ("problems", format!("{} warnings, {} errors", number("warnings"), number("errors"))),
     ];
     for upload in state["uploads"].as_array().into_iter().flatten() {

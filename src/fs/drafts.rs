@@ -288,7 +288,7 @@ impl<E: Env> Fs<E> {
     /// What was lost with it is shown no more, to those who still come to the inode.
     pub(super) fn remove_draft(&self, drafts: &mut Drafts<E>, ino: Ino) {
         if let Some(draft) = drafts.remove(&ino)
-            && matches!(draft.fate(), Fate::Lost(_))
+            && draft.fate() != Fate::Living
             && let Ok(file) = self.tree.lock().file_mut(ino)
         {
             file.own = None;

@@ -175,7 +175,9 @@ impl<E: Env> Fs<E> {
         if self.tree.lock().is_displaced(ino) {
             return Err(self.displaced(ino));
         }
-        if let Some(draft) = drafts.get(&ino) {
+        // One that is published, and that nobody has open to write to, is as good as none.
+        let only_read = self.handles.lock().is_only_read(ino);
+        if let Some(draft) = drafts.get(&ino).filter(|draft| draft.is_dirty() || !only_read) {
             return Ok(Truncated::Written(draft.clone(), self.add_handle(ino, None, mode)?));
         }
         let (version, mut own, (parent, name)) = {

@@ -8,10 +8,10 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 
 use super::report::{Finding, Report};
+use crate::command::folders;
 use crate::config::{DISK_FREE_PERCENT_MIN, MIB};
-use crate::real::kept::SIDECAR_SUFFIX;
 
-pub(super) fn look(report: &mut Report, cache: &Path, hold_max: u64, recovery: &Path) {
+pub(super) fn look(report: &mut Report, cache: &Path, hold_max: u64, recovery: &Path, journals: &Path) {
     let fuse = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
     report.add(match fuse {
         Ok(_) => Finding::ok("/dev/fuse", "can be opened".to_string()),
@@ -34,13 +34,20 @@ pub(super) fn look(report: &mut Report, cache: &Path, hold_max: u64, recovery: &
             Ok(free) => Finding::ok(what, format!("{} has room for {} MiB", directory.display(), free / MIB)),
         });
     }
-    let kept = std::fs::read_dir(recovery).into_iter().flatten().flatten();
-    match kept.filter(|entry| entry.file_name().to_string_lossy().ends_with(SIDECAR_SUFFIX)).count() {
+    match folders::kept_files(recovery) {
         0 => {}
         count => report.add(Finding::warn(
             "recovery",
             format!("{count} files are kept there that could not be published"),
             "see `holdfast recover list`",
+        )),
+    }
+    match folders::journaled_files(journals) {
+        0 => {}
+        count => report.add(Finding::warn(
+            "journal",
+            format!("{count} files were closed under --write-back and are not published yet"),
+            "if no mount of this bucket runs here: mount it again, which publishes them",
         )),
     }
 }

@@ -112,7 +112,13 @@ impl Running {
             config.preconditions_ignored = runtime.block_on(probe::ignores_preconditions(&store, &config.prefix));
         }
         let mut disk = LocalDisk::new(plan.cache, plan.recovery.clone(), handle.clone());
-        let mut facts = Facts { source: source.clone(), recovery: plan.recovery, config: config.clone(), notes: None };
+        let mut facts = Facts {
+            source: source.clone(),
+            recovery: plan.recovery,
+            journals: plan.journal.clone(),
+            config: config.clone(),
+            notes: None,
+        };
         match Notes::new(&plan.notes) {
             Ok(notes) => {
                 let notes = Arc::new(notes);

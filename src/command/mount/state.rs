@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::command::folders;
 use crate::command::logging::PROBLEMS;
 use crate::config::Config;
 use crate::data::notes::Note;
@@ -13,7 +14,6 @@ use crate::env::Env;
 use crate::fs::{Census, Fs};
 use crate::fuse::Status;
 use crate::real::Notes;
-use crate::real::kept::SIDECAR_SUFFIX;
 
 /// Uploads and renames beyond this are counted and not named: the text must fit an extended attribute.
 const NAMED_MAX: usize = 50;
@@ -22,6 +22,7 @@ const NAMED_MAX: usize = 50;
 pub(super) struct Facts {
     pub source: String,
     pub recovery: PathBuf,
+    pub journals: PathBuf,
     pub config: Config,
     pub notes: Option<Arc<Notes>>,
 }
@@ -66,15 +67,10 @@ fn describe(facts: &Facts, census: &Census, notes: &[String]) -> Value {
         "renames_count": renames_count,
         "renames": renames,
         "recovery": facts.recovery,
-        "recovery_files": kept_files(facts),
+        "recovery_files": folders::kept_files(&facts.recovery),
+        "journal_files": folders::journaled_files(&facts.journals),
         "warnings": PROBLEMS.warnings(),
         "errors": PROBLEMS.errors(),
         "last_problem": PROBLEMS.last(),
     })
-}
-
-/// Those of all mounts that keep there.
-fn kept_files(facts: &Facts) -> usize {
-    let entries = std::fs::read_dir(&facts.recovery).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(SIDECAR_SUFFIX)).count()
 }
