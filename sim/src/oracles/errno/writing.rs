@@ -83,6 +83,11 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
             Some(Ok(()))
         }
         ("unlink" | "truncate" | "chmod" | "utimens", Errno::ESTALE) => {
+            // What is being written here may have begun from what somebody replaced long ago.
+            let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
+            let locals = truth.ledger.named(sight.seat.mount, key);
+            let began = locals.map(|local| before(local.called, ttl + truth.under_way_max())).min();
+            let from = began.map_or(from, |began| began.min(from));
             let changed = truth.history.changes_within(key, from, sight.ended) > 0;
             let lied = truth.was_hit(key, &|_| true);
             Some(if changed || lied { Ok(()) } else { Err("and nobody changed it meanwhile") })
