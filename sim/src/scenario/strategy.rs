@@ -25,7 +25,7 @@ use draw::Draw;
 /// What sort of scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// All of the others.
+    /// All of the others but writers.
     #[default]
     Mixed,
     /// Whole features and kinds of faults are left out of each.
@@ -116,7 +116,6 @@ fn of_rng(rng: TestRng, profile: Profile) -> Scenario {
 }
 
 fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
-    let mixed = profile == Profile::Mixed;
     let profile = match profile {
         Profile::Mixed => draw.weigh(&[
             (4, Profile::Swarm),
@@ -127,12 +126,11 @@ fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
             (2, Profile::Viewers),
             (5, Profile::Trials),
             (1, Profile::Tiny),
-            (3, Profile::Writers),
         ]),
         one => one,
     };
     if profile == Profile::Writers {
-        return writers::scenario(if mixed { writers::Range::Settled } else { writers::Range::Whole }, draw);
+        return writers::scenario(draw);
     }
     let config = setting::config(profile, draw);
     if profile == Profile::Trials {

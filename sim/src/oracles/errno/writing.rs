@@ -41,7 +41,9 @@ fn of_file(
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
             let from = before(local.called.min(held.opened_at), ttl + truth.under_way_max());
             let changed = |key: &String| {
-                truth.history.others_changed(mount, key, from, sight.ended)
+                // A mount that died in the middle of a directory's rename has the next one finish it, which nobody asked that to.
+                (truth.crashes && truth.history.changes_within(key, from, sight.ended) > 0)
+                    || truth.history.others_changed(mount, key, from, sight.ended)
                     || truth.was_hit(key, &|what| is_untrue(what) || *what == FaultKind::ConditionsIgnored)
             };
             // A rename over it, or its own removal, takes the condition away as well.

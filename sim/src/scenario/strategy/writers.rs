@@ -28,20 +28,11 @@ enum Weather {
     Failing,
 }
 
-/// How much of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Range {
-    /// Without what the core is still found to do wrong now and then: neither `--write-back`, nor POSIX metadata, nor contention
-    /// for one file.
-    Settled,
-    Whole,
-}
-
-pub(super) fn scenario(range: Range, draw: &mut Draw<'_>) -> Scenario {
+pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     let mut config = setting::config(Profile::Writers, draw);
     config.mount.writable = true;
-    config.mount.posix_metadata = draw.chance(1, 5) && range == Range::Whole;
-    let behind = draw.chance(1, 6) && range == Range::Whole;
+    config.mount.posix_metadata = draw.chance(1, 5);
+    let behind = draw.chance(1, 6);
     config.mount.write_back_max = if behind { 1 << 30 } else { 0 };
     config.bucket.unordered_listings = false;
     if draw.chance(1, 2) {
@@ -64,7 +55,7 @@ pub(super) fn scenario(range: Range, draw: &mut Draw<'_>) -> Scenario {
     }
     config.weather.body_idle_max_ms = None;
     config.machines = Machines { mounts: draw.weigh(&[(1, 1), (2, 2)]), apps: draw.within(1, 5) as u8 };
-    if draw.chance(1, 10) && range == Range::Whole {
+    if draw.chance(1, 10) {
         return contended(config, draw);
     }
     let files: Vec<String> =
