@@ -117,7 +117,10 @@ impl Hold {
             return Ok(());
         }
         if value != "current" {
-            let replaced = was_replaced(truth, held, published, sight.ended);
+            // The same bytes put again are another version, too: it is dated.
+            let from = before(held.opened_at, truth.config.metadata_ttl + truth.under_way_max());
+            let again = truth.history.changes_within(&held.key, from, sight.ended) > 0;
+            let replaced = again || was_replaced(truth, held, published, sight.ended);
             return if replaced { Ok(()) } else { Err("but nobody replaced it") };
         }
         match self.told_at(truth, held, published, sight.began) {
