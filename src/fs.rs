@@ -53,6 +53,7 @@ pub struct Fs<E: Env> {
     setattrs: Gates,
     /// A file gets its draft, or is renamed: one at a time.
     beginnings: Gates,
+    /// Requests wait until what a mount before has left is taken up.
     begun: recovery::Begun,
 }
 

@@ -16,10 +16,9 @@ use crate::data::log::Log;
 use crate::data::overlay::Run;
 use crate::data::plan::{Grid, Numbered};
 use crate::data::publish::Snapshot;
-use crate::data::retry::{Retry, Verdict};
 use crate::data::upload::Upload;
-use crate::env::store::{ETag, Key, NewObject, Store, StoreError, UploadPart};
-use crate::env::{Clock, Env, Rng, Spawn};
+use crate::env::store::{ETag, Key, NewObject, Store, UploadPart};
+use crate::env::{Env, Spawn};
 use crate::lock::Lock;
 use crate::marks::sometimes;
 use crate::zoo::{self, Bug};
@@ -85,9 +84,10 @@ impl<E: Env> Ahead<E> {
         }))
     }
 
-    /// Whether it is of use to what the draft is now.
+    /// Whether it is of what the draft is now. One that failed still is: no other is begun until the file is published, or each
+    /// write would try.
     pub fn serves(&self, key: &Key, log: &Arc<Log<E>>) -> bool {
-        self.key == *key && Arc::ptr_eq(&self.log, log) && !self.inner.lock().closed
+        self.key == *key && Arc::ptr_eq(&self.log, log)
     }
 
     /// Sends what is whole by now of a file of `size` bytes, beside the caller.
@@ -161,7 +161,10 @@ impl<E: Env> Ahead<E> {
         let runs = snapshot.overlay.runs(range);
         drop(snapshot);
         let request = UploadPart { key: self.key.clone(), upload, number: self.grid.number(n), body };
-        match self.send(request).await {
+        // Once somebody waits for the upload, what fails is his to send.
+        let wanted = || !self.inner.lock().closed;
+        let store = self.context.env.store();
+        match self.context.persist_while(wanted, || store.upload_part(request.clone())).await {
             Ok(etag) => {
                 sometimes!(PartSentAhead);
                 self.inner.lock().sent.insert(n, Sent { runs, etag });
@@ -171,22 +174,6 @@ impl<E: Env> Ahead<E> {
                 tracing::debug!("{:?}: a part could not be sent ahead of its close: {error}", self.key);
                 self.inner.lock().closed = true;
                 false
-            }
-        }
-    }
-
-    /// Until somebody waits for the upload, when it is tried no more.
-    async fn send(&self, request: UploadPart) -> Result<ETag, StoreError> {
-        let mut retry = Retry::new(self.context.config.deadline);
-        loop {
-            let error = match self.context.attempt(self.context.env.store().upload_part(request.clone())).await {
-                Ok(etag) => return Ok(etag),
-                Err(error) => error,
-            };
-            let closed = self.inner.lock().closed;
-            match retry.failed(&error, self.context.env.clock().now(), self.context.env.rng().next_u64()) {
-                Verdict::Again(delay) if !closed => self.context.back_off(delay).await,
-                Verdict::Again(_) | Verdict::GiveUp => return Err(error),
             }
         }
     }
@@ -205,16 +192,14 @@ impl<E: Env> Ahead<E> {
             left.await;
         }
         let mut inner = self.inner.lock();
-        let same = self.key == snapshot.key && Arc::ptr_eq(&self.log, &snapshot.log);
-        let parts = self
-            .grid
-            .cut(snapshot.overlay.size())
-            .filter(|_| same && snapshot.copied_prefix() >= self.grid.origin())?;
+        if !self.serves(&snapshot.key, &snapshot.log) || snapshot.copied_prefix() < self.grid.origin() {
+            return None;
+        }
+        let mut parts = self.grid.cut(snapshot.overlay.size())?;
         let Begun::Open(upload) = std::mem::replace(&mut inner.begun, Begun::Over) else { return None };
         let counts = |n: u64, sent: &Sent| {
             sent.runs == snapshot.overlay.runs(self.grid.part(n)) || zoo::has(Bug::StalePartCompleted)
         };
-        let mut parts = parts;
         for (n, sent) in &inner.sent {
             let number = self.grid.number(*n);
             let there = parts.iter_mut().find(|part| part.number == number);

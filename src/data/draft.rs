@@ -306,15 +306,20 @@ impl<E: Env> Draft<E> {
         Ok(appended)
     }
 
-    /// Sends what was appended and fills a part, beside the caller. `object`: its attributes now.
-    pub fn send_ahead(self: &Arc<Self>, object: impl FnOnce(NewObject) -> Option<NewObject>) {
+    /// Sends what was appended and fills a part, beside the caller: the last `appended` bytes just now. `object`: its attributes
+    /// now.
+    pub fn send_ahead(self: &Arc<Self>, appended: u64, object: impl FnOnce(NewObject) -> Option<NewObject>) {
+        let (config, part_bytes) = (&self.context.config, self.context.config.sizes.part_bytes);
         let (ahead, size) = {
             let inner = self.inner.lock();
             let size = inner.overlay.size();
-            // Cheap for those who will never have one.
-            let config = &self.context.config;
             // With a journal nobody waits for the upload.
-            if inner.fate != Fate::Living || size <= config.sizes.part_bytes || config.write_back_max > 0 {
+            if inner.fate != Fate::Living || size <= part_bytes || config.write_back_max > 0 {
+                return;
+            }
+            // A file of many pieces is not looked through at each write, but once for each part that it grows by.
+            let last_byte = size - 1;
+            if inner.ahead.is_none() && last_byte / part_bytes == last_byte.saturating_sub(appended) / part_bytes {
                 return;
             }
             (inner.ahead.clone().filter(|ahead| ahead.serves(&inner.key, &inner.log)), size)
@@ -438,8 +443,8 @@ impl<E: Env> Draft<E> {
         }
     }
 
-    /// The snapshot stands in the bucket as the version of `base`. True: nothing is left to be published.
-    pub fn published(&self, snapshot: &Snapshot<E>, base: Arc<Content<E>>) -> bool {
+    /// The snapshot stands in the bucket as the version of `base`.
+    pub fn published(&self, snapshot: &Snapshot<E>, base: Arc<Content<E>>) {
         let mut inner = self.inner.lock();
         let forgotten = zoo::has(Bug::ChangesDuringCommitForgotten);
         inner.published = if forgotten { inner.generation } else { snapshot.generation };
@@ -459,7 +464,6 @@ impl<E: Env> Draft<E> {
         let spent = inner.ahead.take();
         drop(inner);
         drop(spent);
-        clean
     }
 
     /// The same bytes stand elsewhere, or under another ETag, by now.

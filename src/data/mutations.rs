@@ -115,7 +115,7 @@ impl<E: Env> Context<E> {
         Sent { etag, size: body.len() as u64, user: object.user.clone() }
     }
 
-    /// An empty object, or a short one, under a condition.
+    /// An object of one part, under a condition.
     pub async fn put_object(
         &self,
         key: &Key,
@@ -127,8 +127,9 @@ impl<E: Env> Context<E> {
             let (body, object) = (body.clone(), object.clone());
             self.env.store().put(Put { key: key.clone(), body, object, condition: condition.clone() })
         };
-        let sent = || self.sent(&body, object);
-        self.decide(key, |meta, _| sent().is(meta), send).await
+        // The digest is made only where the bytes must be told from others'.
+        let is_ours = |meta: &ObjectMeta, _: bool| meta.user == object.user && self.sent(&body, object).is(meta);
+        self.decide(key, is_ours, send).await
     }
 
     /// The bytes of `source`, if it is still the current version, at `key`. `replace`: other attributes than it has.

@@ -194,8 +194,8 @@ mod tests {
 
     fn planned(overlay: &Overlay) -> Vec<Part> {
         match plan(overlay.size(), &overlay.runs(0..overlay.size()), &Sizes::PRODUCTION) {
+            Plan::Put => panic!("one PUT"),
             Plan::Parts(parts) => parts,
-            other => panic!("{other:?}"),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::config::{COPY_BYTES_MAX, OBJECT_BYTES_MAX, READ_BYTES_MAX};
 use crate::data::ahead::Ahead;
 use crate::data::content::{Content, Kept};
@@ -11,13 +13,12 @@ use crate::data::log::Log;
 use crate::data::mutations::{Refusal, Sent};
 use crate::data::overlay::{Overlay, Run, Source};
 use crate::data::plan::{Plan, plan};
-use crate::env::store::{ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, Store, WriteCondition, Written};
+use crate::env::store::{ETag, ErrorKind, Key, NewObject, ObjectMeta, WriteCondition, Written};
 use crate::env::{Disk, Env, NoteId};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::Version;
 use crate::zoo::{self, Bug};
-use bytes::{Bytes, BytesMut};
 
 /// What must stand at a key for a publication to replace it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,17 +235,11 @@ impl<E: Env> Snapshot<E> {
 
     async fn put(&self) -> Result<Published, Unpublished> {
         let body = self.body(0..self.overlay.size()).await?;
-        let (store, condition) = (self.context.env.store(), self.expects.condition());
-        // Only where it must be told from others'.
-        let sent = || self.context.sent(&body, &self.object);
-        let send = || {
-            let (key, body, object) = (self.key.clone(), body.clone(), self.object.clone());
-            store.put(Put { key, body, object, condition: condition.clone() })
-        };
-        let is_ours = |meta: &ObjectMeta, _: bool| meta.user == self.object.user && sent().is(meta);
-        match self.context.decide(&self.key, is_ours, send).await {
+        match self.context.put_object(&self.key, body.clone(), &self.object, self.expects.condition()).await {
             Ok(written) => Ok(self.published(written, Some(body))),
-            Err(refusal @ Refusal::Store { in_doubt: true, .. }) => Err(self.unpublished(refusal, Some(sent()))),
+            Err(refusal @ Refusal::Store { in_doubt: true, .. }) => {
+                Err(self.unpublished(refusal, Some(self.context.sent(&body, &self.object))))
+            }
             Err(refusal) => Err(self.unpublished(refusal, None)),
         }
     }

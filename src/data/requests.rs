@@ -181,6 +181,15 @@ impl<E: Env> Context<E> {
     /// Attempts until one succeeds, fails for good, or the deadline has passed.
     pub(super) async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
+        once: impl FnMut() -> F,
+    ) -> Result<T, StoreError> {
+        self.persist_while(|| true, once).await
+    }
+
+    /// The same; what fails when it is not `wanted` any more is not tried again.
+    pub(super) async fn persist_while<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        wanted: impl Fn() -> bool,
         mut once: impl FnMut() -> F,
     ) -> Result<T, StoreError> {
         let mut retry = Retry::new(self.config.deadline);
@@ -190,7 +199,8 @@ impl<E: Env> Context<E> {
                 Err(error) => error,
             };
             match retry.failed(&error, self.env.clock().now(), self.env.rng().next_u64()) {
-                Verdict::Again(delay) => self.back_off(delay).await,
+                Verdict::Again(delay) if wanted() => self.back_off(delay).await,
+                Verdict::Again(_) => return Err(error),
                 Verdict::GiveUp => {
                     if is_transient(error.kind) {
                         sometimes!(GaveUp);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::data::content::Content;
+use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::draft::{Draft, Fate};
 use crate::data::journal::{ATTEMPT, Attempt, Entry};
@@ -77,7 +77,7 @@ impl<E: Env> Draft<E> {
         let mut crc = crc32fast::Hasher::new();
         let mut end = 0;
         for piece in written(&runs, context.config.sizes.record_bytes) {
-            let bytes = snapshot.bytes(piece.clone(), crate::data::content::Kept::Nowhere).await?;
+            let bytes = snapshot.bytes(piece.clone(), Kept::Nowhere).await?;
             crc.update(&bytes);
             file.write_at(piece.start, bytes).await.map_err(FsError::Disk)?;
             end = piece.end;
@@ -101,7 +101,7 @@ impl<E: Env> Draft<E> {
         sometimes!(StoredInJournal);
         let fresh = Stored { id, entry, generation: snapshot.generation, _room: room };
         if let Some(old) = stored.replace(fresh) {
-            discard(context, old).await;
+            discard_entry(context, &old.id).await;
         }
         self.is_stored_up_to(snapshot.generation);
         match self.fate() {
@@ -261,12 +261,8 @@ async fn amend<E: Env>(context: &Context<E>, stored: &Stored<E>) {
 
 async fn discard_in<E: Env>(context: &Context<E>, stored: &mut Option<Stored<E>>) {
     if let Some(stored) = stored.take() {
-        discard(context, stored).await;
+        discard_entry(context, &stored.id).await;
     }
-}
-
-async fn discard<E: Env>(context: &Context<E>, stored: Stored<E>) {
-    discard_entry(context, &stored.id).await;
 }
 
 async fn discard_entry<E: Env>(context: &Context<E>, id: &str) {

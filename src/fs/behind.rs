@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::{OnConflict, REPUBLISH_DELAY};
 use crate::data::draft::{Draft, Fate};
+use crate::data::journal::Entry;
 use crate::data::publish::{Expects, Unpublished};
 use crate::data::stored::Left;
 use crate::env::store::ErrorKind;
@@ -139,7 +140,7 @@ impl<E: Env> Fs<E> {
                 sometimes!(FoundOlder);
                 (expects, base_bytes) = (Expects::ETag(meta.etag.clone()), meta.size);
             }
-            let draft = left.load(expects.clone(), base_bytes).await?;
+            let draft = left.load(expects, base_bytes).await?;
             if self.context.config.on_conflict == OnConflict::Overwrite && draft.snapshot().is_whole() {
                 draft.expect(Expects::Anything);
             }
@@ -159,17 +160,10 @@ impl<E: Env> Fs<E> {
 
     /// Somebody else was faster.
     async fn keep_left(&self, left: &Left<E>, draft: &Draft<E>) -> Result<(), FsError> {
-        let key = &left.entry.key;
-        if self.context.config.on_conflict == OnConflict::KeepBoth {
-            let beside = self.name_of_conflict(key);
-            let snapshot = draft.snapshot();
-            let object = snapshot.object.clone();
-            if snapshot.beside(beside.clone(), object).publish().await.is_ok() {
-                tracing::warn!(
-                    "{key:?} was changed by somebody else; what was written here is published as {beside:?}"
-                );
-                return Ok(());
-            }
+        let Entry { key, object, .. } = &left.entry;
+        if self.context.config.on_conflict == OnConflict::KeepBoth && self.publish_beside(draft, object).await.is_some()
+        {
+            return Ok(());
         }
         let at = draft.keep("somebody else changed it before it could be published").await?;
         tracing::warn!(

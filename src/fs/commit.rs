@@ -195,14 +195,8 @@ impl<E: Env> Fs<E> {
                 return Ok(false);
             }
             OnConflict::KeepBoth => {
-                let key = self.name_of_conflict(&snapshot.key);
-                let beside = draft.snapshot().beside(key.clone(), snapshot.object.clone());
-                if beside.publish().await.is_ok() {
-                    tracing::warn!(
-                        "{:?} was changed by somebody else; what was written here is published as {key:?}",
-                        snapshot.key
-                    );
-                    draft.meets(Fate::Lost(Some(key.to_string())));
+                if let Some(beside) = self.publish_beside(draft, &snapshot.object).await {
+                    draft.meets(Fate::Lost(Some(beside.to_string())));
                     draft.discard_stored().await;
                     self.tree.lock().abandon(ino);
                     return Ok(true);
@@ -222,7 +216,16 @@ impl<E: Env> Fs<E> {
         Err(FsError::LostUpdate { key: snapshot.key.clone(), kept })
     }
 
-    pub(super) fn name_of_conflict(&self, key: &Key) -> Key {
+    /// `--on-conflict=keep-both`: what was written here becomes an object of its own. Answers its key; `None`: it could not.
+    pub(super) async fn publish_beside(&self, draft: &Draft<E>, object: &NewObject) -> Option<Key> {
+        let key = draft.key();
+        let beside = self.name_of_conflict(&key);
+        draft.snapshot().beside(beside.clone(), object.clone()).publish().await.ok()?;
+        tracing::warn!("{key:?} was changed by somebody else; what was written here is published as {beside:?}");
+        Some(beside)
+    }
+
+    fn name_of_conflict(&self, key: &Key) -> Key {
         let seconds = self.context.env.clock().unix_seconds();
         Key::from(format!("{key}.conflict-{}-{seconds}", self.context.config.host))
     }

@@ -15,6 +15,7 @@ use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::handles::Handle;
+use crate::fs::lookup::no_meta;
 use crate::marks::sometimes;
 use crate::op::{Fh, Ino, Name, OpenMode, Reply};
 use crate::state::tree::Own;
@@ -313,14 +314,8 @@ impl<E: Env> Fs<E> {
     }
 }
 
+/// What S3 knows of a version of which nobody asked more than what it is.
 fn nothing_known(version: &Version) -> ObjectMeta {
-    ObjectMeta {
-        etag: version.etag.clone(),
-        version_id: version.version_id.clone(),
-        size: version.size,
-        last_modified: version.last_modified,
-        content_type: None,
-        storage_class: None,
-        user: BTreeMap::new(),
-    }
+    let Version { key: _, etag, version_id, size, last_modified } = version.clone();
+    ObjectMeta { etag, version_id, size, last_modified, ..no_meta() }
 }

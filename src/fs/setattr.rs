@@ -170,7 +170,7 @@ impl<E: Env> Fs<E> {
         // What could not be set is not what whoever has it open is to fail by, when he closes it.
         if outcome.is_err() && !was_dirty && draft.fate() == Fate::Living && draft.untouch(before) {
             draft.set_user(user);
-            self.tree.lock().changed(ino, Own { posix: old.posix, ..old }, draft.is_dirty())?;
+            self.tree.lock().changed(ino, old, draft.is_dirty())?;
         }
         outcome
     }

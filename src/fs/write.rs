@@ -7,10 +7,10 @@ use crate::error::FsError;
 use crate::fs::Fs;
 use crate::marks::sometimes;
 use crate::op::{Allocation, Fh, Ino, Reply};
+use crate::zoo::{self, Bug};
 
 /// What one copy_file_range(2) takes at most, as Linux' own (MAX_RW_COUNT).
 const COPIED_BYTES_MAX: u64 = (1 << 31) - 4096;
-use crate::zoo::{self, Bug};
 
 impl<E: Env> Fs<E> {
     pub(super) async fn write(&self, ino: Ino, fh: Fh, offset: u64, data: Bytes) -> Result<Reply, FsError> {
@@ -20,7 +20,7 @@ impl<E: Env> Fs<E> {
         let appended = draft.write(offset, data).await?;
         self.note_change(ino, &draft)?;
         if appended {
-            draft.send_ahead(|object| self.with_attributes(ino, object).ok());
+            draft.send_ahead(len.into(), |object| self.with_attributes(ino, object).ok());
         }
         Ok(Reply::Written(len))
     }

@@ -109,7 +109,7 @@ impl<E: Env> Fs<E> {
 
     /// Those that users set.
     async fn user_xattrs(&self, ino: Ino) -> Result<xattrs::Xattrs, FsError> {
-        if self.version_and_hold(ino).is_err() {
+        if self.tree.lock().file(ino).is_err() {
             return Ok(xattrs::Xattrs::new());
         }
         match self.draft_of(ino) {

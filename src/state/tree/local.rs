@@ -315,8 +315,8 @@ impl<C: Holds> Tree<C> {
         file.content.clone()
     }
 
-    /// A file's object stands at another key by now, as `version`, and its inode, if it was `known`, goes with it. `gone`: nothing is left at the
-    /// key where it was.
+    /// A file's object stands at another key by now, as `version`, and its inode, if it was `known`, goes with it.
+    /// `replaced`: the inode that had the new name before. `gone`: nothing is left at the key where it was.
     #[expect(clippy::too_many_arguments, reason = "two names, and what stands there")]
     pub fn renamed(
         &mut self,
