@@ -12,6 +12,7 @@
 
 mod clock;
 mod descriptors;
+mod folder;
 mod in_runtime;
 mod journal;
 pub mod kept;

@@ -1,25 +1,20 @@
 //! The journal of `--write-back`: what was closed and is not published yet, in files that outlive process and machine.
 //!
-//! Each mount has a folder of its own with a file in it that it holds locked; the lock goes with the process, however that
-//! ends. The next mount of the bucket takes over the folders whose lock can be had. An entry is two files, as in the recovery
+//! Each mount has a folder of its own; the next mount of the bucket takes over those of mounts that are gone. An entry is two files, as in the recovery
 //! folder: its bytes, and beside them the text that says what they are; only both together are an entry.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 
-use crate::env::Rng as _;
-use crate::real::kept::{LocalKept, SIDECAR_SUFFIX, sidecar_of};
-use crate::real::random::OsRng;
+use crate::real::folder::{Folder, LOCK};
+use crate::real::kept::{DIRECTORY_MODE, FILE_MODE, LocalKept, SIDECAR_SUFFIX, sidecar_of};
 
-const LOCK: &str = "lock";
 const AMENDED_SUFFIX: &str = ".amended";
-const FILE_MODE: u32 = 0o600;
-const DIRECTORY_MODE: u32 = 0o700;
 
 /// The journal of one mount, and what it has taken over.
 #[derive(Debug)]
@@ -29,24 +24,14 @@ pub struct Journal {
     folders: Mutex<Vec<Folder>>,
 }
 
-/// Held locked for as long as it lives.
-#[derive(Debug)]
-struct Folder {
-    path: PathBuf,
-    _lock: File,
-}
-
 impl Journal {
     /// `shared`: the folder of all mounts of one bucket; it is made if need be.
     pub fn new(shared: &Path) -> io::Result<Self> {
-        let own = shared.join(format!("{:016x}", OsRng.next_u64()));
-        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&own)?;
-        let lock = File::create_new(own.join(LOCK))?;
-        lock.lock()?;
+        let folder = Folder::create(shared, DIRECTORY_MODE)?;
         // The folder itself must be found after a power cut.
         File::open(shared)?.sync_all()?;
-        let folder = Folder { path: own.clone(), _lock: lock };
-        Ok(Self { shared: shared.to_path_buf(), own: own.into(), folders: Mutex::new(vec![folder]) })
+        let own = folder.path.clone().into();
+        Ok(Self { shared: shared.to_path_buf(), own, folders: Mutex::new(vec![folder]) })
     }
 
     /// Where mounts before have left something that this one could take over. `None`: nowhere.
@@ -86,30 +71,16 @@ impl Journal {
     /// The entries of mounts that are gone, which are this mount's from now on.
     pub(super) fn take_over(&self) -> Vec<(String, String)> {
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = fs::read_dir(&self.shared).into_iter().flatten().flatten().map(|entry| entry.path());
-        let others: Vec<PathBuf> = others.filter(|path| folders.iter().all(|folder| folder.path != *path)).collect();
-        let mut entries = Vec::new();
-        for path in others {
-            let Ok(lock) = File::open(path.join(LOCK)) else { continue };
-            if lock.try_lock().is_err() {
-                continue;
-            }
-            entries.extend(entries_in(&path));
-            folders.push(Folder { path, _lock: lock });
-        }
+        let gone: Vec<Folder> = Folder::of_the_gone(&self.shared).collect();
+        let entries = gone.iter().flat_map(|folder| entries_in(&folder.path)).collect();
+        folders.extend(gone);
         entries
     }
 }
 
 impl Drop for Journal {
-    /// A folder with nothing in it but its lock goes.
     fn drop(&mut self) {
-        for folder in self.folders.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let empty = fs::read_dir(&folder.path).is_ok_and(|entries| entries.count() <= 1);
-            if empty {
-                let _ = fs::remove_dir_all(&folder.path);
-            }
-        }
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(Folder::remove_if_empty);
     }
 }
 

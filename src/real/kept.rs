@@ -23,8 +23,8 @@ use crate::env::{DiskError, Kept, Rng as _};
 pub const SIDECAR_SUFFIX: &str = ".json";
 /// What a file is called before it is finished. A crash may leave one; it holds nothing that was promised.
 const UNFINISHED_PREFIX: &str = ".unfinished-";
-const FILE_MODE: u32 = 0o600;
-const DIRECTORY_MODE: u32 = 0o700;
+pub(super) const FILE_MODE: u32 = 0o600;
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
 /// A name of the folder has room for what it was called, a number and a suffix within Linux's 255 bytes.
 const NAME_BYTES_MAX: usize = 200;
 

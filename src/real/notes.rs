@@ -1,27 +1,26 @@
 //! Notes that one mount leaves for the next: small files, in a folder that lives as long as the process that wrote them.
 //!
-//! Each mount has a folder of its own with a file in it that it holds locked; the lock goes with the process, however that
-//! ends. A folder whose lock can be had belongs to a mount that is gone, and its notes are there for the taking: each is moved
-//! into the own folder, where the next finds it should this mount die before it has done what the note says.
+//! Each mount has a folder of its own. The notes of a mount that is gone are there for the taking: each is moved into the own
+//! folder, where the next finds it should this mount die before it has done what the note says.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::env::{NoteId, Rng as _};
-use crate::real::random::OsRng;
+use crate::env::NoteId;
+use crate::real::folder::Folder;
 
-const LOCK: &str = "lock";
 const UNFINISHED_PREFIX: &str = ".unfinished-";
+/// As the umask says.
+const DIRECTORY_MODE: u32 = 0o777;
 
 /// The folder of this mount.
 #[derive(Debug)]
 pub struct Notes {
-    own: PathBuf,
-    /// Locked for as long as it is open.
-    _lock: File,
+    shared: PathBuf,
+    own: Folder,
     next: AtomicU64,
     /// Notes of others that were moved here and that nobody has left anew: whoever does is given the note that is there.
     adopted: Mutex<Vec<(String, NoteId)>>,
@@ -30,11 +29,8 @@ pub struct Notes {
 impl Notes {
     /// `shared`: the folder of all mounts of one bucket; it is made if need be.
     pub fn new(shared: &Path) -> io::Result<Self> {
-        let own = shared.join(format!("{:016x}", OsRng.next_u64()));
-        fs::create_dir_all(&own)?;
-        let lock = File::create_new(own.join(LOCK))?;
-        lock.lock()?;
-        Ok(Self { own, _lock: lock, next: AtomicU64::new(1), adopted: Mutex::default() })
+        let (shared, own) = (shared.to_path_buf(), Folder::create(shared, DIRECTORY_MODE)?);
+        Ok(Self { shared, own, next: AtomicU64::new(1), adopted: Mutex::default() })
     }
 
     pub fn leave(&self, text: &str) -> io::Result<NoteId> {
@@ -45,7 +41,7 @@ impl Notes {
         drop(adopted);
         let id = self.fresh();
         // Whole or not at all, should this process be killed just now.
-        let unfinished = self.own.join(format!("{UNFINISHED_PREFIX}{}", id.0));
+        let unfinished = self.own.path.join(format!("{UNFINISHED_PREFIX}{}", id.0));
         fs::write(&unfinished, text)?;
         fs::rename(unfinished, self.path(id))?;
         Ok(id)
@@ -62,10 +58,7 @@ impl Notes {
 
     /// The notes of mounts that are gone. They are this mount's from now on, until they are left anew and taken back.
     pub fn left(&self) -> Vec<String> {
-        let folders = self.own.parent().and_then(|shared| fs::read_dir(shared).ok());
-        let folders = folders.into_iter().flatten().flatten().map(|entry| entry.path());
-        let adopted: Vec<_> =
-            folders.filter(|folder| *folder != self.own).flat_map(|folder| self.adopt(&folder)).collect();
+        let adopted: Vec<_> = Folder::of_the_gone(&self.shared).flat_map(|folder| self.adopt(&folder.path)).collect();
         let notes = adopted.iter().map(|(text, _)| text.clone()).collect();
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner).extend(adopted);
         notes
@@ -73,14 +66,10 @@ impl Notes {
 
     /// What this mount has left word of: what it is in the middle of.
     pub fn held(&self) -> Vec<String> {
-        notes_in(&self.own).filter_map(|note| fs::read_to_string(note).ok()).collect()
+        notes_in(&self.own.path).filter_map(|note| fs::read_to_string(note).ok()).collect()
     }
 
     fn adopt(&self, folder: &Path) -> Vec<(String, NoteId)> {
-        let Ok(lock) = File::open(folder.join(LOCK)) else { return Vec::new() };
-        if lock.try_lock().is_err() {
-            return Vec::new();
-        }
         let mut adopted = Vec::new();
         for file in notes_in(folder) {
             // A power cut may leave a note of nothing.
@@ -95,17 +84,13 @@ impl Notes {
     }
 
     fn path(&self, id: NoteId) -> PathBuf {
-        self.own.join(id.0.to_string())
+        self.own.path.join(id.0.to_string())
     }
 }
 
 impl Drop for Notes {
-    /// A mount that ends properly with nothing left to be done leaves nothing.
     fn drop(&mut self) {
-        let empty = fs::read_dir(&self.own).is_ok_and(|entries| entries.count() <= 1);
-        if empty {
-            let _ = fs::remove_dir_all(&self.own);
-        }
+        self.own.remove_if_empty();
     }
 }
 
@@ -118,9 +103,7 @@ fn notes_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// The notes of mounts of one bucket that are gone, each with its file, for whoever does what they say in a mount's stead.
 pub fn of_the_gone(shared: &Path) -> Vec<(PathBuf, String)> {
-    let folders = fs::read_dir(shared).into_iter().flatten().flatten().map(|entry| entry.path());
-    let gone = folders.filter(|folder| File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()));
-    let notes = gone.flat_map(|folder| notes_in(&folder).collect::<Vec<_>>());
+    let notes = Folder::of_the_gone(shared).flat_map(|folder| notes_in(&folder.path).collect::<Vec<_>>());
     notes.filter_map(|note| fs::read_to_string(&note).ok().map(|text| (note, text))).collect()
 }
 
@@ -138,8 +121,8 @@ mod tests {
         living.leave("of one that lives").unwrap();
         dead.take_back(done);
         // What a crash leaves of a note that was being written, and what a power cut leaves of one.
-        std::fs::write(dead.own.join(".unfinished-9"), "ha").unwrap();
-        std::fs::write(dead.own.join("10"), "").unwrap();
+        std::fs::write(dead.own.path.join(".unfinished-9"), "ha").unwrap();
+        std::fs::write(dead.own.path.join("10"), "").unwrap();
         drop(dead);
         let next = Notes::new(shared.path()).unwrap();
         assert_eq!(next.left(), ["left"]);
