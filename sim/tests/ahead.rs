@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use holdfast::env::store::ErrorKind;
+use holdfast::error::Errno;
 use holdfast_sim::store::{FaultKind, Kind, Matcher};
 use holdfast_sim::{MIB, World, version};
 
@@ -102,6 +103,30 @@ fn an_upload_that_was_begun_for_a_file_that_is_removed_is_aborted() {
     w.wait(Duration::from_secs(5));
     assert_eq!((sent(&w, Kind::AbortUpload), sent(&w, Kind::CompleteUpload)), (1, 0));
     assert_eq!(w.s3().bucket().list_uploads("").len(), 0);
+}
+
+#[test]
+fn attributes_that_were_set_while_a_long_file_was_sent_follow_it() {
+    let mut w = World::writable();
+    let film = w.app().create("/film");
+    stream(&mut w, film, &pattern(6, 20 * MIB));
+    let process = w.process();
+    w.run(process.chmod("/film", 0o640)).unwrap();
+    w.app().close(film);
+    assert_eq!((sent(&w, Kind::CompleteUpload), sent(&w, Kind::Copy)), (1, 1));
+    let mode = w.s3().bucket().current("film").map(|object| object.meta.user["mode"].clone());
+    assert_eq!(mode, Some(0o100_640.to_string()));
+    assert_eq!(object(&w, "film"), Some(pattern(6, 20 * MIB)));
+}
+
+#[test]
+fn an_upload_that_may_not_be_begun_is_not_tried_at_each_write() {
+    let mut w = World::writable();
+    w.s3().fault(Matcher::of(Kind::CreateUpload), FaultKind::refused(ErrorKind::AccessDenied));
+    let film = w.app().create("/film");
+    stream(&mut w, film, &pattern(8, 30 * MIB));
+    assert_eq!(sent(&w, Kind::CreateUpload), 1);
+    assert_eq!(w.app().try_close(film), Err(Errno::EACCES));
 }
 
 #[test]
