@@ -219,6 +219,8 @@ pub struct Ledger {
     renamed: BTreeSet<(u8, String)>,
     /// When names were last taken away, by mount.
     removed: BTreeMap<(u8, String), Time>,
+    /// When a name was moved last, and where to.
+    moved_to: BTreeMap<(u8, String), (Time, String)>,
     /// Names that somebody opened with O_TRUNC.
     truncated: BTreeSet<(u8, String)>,
 }
@@ -712,10 +714,18 @@ impl Ledger {
 
     /// A file is opened, or cut, by a name that was taken away, or is being taken away, since that call began.
     fn doubt(&mut self, mount: u8, called: Time, ino: Ino, keys: &[String]) {
-        if self.was_removed_since(mount, keys, called)
-            && let Some(file) = self.files.get_mut(&(mount, ino))
-        {
+        if !self.was_removed_since(mount, keys, called) {
+            return;
+        }
+        // What was pinned to a name before it was moved is found by that name still, and has the new one.
+        let moved = keys.iter().filter_map(|key| self.moved_to.get(&(mount, key.clone())));
+        let moved: Vec<_> = moved.filter(|(at, _)| *at >= called).cloned().collect();
+        for (at, to) in &moved {
+            self.local_from(mount, to, *at);
+        }
+        if let Some(file) = self.files.get_mut(&(mount, ino)) {
             file.doubtful = true;
+            file.perhaps.extend(moved.into_iter().map(|(_, to)| to));
         }
     }
 
@@ -730,6 +740,7 @@ impl Ledger {
 
     fn rename(&mut self, mount: u8, from: &str, to: &str, now: Time) {
         let beneath = format!("{from}/");
+        self.moved_to.insert((mount, from.to_owned()), (now, to.to_owned()));
         let moved: Vec<(Ino, String)> = self
             .files
             .values()

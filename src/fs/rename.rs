@@ -123,9 +123,16 @@ impl<E: Env> Fs<E> {
             Ok(gone) => gone,
             Err(error) => {
                 // It is at both places now.
-                let mut tree = self.tree.lock();
-                tree.doubt(from.0, from.1);
-                tree.doubt(to.0, to.1);
+                {
+                    let mut tree = self.tree.lock();
+                    tree.doubt(from.0, from.1);
+                    tree.doubt(to.0, to.1);
+                }
+                // Whoever writes to the file that is still called so replaces what this mount has put there.
+                if let Some(replaced) = &replaced {
+                    replaced.expect(Expects::ETag(written.etag));
+                    replaced.move_stored().await;
+                }
                 return Err(error);
             }
         };
