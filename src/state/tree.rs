@@ -642,6 +642,8 @@ impl<C: Holds> Tree<C> {
                 entry.ino = None;
             }
         }
+        // Forgotten before, it may have been kept for what was local in it.
+        self.drop_if_unknown(parent);
     }
 
     fn next_order(&mut self) -> u64 {

@@ -102,7 +102,7 @@ fn look_at(machine: &Machine, truth: &Truth, sight: &Sight<'_>, verdict: &mut dy
     let piece = if truth.memory_plenty { lifeboat_write_bytes } else { extent_bytes }.saturating_add(truth.chunk_bytes);
     // What was written must be somewhere, and is no lifeboat.
     let used = match !truth.ledger.is_empty() {
-        true => census.lifeboat_bytes,
+        true => machine.disk.used_bytes().min(census.lifeboat_bytes),
         false => machine.disk.used_bytes(),
     };
     if used > used_max.saturating_add((2 * files).saturating_mul(piece)) {
