@@ -548,6 +548,10 @@ impl Ledger {
                 if done {
                     self.rename(mount, from, to, now);
                     self.removed.extend([((mount, from.clone()), now), ((mount, to.clone()), now)]);
+                } else if matches!(errno, Some(Errno::EIO | Errno::EACCES)) {
+                    // It may have been copied all the same.
+                    let there = |file: &&mut LocalFile| file.mount == mount && file.key() == to;
+                    self.files.values_mut().filter(there).for_each(|file| file.doubtful = true);
                 }
                 Alteration::Rename { from: from.clone(), to: to.clone() }
             }
