@@ -121,8 +121,9 @@ impl Budget {
         let renewals = (self.opens + 1) * (seconds / 30 + 1);
         let lanes = 2 * requests.bytes_delivered / truth.config.sizes.random_fetch_bytes_min;
         let retries = if truth.faulty || truth.weathered { RETRIES_SAVED + RETRIES_PER_SECOND * seconds } else { 0 };
-        // A path may lead through forty links.
-        let per_call = if truth.config.posix_metadata { 12 + 2 * 40 } else { 12 };
+        // A path may lead through forty links, each of which leads through directories.
+        let directories = if truth.config.metadata_ttl.is_zero() { 3 } else { 1 };
+        let per_call = if truth.config.posix_metadata { 12 + 2 * 40 * directories } else { 12 };
         let requests_max = 64 + per_call * self.calls + 8 * changes + renewals + lanes + retries;
         if requests.total() > requests_max {
             verdict(format!("{} requests for {} calls: more than {requests_max}", requests.total(), self.calls));
