@@ -157,7 +157,7 @@ impl History {
     /// Whether a mount changed a key within `from..=until`.
     pub fn was_made_within(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
         let is_it =
-            |made: &Made| made.mount == mount && made.key.as_str() == key && made.at >= from && made.at <= until;
+            |made: &Made| made.mount == mount && made.key.as_str() == key && made.sent_at >= from && made.at <= until;
         locked(&self.made).iter().any(is_it)
     }
 

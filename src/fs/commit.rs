@@ -172,6 +172,10 @@ impl<E: Env> Fs<E> {
     /// Somebody else's version stands where this one was to be. True: it is settled all the same. False: it is to be tried
     /// again.
     async fn conflict(&self, ino: Ino, draft: &Arc<Draft<E>>, snapshot: &Snapshot<E>) -> Result<bool, FsError> {
+        if snapshot.only_attributes && !draft.changes_attributes_only() {
+            // Written to meanwhile: whoever publishes that meets the conflict.
+            return Err(FsError::Superseded { key: snapshot.key.clone() });
+        }
         if snapshot.only_attributes {
             // Of a version that is not the current one any more.
             draft.meets(Fate::Lost(None));

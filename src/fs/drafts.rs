@@ -116,7 +116,9 @@ impl<E: Env> Fs<E> {
         }
         let (draft, fh) = {
             let drafts = self.drafts.lock();
-            let Some(draft) = drafts.get(&ino).filter(|draft| draft.is_dirty()) else { return Ok(None) };
+            // One whose bytes stand in the bucket is opened, and held, as any other.
+            let written = |draft: &&Arc<Draft<E>>| draft.is_dirty() && !draft.changes_attributes_only();
+            let Some(draft) = drafts.get(&ino).filter(written) else { return Ok(None) };
             if mode.write {
                 draft.awaits(false);
             }

@@ -9,6 +9,8 @@ use holdfast::server::StatsSnapshot;
 use holdfast_sim::content::version_bytes;
 use holdfast_sim::version;
 use nix::sys::signal::Signal;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 
 use crate::reader::{KIB, MIB};
 use crate::remote::Remote;
@@ -133,8 +135,10 @@ fn a_new_file_as_rsync_makes_it_costs_an_upload_and_a_copy() {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
     w.reset_stats();
     fs::write(w.path(".note.Xq2"), "rsync writes here").expect("written");
-    // By path: a descriptor would take them along with its close.
-    w.mount.sh("touch -d @1234567890 .note.Xq2");
+    // By path: a descriptor would take it along with its close.
+    let seconds = TimeSpec::new(1_234_567_890, 0);
+    let follow = UtimensatFlags::FollowSymlink;
+    utimensat(nix::fcntl::AT_FDCWD, &w.path(".note.Xq2"), &seconds, &seconds, follow).expect("utimensat");
     fs::set_permissions(w.path(".note.Xq2"), Permissions::from_mode(0o640)).expect("chmod");
     fs::rename(w.path(".note.Xq2"), w.path("note")).expect("renamed");
     let stats = w.stats();

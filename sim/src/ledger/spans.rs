@@ -27,10 +27,13 @@ impl Ledger {
             _ => false,
         };
         let under_way = &self.under_way;
-        // Who opens what is in the journal goes on with it.
+        // Who opens what is in the journal goes on with it. While names are moved, nobody knows which of them it has there.
+        let moving =
+            under_way.values().any(|request| request.mount == mount && matches!(request.what, Request::Rename));
         let over = |(of, ino): &(u8, Ino), file: &mut LocalFile| {
             let open = handles.contains_key(&(mount, *ino)) || under_way.values().any(|request| used(request, *ino));
-            let goes_on = file.is_named() && journaled(file.key());
+            let goes_on =
+                file.is_named() && (moving || journaled(file.key()) || file.perhaps.iter().any(|key| journaled(key)));
             *of == mount && !open && !goes_on
         };
         let closed: Vec<_> = self.files.extract_if(.., over).map(|(_, file)| file).collect();
