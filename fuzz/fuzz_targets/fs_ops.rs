@@ -278,8 +278,14 @@ impl Story {
                 1 => Op::Mknod { parent: self.ino(input), name: name(input), kind: Kind::File, node },
                 _ => Op::Mknod { parent: self.ino(input), name: name(input), kind: Kind::Fifo, node },
             },
-            _ => match input.below(2) {
-                0 => {
+            _ => match input.below(4) {
+                0 | 1 => {
+                    let (from, to) = (self.handle(input), self.handle(input));
+                    let (from_offset, len) = (if input.chance(2) { 0 } else { offset(input) }, written(input));
+                    let to_offset = if input.chance(2) { from_offset } else { written(input) };
+                    Op::CopyRange { from, from_offset, to, to_offset, len }
+                }
+                2 => {
                     let (value, how) = (vec![input.byte(); input.below(9)], *input.pick(&SET_XATTR));
                     Op::Setxattr { ino: self.ino(input), name: xattr(input), value, how }
                 }
@@ -397,6 +403,9 @@ impl Story {
                 Reply::Entry(entry),
             ) => self.learn_made(parent, &name, &entry),
             (Op::Write { data, .. }, Reply::Written(len)) => assert_eq!(len as usize, data.len(), "a write is whole"),
+            (Op::CopyRange { len, .. }, Reply::Written(copied)) => {
+                assert!(u64::from(copied) <= len, "{copied} bytes were copied of {len}");
+            }
             (Op::Setattr { ino, .. }, Reply::Attr { attr, .. }) => assert_eq!(attr.ino, ino),
             (
                 Op::Unlink { .. }
@@ -661,7 +670,9 @@ fn name(input: &mut Input) -> Vec<u8> {
 }
 
 fn xattr(input: &mut Input) -> Vec<u8> {
-    let names: [&[u8]; 8] = [
+    let names: [&[u8]; 10] = [
+        b"user.colour",
+        b"user.origin",
         b"user.s3.etag",
         b"user.holdfast.hold",
         b"user.s3.version-id",

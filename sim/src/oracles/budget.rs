@@ -117,8 +117,9 @@ impl Budget {
         let renewals = (self.opens + 1) * (seconds / 30 + 1);
         let lanes = 2 * requests.bytes_delivered / truth.config.sizes.random_fetch_bytes_min;
         let retries = if truth.faulty || truth.weathered { RETRIES_SAVED + RETRIES_PER_SECOND * seconds } else { 0 };
-        // A path may lead through forty links.
-        let per_call = if truth.config.posix_metadata { 12 + 2 * 40 } else { 12 };
+        // A path may lead through forty links, each as deep as any.
+        let depth = truth.history.keys().iter().map(|key| key.as_str().split('/').count() as u64).max().unwrap_or(1);
+        let per_call = if truth.config.posix_metadata { 12 + 40 * (1 + 2 * depth) } else { 12 };
         let requests_max = 64 + per_call * self.calls + 8 * changes + renewals + lanes + retries;
         if requests.total() > requests_max {
             verdict(format!("{} requests for {} calls: more than {requests_max}", requests.total(), self.calls));
@@ -139,7 +140,7 @@ impl Budget {
         // Beyond half of what shows a reader to be outrun, several GETs may run ahead.
         let alone =
             self.opens_of.get(&held.key) == Some(&1) && manner.runs <= 1 && manner.from_start_bytes == manner.end;
-        if !alone || manner.end > outrun_bytes / 2 {
+        if !alone || manner.end > outrun_bytes / 2 || truth.ledger.was_copied_from(held.seat.mount, held.ino) {
             return;
         }
         let window = manner.end.clamp(window_bytes_min, window_bytes_max);

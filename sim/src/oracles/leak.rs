@@ -38,7 +38,8 @@ impl Oracle for Leak {
                 verdict(format!("{left} uploads are left of a mount at rest, and nothing had failed"));
             }
         }
-        if rest.journal > 0 && calm {
+        // What lost its condition, and there is no room to keep it elsewhere, stays.
+        if rest.journal > 0 && calm && truth.disk_plenty {
             verdict(format!("{} files are in the journal of a mount at rest, and nothing had failed", rest.journal));
         }
         if rest.bodies > 0 || rest.spools > 0 {

@@ -176,7 +176,12 @@ fn written_end(call: &Call) -> Option<u64> {
     match call {
         Call::WriteOn { len, .. } | Call::Save { len, .. } | Call::SaveBeside { len, .. } => Some(*len),
         Call::Symlink { target, .. } => Some(target.len() as u64),
-        Call::Pwrite { at, len, .. } | Call::Fallocate { at, len, .. } => Some(at.saturating_add(*len)),
+        Call::Pwrite { at, len, .. }
+        | Call::Fallocate { at, len, .. }
+        | Call::Store { at, len, .. }
+        | Call::CopyRange { to_at: at, len, .. } => Some(at.saturating_add(*len)),
+        // A version of its own, of the same bytes.
+        Call::Setxattr { .. } | Call::Removexattr { .. } | Call::Mknod { .. } => Some(0),
         Call::Ftruncate { size, .. } | Call::Truncate { size, .. } => Some(*size),
         _ => None,
     }
