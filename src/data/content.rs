@@ -174,14 +174,22 @@ impl<E: Env> Content<E> {
 
     /// Whether somebody has it open whose bytes would be out of reach once its object is replaced or deleted.
     pub fn wants_holding(&self) -> bool {
+        let kept = self.inner.lock().streams.iter().any(|stream| stream.keep);
+        self.first_to_hold().is_some() && !kept
+    }
+
+    /// The first byte that who has it open would miss once its object is replaced or deleted, and nothing but GETs under way
+    /// held it.
+    pub fn first_to_hold(&self) -> Option<u64> {
         let inner = self.inner.lock();
-        self.context.config.hold != Hold::Off
+        let holds = self.context.config.hold != Hold::Off
             && !inner.handles.is_empty()
             && self.version.version_id.is_none()
-            && self.version.size > 0
             && inner.superseded.is_none()
-            && !inner.is_whole(self.version.size)
-            && !inner.streams.iter().any(|stream| stream.keep)
+            && !inner.is_whole(self.version.size);
+        // What the kernel has been given it may have dropped since; but that it asks for again later, if at all.
+        let first = inner.first_missing(self.version.size);
+        if holds { first.or((self.version.size > 0).then_some(0)) } else { None }
     }
 
     /// An open is under way: what is at hand must not be let go meanwhile.

@@ -300,8 +300,11 @@ impl<E: Env> Draft<E> {
             inner.changed();
             appended
         };
-        if self.compaction_due() {
-            self.compact().await?;
+        // What was written is written, also where the disk gives back nothing good: whoever publishes it is told.
+        if self.compaction_due()
+            && let Err(error) = self.compact().await
+        {
+            tracing::debug!("{:?}: its spool was not rewritten without what it needs no more ({error})", self.key());
         }
         Ok(appended)
     }

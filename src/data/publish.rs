@@ -168,6 +168,12 @@ impl<E: Env> Snapshot<E> {
         (runs == [whole] && version.key == self.key && self.expects == expected).then_some(version)
     }
 
+    /// Whether it is to replace the version that some of its bytes are of.
+    fn expects_its_base(&self) -> bool {
+        let etag = |base: &Arc<Base<E>>| Expects::ETag(base.content().version().etag.clone());
+        self.base.as_ref().map(etag).as_ref() == Some(&self.expects)
+    }
+
     /// Makes it the current version at its key, whole or not at all.
     pub async fn publish(&self) -> Result<Published, Unpublished> {
         let size = self.overlay.size();
@@ -234,7 +240,12 @@ impl<E: Env> Snapshot<E> {
     }
 
     async fn put(&self) -> Result<Published, Unpublished> {
-        let body = self.body(0..self.overlay.size()).await?;
+        let body = match self.body(0..self.overlay.size()).await {
+            Ok(body) => body,
+            // What it was to replace has been replaced.
+            Err(FsError::LostHold { .. }) if self.expects_its_base() => return Err(Unpublished::Conflict),
+            Err(error) => return Err(error.into()),
+        };
         match self.context.put_object(&self.key, body.clone(), &self.object, self.expects.condition()).await {
             Ok(written) => Ok(self.published(written, Some(body))),
             Err(refusal @ Refusal::Store { in_doubt: true, .. }) => {

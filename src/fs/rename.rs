@@ -6,14 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::config::RENAMES_AT_ONCE;
-use crate::data::content::Content;
+use crate::config::{Hold, RENAMES_AT_ONCE};
+use crate::data::content::{BodyOf, Content};
 use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
 use crate::data::publish::Expects;
-use crate::env::store::{ErrorKind, Key, List, WriteCondition, Written};
+use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, WriteCondition, Written};
 use crate::env::{Clock, Disk, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -119,19 +120,29 @@ impl<E: Env> Fs<E> {
                 return Err(error);
             }
         };
-        let gone = match self.delete_moved(&version).await {
+        let moved_version = Version::written(new_key.clone(), written.clone(), version.size);
+        let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
+        let (deleted, lead) = join(self.delete_moved(&version), self.lead(old.as_ref(), &moved_version)).await;
+        let gone = match deleted {
             Ok(gone) => gone,
             Err(error) => {
                 // It is at both places now.
-                let mut tree = self.tree.lock();
-                tree.doubt(from.0, from.1);
-                tree.doubt(to.0, to.1);
+                {
+                    let mut tree = self.tree.lock();
+                    tree.doubt(from.0, from.1);
+                    tree.doubt(to.0, to.1);
+                }
+                // Whoever writes to the file that is still called so replaces what this mount has put there.
+                if let Some(replaced) = &replaced {
+                    replaced.expect(Expects::ETag(written.etag));
+                    replaced.move_stored().await;
+                }
                 return Err(error);
             }
         };
-        let version = Version::written(new_key.clone(), written, version.size);
+        let version = moved_version;
         let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
-        let content = moved.map(|ino| self.move_handles(ino, &version, old));
+        let content = moved.map(|ino| self.move_handles(ino, &version, old, lead));
         if let (Some(draft), Some(content)) = (&draft, &content) {
             draft.rebased(content.clone());
         }
@@ -150,13 +161,33 @@ impl<E: Env> Fs<E> {
         Ok(())
     }
 
+    /// A GET of what was moved, where it is by now, for those who have it open: so that nobody who replaces it there takes from
+    /// them what they have not read yet.
+    async fn lead(&self, old: Option<&Arc<Content<E>>>, version: &Version) -> Option<GetReply<BodyOf<E>>> {
+        let first = old?.first_to_hold()?;
+        let range = (first > 0 && self.context.config.hold != Hold::Full).then_some(ByteRange::From(first));
+        sometimes!(LedToItsNewName);
+        self.context.get_if_current(version, range).await.ok()
+    }
+
     /// Who has the file open reads it where it is by now.
-    fn move_handles(&self, ino: Ino, version: &Version, old: Option<Arc<Content<E>>>) -> Arc<Content<E>> {
+    fn move_handles(
+        &self,
+        ino: Ino,
+        version: &Version,
+        old: Option<Arc<Content<E>>>,
+        lead: Option<GetReply<BodyOf<E>>>,
+    ) -> Arc<Content<E>> {
         let content = Content::new(self.context.clone(), version.clone());
         if let Some(old) = old {
             content.inherit(&old);
         }
         self.handles.lock().rebase(ino, &content);
+        match lead {
+            Some(reply) if content.wants_kept_anchor() => content.keep_anchor(reply.body),
+            Some(reply) if content.first_to_hold().is_some() => content.feed(reply.range, reply.body),
+            Some(_) | None => {}
+        }
         content
     }
 
@@ -268,7 +299,8 @@ impl<E: Env> Fs<E> {
             let draft = self.draft_of(file);
             if draft.is_some() || self.handles.lock().count_of(file) > 0 {
                 let old = self.handles.lock().content_of_any(file);
-                let content = self.move_handles(file, &version, old);
+                let lead = self.lead(old.as_ref(), &version).await;
+                let content = self.move_handles(file, &version, old, lead);
                 if let Some(draft) = draft {
                     draft.rebased(content.clone());
                 }

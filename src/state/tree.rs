@@ -380,11 +380,17 @@ impl<C: Holds> Tree<C> {
                     known.last_modified = told.last_modified;
                 }
             }
+            let strays = match target {
+                // Shadowed as before: they were told.
+                Target::Directory => Vec::new(),
+                Target::Absent | Target::File(_) => self.obsolete_strays(parent, name, seen, &target),
+            };
+            let Some(entry) = self.directory_mut(parent)?.names.get_mut(name) else { return Ok(strays) };
             if superseded {
                 // It went and came back: what was lost meanwhile stays lost for that inode, so the name gets another.
                 sometimes!(CameBack);
                 entry.ino = None;
-                return Ok(self.obsolete_strays(parent, name, seen, &target));
+                return Ok(strays);
             }
             let at = entry.seen.at;
             if entry.seen.began >= entry.doubted
@@ -393,7 +399,7 @@ impl<C: Holds> Tree<C> {
             {
                 file.verified = file.verified.max(at);
             }
-            return Ok(self.obsolete_strays(parent, name, seen, &target));
+            return Ok(strays);
         }
         let believed =
             zoo::has(Bug::StaleAnswerOverwrites) || (zoo::has(Bug::LateNotFoundOverwrites) && target == Target::Absent);
@@ -413,6 +419,13 @@ impl<C: Holds> Tree<C> {
         }
         entry.moves_on(target.clone(), None, seen);
         let mut obsolete = self.obsolete_strays(parent, name, seen, &target);
+        if target == Target::Directory
+            && let Some(file) = old.filter(|old| self.file(*old).is_ok())
+        {
+            // Its object may stand as ever. Once the directory is gone, what the name stands for then concerns it again.
+            sometimes!(ShadowedKeepsItsName);
+            self.entry_mut(parent, name)?.strays.push((file, seen.ended));
+        }
         match old {
             // Only a name so far: the kernel has never heard of the number, so it may stand for the new Version.
             Some(number) if !self.inodes.contains_key(&number) => {
@@ -629,6 +642,8 @@ impl<C: Holds> Tree<C> {
                 entry.ino = None;
             }
         }
+        // Forgotten before, it may have been kept for what was local in it.
+        self.drop_if_unknown(parent);
     }
 
     fn next_order(&mut self) -> u64 {

@@ -30,7 +30,11 @@ impl Ledger {
     pub(super) fn unname(&mut self, mount: u8, key: &str, given: Option<Ino>, now: Time) {
         for file in self.files.values_mut().filter(|file| file.mount == mount && file.is_named()) {
             if file.key() == key && given != Some(file.ino) {
-                file.unnamed_at = Some(now);
+                // It may have been at another name all along.
+                match file.perhaps.pop() {
+                    Some(other) if other != key => file.keys.push(other),
+                    Some(_) | None => file.unnamed_at = Some(now),
+                }
             }
         }
     }

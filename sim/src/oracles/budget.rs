@@ -100,7 +100,11 @@ fn look_at(machine: &Machine, truth: &Truth, sight: &Sight<'_>, verdict: &mut dy
     let used_max = space - space / 100 * DISK_FREE_PERCENT_MIN;
     // Whoever looks before he writes does not see what others are about to write.
     let piece = if truth.memory_plenty { lifeboat_write_bytes } else { extent_bytes }.saturating_add(truth.chunk_bytes);
-    let used = machine.disk.used_bytes();
+    // What was written must be somewhere, and is no lifeboat.
+    let used = match !truth.ledger.is_empty() {
+        true => machine.disk.used_bytes().min(census.lifeboat_bytes),
+        false => machine.disk.used_bytes(),
+    };
     if used > used_max.saturating_add((2 * files).saturating_mul(piece)) {
         verdict(format!("{used} bytes of a disk of {space} are used: less than {DISK_FREE_PERCENT_MIN} % are left"));
     }

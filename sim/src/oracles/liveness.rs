@@ -12,9 +12,9 @@ use crate::court::{On, Sight, Truth, What};
 use crate::kernel::ELOOP;
 use crate::store::FaultKind;
 
-/// Calls that took long, by mount: when each ended.
+/// Calls that took long, by mount: when each ended, and how long it took.
 #[derive(Default)]
-pub struct Liveness(BTreeMap<u8, Vec<Time>>);
+pub struct Liveness(BTreeMap<u8, Vec<(Time, Duration)>>);
 
 impl Oracle for Liveness {
     fn id(&self) -> OracleId {
@@ -42,13 +42,14 @@ impl Oracle for Liveness {
         let slow = self.0.entry(sight.seat.mount).or_default();
         if took <= fair {
             if took > truth.config.deadline / 2 {
-                slow.push(sight.ended);
+                slow.push((sight.ended, took));
             }
             return;
         }
-        // Of those who look one name up Linux lets one ask at a time, and each finds out by himself that there is no answer.
-        let before_it = slow.iter().filter(|ended| **ended >= sight.began).count() as u32;
-        slow.push(sight.ended);
+        // Of those who look one name up Linux lets one ask at a time, and each finds out by himself that there is no answer;
+        // as does whoever has the lock of a directory that others wait for.
+        let before_it: Duration = slow.iter().filter(|(ended, _)| *ended >= sight.began).map(|(_, took)| *took).sum();
+        slow.push((sight.ended, took));
         let bound = if truth.faulty {
             let delays = Delays::within(truth, sight.began, sight.ended);
             // Look-up, open and read may each spend a deadline on each of several requests.
@@ -56,7 +57,7 @@ impl Oracle for Liveness {
             // A connection that died of being idle is found out when it is read from again.
             let idle = if truth.body_idle_max.is_some() { Duration::from_secs(10) } else { Duration::ZERO };
             let bound = if delays.unbounded { most } else { most.min(fair + delays.passing + idle) };
-            bound + truth.config.deadline * before_it
+            bound + before_it
         } else {
             // Streams that began while something failed may yet have to find out that they stall.
             let stalls = if truth.weathered { 2 * STALL_MAX } else { Duration::ZERO };

@@ -209,10 +209,7 @@ impl<C: Holds> Tree<C> {
         file.verified = file.verified.max(stamp.at);
         let unlinked = file.unlinked;
         let Ok(entry) = self.entry_mut(parent, &name) else { return Ok(Vec::new()) };
-        if unlinked {
-            return Ok(Vec::new());
-        }
-        if entry.ino != Some(ino) {
+        if unlinked || entry.ino != Some(ino) {
             // Another inode has the name: what stands there by now, its next look-up asks.
             self.doubt(parent, &name);
             return Ok(Vec::new());
@@ -282,21 +279,29 @@ impl<C: Holds> Tree<C> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         let Ok(entry) = self.entry_or_unknown(parent, name) else { return Vec::new() };
         let overlapped = entry.seen.ended > stamp.order;
-        let old = self.vacate(None, parent, name, Target::Absent, seen);
+        let before = entry.ino;
+        let old = self.vacate(before, parent, name, Target::Absent, seen);
         if overlapped {
             self.doubt(parent, name);
         }
         let mut obsolete = self.obsolete_strays(parent, name, seen, &Target::Absent);
-        obsolete.extend(old.map(|content| (content, Successor::Deleted)));
+        obsolete.extend(old);
         obsolete
     }
 
-    /// The name stands for `target` and for no inode. Answers the content of the file that had it.
+    /// The name stands for `target` and for no inode. Answers the content of the file that had it, and what it is to be told.
     /// `before`: the inode that had it before this mount put `target` there.
-    fn vacate(&mut self, before: Option<Ino>, parent: Ino, name: &Name, target: Target, seen: Seen) -> Option<Arc<C>> {
+    fn vacate(
+        &mut self,
+        before: Option<Ino>,
+        parent: Ino,
+        name: &Name,
+        target: Target,
+        seen: Seen,
+    ) -> Option<(Arc<C>, Successor)> {
         let since = self.next_order();
         let entry = self.entry_or_unknown(parent, name).ok()?;
-        let old = entry.ino;
+        let (old, overlapped) = (entry.ino, entry.seen.ended > seen.began);
         entry.moves_on(target.clone(), None, seen);
         let was_local = std::mem::replace(&mut entry.local, false);
         self.locals -= u32::from(was_local);
@@ -311,8 +316,16 @@ impl<C: Holds> Tree<C> {
             self.entry_mut(parent, name).ok()?.strays.push((old, since));
             return None;
         }
+        let content = file.content.clone();
+        if overlapped && !was_local && before != Some(old) {
+            // Seen while this mount put `target` there: which of the two came last, only the bucket knows.
+            sometimes!(OpenedWhileReplaced);
+            file.abandoned = true;
+            self.entry_mut(parent, name).ok()?.strays.push((old, since));
+            return content.map(|content| (content, Successor::Shadowed));
+        }
         file.unlinked = true;
-        file.content.clone()
+        content.map(|content| (content, target.as_successor()))
     }
 
     /// A file's object stands at another key by now, as `version`, and its inode, if it was `known`, goes with it.
@@ -331,9 +344,10 @@ impl<C: Holds> Tree<C> {
     ) -> Obsolete<C> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
         let target = Target::File(version.clone());
+        let overlapped = self.entry_or_unknown(new_parent, new_name).is_ok_and(|entry| entry.seen.ended > stamp.order);
         let old = self.vacate(replaced, new_parent, new_name, target.clone(), seen);
         let mut obsolete = self.obsolete_strays(new_parent, new_name, seen, &target);
-        obsolete.extend(old.map(|content| (content, target.as_successor())));
+        obsolete.extend(old);
         // Its number moves, whether or not there is an inode yet. Another one that has the name by now was pinned to what
         // somebody else put there meanwhile, and stays.
         let mut moved = known.filter(|ino| self.inodes.contains_key(ino));
@@ -368,6 +382,9 @@ impl<C: Holds> Tree<C> {
                 file.meta = meta.or(file.meta.take());
                 file.content = content;
             }
+        }
+        if overlapped {
+            self.doubt(new_parent, new_name);
         }
         obsolete
     }
