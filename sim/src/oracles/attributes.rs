@@ -29,6 +29,7 @@ impl Oracle for Attributes {
                     && !truth.was_lied_to(sight.began, sight.ended)
                     && truth.local_file(*file).is_none()
                     && let Some(held) = truth.files.get(file)
+                    && !truth.ledger.has_lost(held.seat.mount, held.ino)
                     && !truth.is_local(sight.seat.mount, &held.key, sight.began, sight.ended)
                 {
                     verdict(format!("{} was opened with an ETag that it never had: {etag}", held.key));
