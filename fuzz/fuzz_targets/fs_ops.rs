@@ -71,6 +71,8 @@ struct Story {
     w: World,
     posix: bool,
     writes: bool,
+    /// HOLDFAST_TELL: what is asked and answered is printed.
+    told: bool,
     /// Something happened that explains EIO.
     troubled: bool,
     versions: u32,
@@ -136,7 +138,8 @@ impl Story {
         let inodes = BTreeMap::from([(Ino::ROOT, known)]);
         let (handles, batch) = (Vec::new(), Vec::new());
         let inos = vec![Ino::ROOT];
-        let mut story = Self { w, posix, writes, troubled: false, versions: 0, inodes, inos, handles, batch };
+        let told = std::env::var_os("HOLDFAST_TELL").is_some();
+        let mut story = Self { w, posix, writes, told, troubled: false, versions: 0, inodes, inos, handles, batch };
         let present = input.byte();
         for (n, key) in KEYS.iter().enumerate() {
             if present & 1 << n == 0 {
@@ -367,6 +370,9 @@ impl Story {
             .collect();
         let answers = self.run(join_all(calls));
         for ((_, op), answer) in batch.into_iter().zip(answers) {
+            if self.told {
+                eprintln!("{op:?}: {answer:?}");
+            }
             match answer {
                 Ok(reply) => self.learn(op, reply),
                 Err(error) => self.judge_error(&op, &error),

@@ -138,7 +138,7 @@ impl Process {
         let attr = kernel.fstat(&file).await;
         let etag = kernel.getxattr(&file, "user.s3.etag").await;
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
-        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
+        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), (&etag, began));
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
         self.see(began, What::Opened { file: id, attr: &attr, etag: &etag });
         Ok(self.add(Open { kernel, file, id, key: name, published, position: Arc::default(), mapping: None }))

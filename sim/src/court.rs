@@ -266,7 +266,7 @@ pub struct Truth {
     pub files: BTreeMap<FileId, Held>,
     next_file: u64,
     /// Since when nothing goes wrong any more.
-    calm_since: Option<Time>,
+    pub calm_since: Option<Time>,
     calls: u64,
 }
 
@@ -564,7 +564,7 @@ impl Court {
         op: Option<OpId>,
         key: String,
         ino: Ino,
-        etag: &str,
+        (etag, began): (&str, Time),
     ) -> (FileId, Arc<str>, Option<Published>) {
         let mut inner = locked(&self.inner);
         let Inner { truth, recorder, .. } = &mut *inner;
@@ -581,6 +581,11 @@ impl Court {
             if let Some((target, content)) = found {
                 (key, published) = (target.to_string(), Some(content));
             }
+        }
+        // What was written to it was closed, and its name taken away, while this open was on its way.
+        let closed = |file: &LocalFile| file.closed_at.is_some_and(|at| at >= began) && !file.is_named();
+        if truth.ledger.latest(seat.mount, ino).is_some_and(closed) {
+            published = None;
         }
         truth.ledger.learn(seat.mount, ino, || file_content(&key, published.as_ref()?));
         let name: Arc<str> = key.as_str().into();

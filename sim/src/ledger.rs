@@ -628,6 +628,9 @@ impl Ledger {
             return;
         }
         self.changed.insert((mount, ino));
+        // What was not known when it was closed last is not known when it is opened again.
+        let uncertain = self.past.iter().rev().find(|file| (file.mount, file.ino) == (mount, ino));
+        let uncertain = uncertain.is_some_and(|file| file.uncertain);
         let first = State { began: Time::ZERO, ended: Some(Time::ZERO), content: base(ino), made_by: 0 };
         let file = LocalFile {
             mount,
@@ -639,7 +642,7 @@ impl Ledger {
             called,
             perhaps: Vec::new(),
             writers: 0,
-            uncertain: false,
+            uncertain,
             abandoned: false,
             doubtful: false,
             closed_at: None,

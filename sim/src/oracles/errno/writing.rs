@@ -45,10 +45,12 @@ fn of_file(
             let held = truth.files.get(&file)?;
             (held.dead || truth.ledger.was_changed(held.seat.mount, held.ino)).then_some(Ok(()))
         }
-        // What was written through a mapping could not be given back: Linux makes EIO of whatever the reason was.
-        ("fsync" | "msync" | "write" | "close", Errno::EIO) => {
+        // What was written through a mapping could not be given back: Linux makes EIO of whatever the reason was, and tells
+        // whoever closes the file next, however long after.
+        ("fsync" | "msync" | "write" | "close", Errno::EIO | Errno::ENOSPC) => {
             let held = truth.files.get(&file)?;
-            if held.dead {
+            let told_later = truth.calm_since.is_some() && truth.ledger.has_lost(held.seat.mount, held.ino);
+            if held.dead || told_later {
                 return Some(Ok(()));
             }
             let local = truth.ledger.latest(held.seat.mount, held.ino)?;
@@ -97,8 +99,16 @@ fn was_changed(truth: &Truth, mount: u8, key: &str, (from, until): (Time, Time))
 fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno) -> Option<Result<(), &'static str>> {
     let from = before(sight.began, truth.config.metadata_ttl + holdfast::config::PIN_KEPT);
     match (call, errno) {
-        // What was in the way may be gone again; whether it was there at all the oracles of names do not ask.
-        ("mkdir" | "symlink" | "mknod" | "open", Errno::EEXIST) | ("rmdir", Errno::ENOTEMPTY | EBUSY) => Some(Ok(())),
+        ("rmdir", EBUSY) => Some(Ok(())),
+        // What was in the way may be gone again.
+        ("mkdir" | "symlink" | "mknod" | "open", Errno::EEXIST) => {
+            let there = was_anything(truth, sight, key);
+            Some(if there { Ok(()) } else { Err("and nothing was there") })
+        }
+        ("rmdir", Errno::ENOTEMPTY) => {
+            let there = was_anything(truth, sight, &format!("{}/", key.trim_end_matches('/')));
+            Some(if there { Ok(()) } else { Err("and nothing was in it") })
+        }
         ("symlink" | "mknod", Errno::EPERM) if !truth.config.posix_metadata => Some(Ok(())),
         // Of a FIFO, which nobody has opened at its other end; and none of which is a file to be cut.
         ("open", Errno::ENXIO) | ("truncate", Errno::EINVAL) if truth.config.posix_metadata => Some(Ok(())),
@@ -130,6 +140,18 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
     }
 }
 
+/// Whether there may have been anything of this name, or beneath it; of a name that ends in a slash, beneath it alone.
+fn was_anything(truth: &Truth, sight: &Sight<'_>, name: &str) -> bool {
+    let from = before(sight.began, truth.config.metadata_ttl + holdfast::config::PIN_KEPT);
+    let key = name.trim_end_matches('/');
+    let there = |now: Option<&crate::history::Published>| now.is_some();
+    truth.is_local_beneath(sight.seat.mount, key, from, sight.ended)
+        || truth.is_linked(key)
+        || truth.was_lied_to(sight.began, sight.ended)
+        || truth.was_directory(key, from, sight.ended)
+        || (key == name && truth.history.was(key, from, sight.ended, there))
+}
+
 /// Of both names, and of what is beneath them.
 fn of_rename(
     truth: &Truth,
@@ -138,7 +160,11 @@ fn of_rename(
     errno: Errno,
 ) -> Option<Result<(), &'static str>> {
     match errno {
-        Errno::EEXIST | Errno::ENOTEMPTY | EBUSY | Errno::EINVAL | Errno::EISDIR | Errno::ENOTDIR => Some(Ok(())),
+        EBUSY | Errno::EINVAL | Errno::EISDIR | Errno::ENOTDIR => Some(Ok(())),
+        Errno::EEXIST | Errno::ENOTEMPTY => {
+            let there = was_anything(truth, sight, to);
+            Some(if there { Ok(()) } else { Err("and nothing was there") })
+        }
         Errno::ESTALE => {
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
             // What is being written here may have begun from what somebody replaced long ago.
