@@ -64,6 +64,8 @@ marks! {
     OrphanAborted: "an upload that an earlier mount had left was aborted",
     RenameResumed: "a rename that an earlier mount had begun was finished",
     MovedAnotherVersion: "a directory was renamed, and others had replaced a file in it meanwhile",
+    ListingMoved: "a directory was renamed while it was listed",
+    AnswerOfAnotherKey: "a directory above a name was renamed while the bucket was asked for it",
     LedToItsNewName: "those who had a file open while it was renamed were given a GET at its new name",
     OpenedWhileReplaced: "an open took a version that it saw while this mount replaced what was there",
     OpenedBeforeItWasKnown: "a file was opened by a name before it was known here that a rename had given it that name",

@@ -181,8 +181,6 @@ pub struct Ledger {
     /// MKNODs that have ended, like `unlinks`.
     nodes: Vec<(u8, String, Span)>,
     xattrs: xattrs::Xattrs,
-    /// When attributes of an inode were last set.
-    attributes_set: BTreeMap<(u8, Ino), Time>,
     /// Inodes of which a kernel has pages that the core does not have: they could not be written back.
     lost: BTreeSet<(u8, Ino)>,
     /// Inodes that copy_file_range(2) copied from.
@@ -459,13 +457,7 @@ impl Ledger {
                     matches!(request.what, Request::Open { ino: of, changes: true, .. } if of == ino)
                         && request.mount == mount
                 };
-                // And of one whose attributes are just being set.
-                let sets = |request: &UnderWay| {
-                    matches!(request.what, Request::Attributes { ino: of } | Request::Xattr { ino: of } if of == ino)
-                        && request.mount == mount
-                };
-                let set = self.attributes_set.get(&(mount, ino)).is_some_and(|at| *at >= began);
-                let written = set || self.under_way.values().any(|request| opens(request) || sets(request));
+                let written = self.under_way.values().any(opens);
                 let alone = |file: &LocalFile| !written && file.writers == 0 && alone(file);
                 let had_bytes = self.files.get(&(mount, ino)).is_some_and(|file| !empty(file) && alone(file));
                 let emptied = viewed && done && had_bytes && self.is_viewed(mount, ino);
@@ -553,6 +545,10 @@ impl Ledger {
                     self.rename(mount, from, to, now);
                     self.moved.push((mount, from.clone(), to.clone(), now));
                     self.removed.extend([((mount, from.clone()), now), ((mount, to.clone()), now)]);
+                } else if matches!(errno, Some(Errno::EIO | Errno::EACCES)) {
+                    // It may have been copied all the same.
+                    let there = |file: &&mut LocalFile| file.mount == mount && file.key() == to;
+                    self.files.values_mut().filter(there).for_each(|file| file.doubtful = true);
                 }
                 Alteration::Rename { from: from.clone(), to: to.clone() }
             }
@@ -562,7 +558,6 @@ impl Ledger {
                 Alteration::Other
             }
             Request::Xattr { ino } => {
-                self.attributes_set.insert((mount, ino), now);
                 self.xattr_ends(at, mount, ino, now, outcome.map(|outcome| outcome.map(drop)));
                 Alteration::Other
             }
@@ -570,11 +565,7 @@ impl Ledger {
                 let reply = outcome.and_then(Result::ok);
                 self.node_ended(mount, kind, (&keys, &earlier), (began, called, now), reply)
             }
-            Request::Attributes { ino } => {
-                self.attributes_set.insert((mount, ino), now);
-                Alteration::Other
-            }
-            Request::Link | Request::Other => Alteration::Other,
+            Request::Attributes { .. } | Request::Link | Request::Other => Alteration::Other,
         };
         self.close_spans(mount, now, |key| journaled(mount, key));
         let outcome = match outcome {

@@ -210,6 +210,12 @@ impl<E: Env> Draft<E> {
         inner.fate == Fate::Living && inner.generation != inner.published
     }
 
+    /// Whether all that is to be published of it is attributes that the user has set.
+    pub fn changes_attributes_only(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.fate == Fate::Living && inner.generation != inner.published && inner.only_attributes()
+    }
+
     /// Whether a publication has anything to do, or to say.
     pub fn is_dirty_or_lost(&self) -> bool {
         self.is_dirty() || matches!(self.fate(), Fate::Lost(_))
@@ -441,7 +447,7 @@ impl<E: Env> Draft<E> {
             ahead: inner.ahead.clone(),
             generation: inner.generation,
             attributes: inner.attributes,
-            only_attributes: inner.generation - inner.published == inner.attributes - inner.attributes_published,
+            only_attributes: inner.only_attributes(),
             in_doubt: inner.in_doubt.clone(),
         }
     }
@@ -580,6 +586,10 @@ impl<E: Env> Inner<E> {
         self.generation += 1;
         self.blank = false;
         self.overlay.size()
+    }
+
+    fn only_attributes(&self) -> bool {
+        self.generation - self.published == self.attributes - self.attributes_published
     }
 
     fn rebase(&mut self, base: Arc<Content<E>>) {

@@ -296,6 +296,7 @@ impl<E: Env> Fs<E> {
             && let Ok(file) = self.tree.lock().file_mut(ino)
         {
             file.own = None;
+            file.spoilt = true;
         }
     }
 

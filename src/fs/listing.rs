@@ -126,7 +126,15 @@ impl<E: Env> Fs<E> {
     }
 
     async fn fetch_page(&self, ino: Ino, listing: &mut Listing, token: Option<String>) -> Result<(), FsError> {
-        let stamp = self.tree.lock().stamp(self.now());
+        let stamp = {
+            let mut tree = self.tree.lock();
+            let prefix = &tree.directory(ino)?.prefix;
+            if prefix != listing.prefix() {
+                listing.moves_to(prefix.clone());
+                return Ok(());
+            }
+            tree.stamp(self.now())
+        };
         let key = Key::from(listing.prefix());
         let page = match self.context.list_directory(listing.prefix(), token).await {
             Ok(page) => page,
@@ -134,6 +142,12 @@ impl<E: Env> Fs<E> {
             Err(error) => return Err(FsError::from_store(&key, error)),
         };
         let stamp = if zoo::has(Bug::ListingDatedAtItsAnswer) { self.tree.lock().stamp(self.now()) } else { stamp };
+        let prefix = self.tree.lock().directory(ino)?.prefix.clone();
+        if prefix != listing.prefix() {
+            // It was renamed meanwhile: what this page has is not there any more.
+            listing.moves_to(prefix);
+            return Ok(());
+        }
         if page.next.is_some() {
             sometimes!(ListingOfPages);
         }

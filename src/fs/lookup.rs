@@ -47,6 +47,10 @@ impl<E: Env> Fs<E> {
             };
             // While it was asked, others may have learnt about the name too: the tree decides what stands.
             let mut tree = self.tree.lock();
+            if tree.directory(parent)?.key(&name) != key {
+                sometimes!(AnswerOfAnotherKey);
+                continue;
+            }
             let stamp = if zoo::has(Bug::LookupDatedAtItsAnswer) { tree.stamp(self.now()) } else { stamp };
             match tree.observe(parent, &name, stamp, target) {
                 Ok(obsolete) => {
@@ -94,6 +98,10 @@ impl<E: Env> Fs<E> {
             };
             let (target, meta) = self.ask(&key).await?;
             let mut tree = self.tree.lock();
+            if tree.directory(parent)?.key(name) != key {
+                sometimes!(AnswerOfAnotherKey);
+                continue;
+            }
             match tree.observe(parent, name, stamp, target.clone()) {
                 Ok(obsolete) => {
                     if let (Target::File(version), Some(meta)) = (&target, meta) {

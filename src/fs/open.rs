@@ -93,6 +93,12 @@ impl<E: Env> Fs<E> {
         }
         // Whoever was told to look again opens what it was given, whatever has become of the name since.
         let pinned = self.tree.lock().is_pinned(caller, ino);
+        if pinned && self.tree.lock().file(ino)?.spoilt {
+            return Err(self.displaced(ino));
+        }
+        if mode.truncate {
+            self.publish_attributes_first(ino).await?;
+        }
         if let Some(opened) = self.open_draft(ino, mode, pinned).await? {
             return Ok(opened);
         }
@@ -154,6 +160,7 @@ impl<E: Env> Fs<E> {
             self.verify(ino).await?;
         }
         let meta = self.meta(ino).await?;
+        self.publish_attributes_first(ino).await?;
         let gate = self.beginnings.of(ino);
         let _turn = gate.lock().await;
         let written = match self.truncate_unwritten(ino, mode, &meta)? {
@@ -166,6 +173,16 @@ impl<E: Env> Fs<E> {
         };
         // Others write to it: they see it truncated.
         self.truncate_opened(ino, written.1, mode, &written.0).await
+    }
+
+    /// Before a file that others read is truncated: they keep what they have, for it is not being written.
+    async fn publish_attributes_first(&self, ino: Ino) -> Result<(), FsError> {
+        if let Some(draft) = self.draft_of(ino).filter(|draft| draft.changes_attributes_only())
+            && self.handles.lock().is_only_read(ino)
+        {
+            self.commit(ino, &draft).await?;
+        }
+        Ok(())
     }
 
     /// Truncates a file as it is opened, unless it has a draft already.

@@ -47,7 +47,9 @@ impl<E: Env> Fs<E> {
         }
         let (_path, key) = self.enter(parent, name).await?;
         let stamp = self.tree.lock().stamp(self.now());
-        if draft.as_ref().is_none_or(|draft| draft.may_stand()) {
+        // Another inode that was opened by the name may have been published there.
+        let known_absent = self.tree.lock().is_known_absent(parent, name);
+        if !known_absent || draft.as_ref().is_none_or(|draft| draft.may_stand()) {
             self.hold_open(parent, name).await;
             if !zoo::has(Bug::DeleteNotSent)
                 && let Err(refusal) = self.context.delete(&key, None).await

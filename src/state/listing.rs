@@ -36,6 +36,8 @@ pub struct Listing {
     barren_pages: u64,
     /// Names that were not published when it began: no page may bring them. `None` once they were added.
     local: Option<Vec<Name>>,
+    /// Names that were found before the directory was renamed.
+    found_before: BTreeSet<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +72,18 @@ impl Listing {
             tokens: BTreeSet::new(),
             barren_pages: 0,
             local: Some(local),
+            found_before: BTreeSet::new(),
         }
+    }
+
+    /// The directory was renamed: it is listed from the start, where it is by now. Names that were found stay where they are.
+    pub fn moves_to(&mut self, prefix: String) {
+        sometimes!(ListingMoved);
+        self.found_before = self.names.iter().map(|(name, _)| name.clone()).collect();
+        (self.prefix, self.next, self.last_key, self.barren_pages) = (prefix, Next::Page(None), None, 0);
+        self.held_back.clear();
+        self.pile.clear();
+        self.tokens.clear();
     }
 
     /// Once, after the last page: the names that were local when it began.
@@ -230,7 +243,9 @@ impl Listing {
             Target::Directory => Kind::Directory,
             Target::File(_) | Target::Absent => Kind::File,
         };
-        self.names.push((name.clone(), kind));
+        if !self.found_before.contains(&name) {
+            self.names.push((name.clone(), kind));
+        }
         found.names.push((name, target, stamp));
     }
 }
@@ -325,6 +340,18 @@ mod tests {
             listing.add(page(&["c"], &[], None), Stamp::nth(1)).expect("fits");
             assert_eq!(shown(&listing).len(), 3);
         }
+    }
+
+    #[test]
+    fn a_directory_that_is_renamed_is_listed_on_where_it_is() {
+        let mut listing = Listing::new("d/".into(), true, Vec::new());
+        listing.add(page(&["d/a", "d/b"], &[], Some("t")), Stamp::nth(1)).expect("fits");
+        assert_eq!(shown(&listing), [("a", Kind::File)]);
+        listing.moves_to("e/".into());
+        assert_eq!(listing.wants_page(), Some(None));
+        listing.add(page(&["e/a", "e/b"], &[], Some("t")), Stamp::nth(2)).expect("fits");
+        listing.add(page(&["e/c"], &[], None), Stamp::nth(3)).expect("fits");
+        assert_eq!(shown(&listing), [("a", Kind::File), ("b", Kind::File), ("c", Kind::File)]);
     }
 
     proptest! {

@@ -157,6 +157,8 @@ pub struct File<C> {
     pub unlinked: bool,
     /// What was written could not be published, and the name is somebody else's.
     pub abandoned: bool,
+    /// Changes of it are gone, of which the kernel knows: it is not to be opened as what it was before.
+    pub spoilt: bool,
 }
 
 /// What this mount made of a file.
@@ -578,6 +580,12 @@ impl<C: Holds> Tree<C> {
         ino
     }
 
+    /// Whether the bucket was seen to have nothing of the name, and nobody has put anything there since, as far as is known.
+    pub fn is_known_absent(&self, parent: Ino, name: &Name) -> bool {
+        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
+        entry.is_none_or(|entry| entry.target == Target::Absent && entry.seen.began >= entry.doubted)
+    }
+
     /// Whether the name stands for something, as far as is known.
     pub fn exists(&self, parent: Ino, name: &Name) -> bool {
         let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
@@ -749,6 +757,7 @@ impl<C> File<C> {
             own: None,
             unlinked: false,
             abandoned: false,
+            spoilt: false,
         }
     }
 }

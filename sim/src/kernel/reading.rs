@@ -159,7 +159,12 @@ impl Thread {
         }
         if self.kernel.one_in(self.kernel.shared.config.page_eviction_one_in) {
             let draw = self.kernel.shared.rng.next_u64();
-            self.kernel.with(|state| state.names.inode_mut(file.ino()).map(|inode| inode.pages.evict_some(draw)));
+            self.kernel.with(|state| {
+                // A page that is being written stays (its folio is locked).
+                let inode = state.names.inode_mut(file.ino()).filter(|inode| inode.changing == 0)?;
+                inode.pages.evict_some(draw);
+                Some(())
+            });
         }
         let (mut end, before) = (asked.min(size), asked.div_ceil(PAGE_BYTES));
         let mut pieces = Vec::new();

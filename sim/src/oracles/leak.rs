@@ -38,7 +38,7 @@ impl Oracle for Leak {
                 verdict(format!("{left} uploads are left of a mount at rest, and nothing had failed"));
             }
         }
-        // What lost its condition, and there is no room to keep it elsewhere, stays.
+        // What a full disk had no room to keep stays there for the next mount.
         if rest.journal > 0 && calm && truth.disk_plenty {
             verdict(format!("{} files are in the journal of a mount at rest, and nothing had failed", rest.journal));
         }
