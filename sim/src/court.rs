@@ -241,6 +241,8 @@ pub struct Truth {
     pub chunk_bytes: u64,
     /// Callers may be killed: then calls go on that nobody sees.
     pub kills: bool,
+    /// How many calls at most, which nobody sees an answer of.
+    pub kills_max: u64,
     pub apps: u8,
     pub machines: Vec<Machine>,
     /// Things go wrong in this world.
@@ -514,6 +516,7 @@ impl Court {
             body_idle_max: None,
             chunk_bytes: u64::MAX,
             kills: true,
+            kills_max: 0,
             apps: 0,
             machines: Vec::new(),
             faulty: true,

@@ -124,9 +124,10 @@ impl Budget {
         // A path may lead through forty links, each as deep as any.
         let depth = truth.history.keys().iter().map(|key| key.as_str().split('/').count() as u64).max().unwrap_or(1);
         let per_call = if truth.config.posix_metadata { 12 + 40 * (1 + 2 * depth) } else { 12 };
-        let requests_max = 64 + per_call * self.calls + 8 * changes + renewals + lanes + retries;
+        let calls = self.calls + truth.kills_max;
+        let requests_max = 64 + per_call * calls + 8 * changes + renewals + lanes + retries;
         if requests.total() > requests_max {
-            verdict(format!("{} requests for {} calls: more than {requests_max}", requests.total(), self.calls));
+            verdict(format!("{} requests for {calls} calls: more than {requests_max}", requests.total()));
         }
     }
 
