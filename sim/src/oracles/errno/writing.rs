@@ -74,9 +74,11 @@ fn of_file(
         ("read" | "store" | "page fault", Errno::ESTALE) if truth.local_file(file).is_some() => {
             let (held, local) = truth.local_file(file)?;
             let from = before(local.opened, truth.config.metadata_ttl + truth.under_way_max());
-            // What its own mount removes is out of reach, too, unless something holds it.
+            // What its own mount removes is out of reach, too, unless something holds it; without a hold, so is what it replaces.
+            let unheld = truth.config.hold == holdfast::config::Hold::Off;
             let changed = |key: &String| {
                 truth.history.was(key, from, sight.ended, |now| now.is_none())
+                    || (unheld && truth.history.changes_within(key, from, sight.ended) > 0)
                     || was_changed(truth, held.seat.mount, key, (from, sight.ended))
             };
             let lost = local.keys.iter().chain(&local.sources).chain([&held.key]).any(changed);
