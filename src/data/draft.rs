@@ -22,7 +22,7 @@ use crate::data::overlay::{Overlay, Source};
 use crate::data::publish::{Base, Expects, Snapshot, assemble};
 use crate::data::stored::{Attempts, Stored};
 use crate::env::store::{Key, NewObject};
-use crate::env::{Clock, Disk, Env, Kept as _};
+use crate::env::{Clock, Disk, Env, Kept as _, NoteId};
 use crate::error::FsError;
 use crate::lock::Lock;
 use crate::marks::sometimes;
@@ -44,6 +44,8 @@ pub struct Draft<E: Env> {
     /// What the journal has of it. Held while that changes.
     pub(super) stored: Mutex<Option<Stored<E>>>,
     pub(super) attempts: Lock<Attempts>,
+    /// Says what attributes its object is to have.
+    pub(super) attributes_note: Mutex<Option<NoteId>>,
     /// Held through a commit, and through what must not happen during one.
     pub gate: Mutex<()>,
     /// One change at a time.
@@ -79,6 +81,10 @@ struct Inner<E: Env> {
     awaited: bool,
     /// Somebody publishes it behind its close.
     publishing: bool,
+    /// Attributes of it are to be published a little later.
+    lingering: bool,
+    /// So many change it without having it open.
+    changers: u32,
     /// The change up to which the journal has it.
     stored: u64,
 }
@@ -151,12 +157,15 @@ impl<E: Env> Draft<E> {
             fate: Fate::Living,
             awaited: false,
             publishing: false,
+            lingering: false,
+            changers: 0,
             stored: 0,
         };
         Arc::new(Self {
             context,
             stored: Mutex::new(None),
             attempts: Lock::default(),
+            attributes_note: Mutex::new(None),
             gate: Mutex::new(()),
             changes: Mutex::new(()),
             inner: Lock::new(inner),
@@ -259,8 +268,36 @@ impl<E: Env> Draft<E> {
         inner.stored = inner.stored.max(generation);
     }
 
-    pub fn is_being_published(&self) -> bool {
-        self.inner.lock().publishing
+    /// Whether somebody who does not have it open will yet publish it, or let it go.
+    pub fn is_in_use(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.publishing || inner.lingering || inner.changers > 0
+    }
+
+    /// Somebody begins to change it who does not have it open.
+    pub fn changer_comes(&self) {
+        self.inner.lock().changers += 1;
+    }
+
+    pub fn changer_goes(&self) {
+        self.inner.lock().changers -= 1;
+    }
+
+    /// False: somebody publishes its attributes already, and will go on until nothing is left.
+    pub fn begins_lingering(&self) -> bool {
+        !std::mem::replace(&mut self.inner.lock().lingering, true)
+    }
+
+    pub fn is_lingering(&self) -> bool {
+        self.inner.lock().lingering
+    }
+
+    /// False: more attributes were set meanwhile. What is written to it, whoever closes it publishes.
+    pub fn ends_lingering(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let dirty = inner.fate == Fate::Living && inner.generation != inner.published;
+        inner.lingering = dirty && inner.only_attributes();
+        !inner.lingering
     }
 
     /// Bytes `offset..offset + len`, cut at the end of the file.
@@ -412,6 +449,17 @@ impl<E: Env> Draft<E> {
 
     pub fn set_user(&self, user: BTreeMap<String, String>) {
         self.inner.lock().object.user = user;
+    }
+
+    /// They were given to the object while it was copied to another key.
+    pub fn attributes_went_along(&self) {
+        let mut inner = self.inner.lock();
+        (inner.published, inner.attributes_published) = (inner.generation, inner.attributes);
+    }
+
+    /// What its object is given, but for modes, owners and times.
+    pub fn object(&self) -> NewObject {
+        self.inner.lock().object.clone()
     }
 
     /// They could not be set, and nothing else has changed it since `before`, when it was clean: it is clean again. False: it

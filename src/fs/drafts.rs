@@ -283,7 +283,7 @@ impl<E: Env> Fs<E> {
     /// A draft that nobody has open, and of which nothing is left to be published, goes.
     pub(super) fn forget_draft(&self, ino: Ino, draft: &Draft<E>) {
         let mut drafts = self.drafts.lock();
-        let done = !draft.is_dirty() && !draft.is_being_published();
+        let done = !draft.is_dirty() && !draft.is_in_use();
         if self.handles.lock().count_of(ino) == 0 && done && !zoo::has(Bug::DraftLeftBehind) {
             self.remove_draft(&mut drafts, ino);
         }

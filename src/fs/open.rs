@@ -120,7 +120,11 @@ impl<E: Env> Fs<E> {
         }
         let _drafts = self.drafts.lock();
         // While it was opened, this mount may have given the name to another file, or removed it.
-        if !pinned && self.tree.lock().is_displaced(ino) {
+        let gone = {
+            let tree = self.tree.lock();
+            tree.file(ino)?.spoilt || (!pinned && tree.is_displaced(ino))
+        };
+        if gone {
             return Err(self.displaced(ino));
         }
         // The handle has a share of its own in the inode; `opening` gives up its.

@@ -4,15 +4,18 @@
 //! changes nothing else, so that it is copied onto itself, under the condition that it is still the one that is shown.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::config::ATTR_TTL;
+use crate::config::{ATTR_TTL, ATTRIBUTES_LINGER, REPUBLISH_DELAY};
 use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
 use crate::data::mutations::Refusal;
 use crate::env::store::Key;
-use crate::env::{Clock, Env};
+use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
+use crate::fs::behind::may_pass;
+use crate::marks::sometimes;
 use crate::op::{Changes, Fh, Ino, Kind, Reply, SetTime};
 use crate::state::posix::Posix;
 use crate::state::tree::Own;
@@ -74,22 +77,38 @@ impl<E: Env> Fs<E> {
         size: u64,
         by_path: bool,
     ) -> Result<(), FsError> {
-        let draft = self.draft_for_change(ino, content).await?;
-        let resized = draft.resize(size).await;
-        self.note_change(ino, &draft)?;
-        resized?;
-        if !by_path {
-            return Ok(());
-        }
-        let outcome = self.commit(ino, &draft).await;
+        let draft = self.draft_for_changer(ino, content).await?;
+        let outcome = if by_path && (draft.fate() == Fate::Unlinked || self.tree.lock().is_displaced(ino)) {
+            // The path came to mean another file, or none, while its turn was waited for.
+            Err(self.displaced(ino))
+        } else {
+            let resized = draft.resize(size).await;
+            match self.note_change(ino, &draft).and(resized) {
+                Ok(_) if by_path => self.commit(ino, &draft).await,
+                other => other.map(drop),
+            }
+        };
         self.forget_unopened(ino, &draft);
         outcome
+    }
+
+    /// The draft by which a file is changed by somebody who may not have it open. It stays until [`Self::forget_unopened`].
+    async fn draft_for_changer(&self, ino: Ino, base: Arc<Content<E>>) -> Result<Arc<Draft<E>>, FsError> {
+        loop {
+            let draft = self.draft_for_change(ino, base.clone()).await?;
+            let drafts = self.drafts.lock();
+            if drafts.get(&ino).is_some_and(|present| Arc::ptr_eq(present, &draft)) {
+                draft.changer_comes();
+                return Ok(draft);
+            }
+        }
     }
 
     /// A draft that nobody has open goes; what could not be published of it was told to who asked for it.
     fn forget_unopened(&self, ino: Ino, draft: &Draft<E>) {
         let mut drafts = self.drafts.lock();
-        if self.handles.lock().count_of(ino) > 0 || draft.is_being_published() {
+        draft.changer_goes();
+        if self.handles.lock().count_of(ino) > 0 || draft.is_in_use() {
             return;
         }
         if draft.is_dirty() {
@@ -130,7 +149,7 @@ impl<E: Env> Fs<E> {
             file.opens += 1;
             file.content.clone().unwrap_or_else(|| Content::new(self.context.clone(), file.version.clone()))
         };
-        let outcome = match self.draft_for_change(ino, content).await {
+        let outcome = match self.draft_for_changer(ino, content).await {
             Ok(draft) => {
                 let outcome = self.change_attributes_of(ino, &draft, apply).await;
                 self.forget_unopened(ino, &draft);
@@ -143,7 +162,7 @@ impl<E: Env> Fs<E> {
     }
 
     async fn change_attributes_of(
-        &self,
+        self: &Arc<Self>,
         ino: Ino,
         draft: &Arc<Draft<E>>,
         apply: impl FnOnce(&mut Own, &Draft<E>) -> Result<bool, FsError>,
@@ -166,6 +185,9 @@ impl<E: Env> Fs<E> {
         if draft.fate() == Fate::Unlinked || (was_dirty && somebody_closes_it) {
             return Ok(());
         }
+        if !somebody_closes_it && self.let_linger(ino, draft).await? {
+            return Ok(());
+        }
         let outcome = self.commit_in_turn(ino, draft).await;
         // What could not be set is not what whoever has it open is to fail by, when he closes it.
         if outcome.is_err() && !was_dirty && draft.fate() == Fate::Living && draft.untouch(before) {
@@ -173,6 +195,65 @@ impl<E: Env> Fs<E> {
             self.tree.lock().changed(ino, old, draft.is_dirty())?;
         }
         outcome
+    }
+
+    /// Attributes of a file that this mount has just published are published a little later, all together, under a note. False:
+    /// they are to be published at once.
+    async fn let_linger(self: &Arc<Self>, ino: Ino, draft: &Arc<Draft<E>>) -> Result<bool, FsError> {
+        if !draft.changes_attributes_only() || self.attributes_refused.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let published = self.tree.lock().file(ino)?.published;
+        if published.is_none_or(|at| self.now() >= at.plus(ATTRIBUTES_LINGER)) && !draft.is_lingering() {
+            return Ok(false);
+        }
+        let object = self.with_attributes(ino, draft.object())?;
+        if !draft.note_attributes(object).await {
+            return Ok(false);
+        }
+        sometimes!(AttributesLinger);
+        self.publish_attributes_later(ino, draft.clone());
+        Ok(true)
+    }
+
+    fn publish_attributes_later(self: &Arc<Self>, ino: Ino, draft: Arc<Draft<E>>) {
+        if !draft.begins_lingering() {
+            return;
+        }
+        // A share, so that the inode stays until then.
+        match self.tree.lock().file_mut(ino) {
+            Ok(file) => file.opens += 1,
+            Err(_) => return,
+        }
+        let fs = self.clone();
+        self.context.env.spawn().spawn("publish attributes that were set", async move {
+            fs.context.env.clock().sleep(ATTRIBUTES_LINGER).await;
+            let (mut delay, longest) = REPUBLISH_DELAY;
+            while !draft.ends_lingering() {
+                let Err(error) = fs.commit(ino, &draft).await else { continue };
+                fs.complain(&error);
+                if draft.fate() != Fate::Living {
+                    break;
+                }
+                if !may_pass(&error) && draft.changes_attributes_only() {
+                    // From now on whoever sets some is told.
+                    fs.attributes_refused.store(true, Ordering::Relaxed);
+                    tracing::warn!(
+                        "{:?}: attributes that were set after it was closed are lost ({error})",
+                        draft.key()
+                    );
+                    draft.meets(Fate::Lost(None));
+                    fs.tree.lock().abandon(ino);
+                    draft.discard_stored().await;
+                    break;
+                }
+                fs.context.env.clock().sleep(delay).await;
+                delay = (2 * delay).min(longest);
+            }
+            draft.ends_lingering();
+            fs.forget_draft(ino, &draft);
+            fs.close_inode(ino);
+        });
     }
 
     async fn set_directory_attributes(&self, ino: Ino, changes: Changes) -> Result<(), FsError> {

@@ -1,8 +1,8 @@
 //! What changes cost, as the server counts it, and what elsewhere is seen of them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
 use holdfast::bucket::Versioning;
 use holdfast::server::StatsSnapshot;
@@ -124,6 +124,25 @@ fn renaming_a_file_costs_a_copy_and_a_deletion() {
     assert_eq!((stats.count("CopyObject"), stats.count("DeleteObject")), (1, 1), "{stats:?}");
     assert_eq!((stats.count("GetObject"), stats.count("PutObject")), (0, 0), "{stats:?}");
     assert!(stats.total() <= 2 + 4, "{stats:?}");
+}
+
+/// Rule R50.
+#[test]
+fn a_new_file_as_rsync_makes_it_costs_an_upload_and_a_copy() {
+    let Some(w) = World::with(&["--posix-metadata"]) else { return };
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
+    w.reset_stats();
+    fs::write(w.path(".note.Xq2"), "rsync writes here").expect("written");
+    // By path: a descriptor would take them along with its close.
+    w.mount.sh("touch -d @1234567890 .note.Xq2");
+    fs::set_permissions(w.path(".note.Xq2"), Permissions::from_mode(0o640)).expect("chmod");
+    fs::rename(w.path(".note.Xq2"), w.path("note")).expect("renamed");
+    let stats = w.stats();
+    let changes = ["PutObject", "CopyObject", "DeleteObject"].map(|operation| stats.count(operation));
+    assert_eq!(changes, [1, 1, 1], "{stats:?}");
+    let elsewhere = w.elsewhere(&["--posix-metadata"]);
+    let note = fs::metadata(elsewhere.path("note")).expect("it is there");
+    assert_eq!((note.modified().expect("a time"), note.mode() & 0o777), (time, 0o640));
 }
 
 #[test]

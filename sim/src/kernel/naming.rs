@@ -350,7 +350,9 @@ impl Thread {
         }
         self.may_change(parent).await?;
         self.may_change(new_parent).await?;
-        let files = [Some(&source), target.as_ref()].into_iter().flatten();
+        // A directory that stays in its own is not locked itself (lock_old_subdir).
+        let locked_source = Some(&source).filter(|_| !is_directory || parent != new_parent);
+        let files = [locked_source, target.as_ref()].into_iter().flatten();
         let files: Vec<Ino> = files.map(Held::ino).filter(|ino| ![parent, new_parent].contains(ino)).collect();
         let _files = self.lock_all(files).await;
         let op = Op::Rename { parent, name: from.name.to_vec(), new_parent, new_name: to.name.to_vec(), no_replace };

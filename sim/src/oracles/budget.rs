@@ -121,9 +121,10 @@ impl Budget {
         let renewals = (self.opens + 1) * (seconds / 30 + 1);
         let lanes = 2 * requests.bytes_delivered / truth.config.sizes.random_fetch_bytes_min;
         let retries = if truth.faulty || truth.weathered { RETRIES_SAVED + RETRIES_PER_SECOND * seconds } else { 0 };
-        // A path may lead through forty links, each as deep as any.
+        // A path may lead through forty links, each as deep as any; directories are asked for again where nothing is kept.
         let depth = truth.history.keys().iter().map(|key| key.as_str().split('/').count() as u64).max().unwrap_or(1);
-        let per_call = if truth.config.posix_metadata { 12 + 40 * (1 + 2 * depth) } else { 12 };
+        let directories = if truth.config.metadata_ttl.is_zero() { depth } else { 1 };
+        let per_call = if truth.config.posix_metadata { 12 + 40 * (1 + 2 * directories) } else { 12 };
         let calls = self.calls + truth.kills_max;
         let requests_max = 64 + per_call * calls + 8 * changes + renewals + lanes + retries;
         if requests.total() > requests_max {
