@@ -303,6 +303,14 @@ bugs! {
     PinOfAnotherContent,
     /// A hole that is punched keeps its bytes.
     PunchedHoleKeepsItsBytes,
+    /// copy_file_range copies what the source was before it was written to.
+    CopyOverlooksTheDraft,
+    /// mknod puts its file whatever is there.
+    NodeReplacesWhatIsThere,
+    /// An extended attribute that is set is not published.
+    AttributeIsNotPublished,
+    /// What is written after the last FLUSH is not published by the release.
+    WrittenAfterTheCloseForgotten,
 }
 
 #[cfg(not(feature = "zoo"))]

@@ -71,6 +71,8 @@ struct Story {
     w: World,
     posix: bool,
     writes: bool,
+    /// HOLDFAST_TELL: what is asked and answered is printed.
+    told: bool,
     /// Something happened that explains EIO.
     troubled: bool,
     versions: u32,
@@ -136,7 +138,8 @@ impl Story {
         let inodes = BTreeMap::from([(Ino::ROOT, known)]);
         let (handles, batch) = (Vec::new(), Vec::new());
         let inos = vec![Ino::ROOT];
-        let mut story = Self { w, posix, writes, troubled: false, versions: 0, inodes, inos, handles, batch };
+        let told = std::env::var_os("HOLDFAST_TELL").is_some();
+        let mut story = Self { w, posix, writes, told, troubled: false, versions: 0, inodes, inos, handles, batch };
         let present = input.byte();
         for (n, key) in KEYS.iter().enumerate() {
             if present & 1 << n == 0 {
@@ -278,8 +281,14 @@ impl Story {
                 1 => Op::Mknod { parent: self.ino(input), name: name(input), kind: Kind::File, node },
                 _ => Op::Mknod { parent: self.ino(input), name: name(input), kind: Kind::Fifo, node },
             },
-            _ => match input.below(2) {
-                0 => {
+            _ => match input.below(4) {
+                0 | 1 => {
+                    let (from, to) = (self.handle(input), self.handle(input));
+                    let (from_offset, len) = (if input.chance(2) { 0 } else { offset(input) }, written(input));
+                    let to_offset = if input.chance(2) { from_offset } else { written(input) };
+                    Op::CopyRange { from, from_offset, to, to_offset, len }
+                }
+                2 => {
                     let (value, how) = (vec![input.byte(); input.below(9)], *input.pick(&SET_XATTR));
                     Op::Setxattr { ino: self.ino(input), name: xattr(input), value, how }
                 }
@@ -361,6 +370,9 @@ impl Story {
             .collect();
         let answers = self.run(join_all(calls));
         for ((_, op), answer) in batch.into_iter().zip(answers) {
+            if self.told {
+                eprintln!("{op:?}: {answer:?}");
+            }
             match answer {
                 Ok(reply) => self.learn(op, reply),
                 Err(error) => self.judge_error(&op, &error),
@@ -397,6 +409,9 @@ impl Story {
                 Reply::Entry(entry),
             ) => self.learn_made(parent, &name, &entry),
             (Op::Write { data, .. }, Reply::Written(len)) => assert_eq!(len as usize, data.len(), "a write is whole"),
+            (Op::CopyRange { len, .. }, Reply::Written(copied)) => {
+                assert!(u64::from(copied) <= len, "{copied} bytes were copied of {len}");
+            }
             (Op::Setattr { ino, .. }, Reply::Attr { attr, .. }) => assert_eq!(attr.ino, ino),
             (
                 Op::Unlink { .. }
@@ -661,7 +676,9 @@ fn name(input: &mut Input) -> Vec<u8> {
 }
 
 fn xattr(input: &mut Input) -> Vec<u8> {
-    let names: [&[u8]; 8] = [
+    let names: [&[u8]; 10] = [
+        b"user.colour",
+        b"user.origin",
         b"user.s3.etag",
         b"user.holdfast.hold",
         b"user.s3.version-id",

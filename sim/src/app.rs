@@ -4,6 +4,7 @@
 //! that gives bytes of two versions, an open that gives a stale one, a size that is not the version's, fail the test where
 //! they happen. [`App`] is the same for stories that do one thing after another.
 
+mod mapped;
 mod story;
 mod streams;
 mod writing;
@@ -137,7 +138,7 @@ impl Process {
         let attr = kernel.fstat(&file).await;
         let etag = kernel.getxattr(&file, "user.s3.etag").await;
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
-        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), &etag);
+        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), (&etag, began));
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
         self.see(began, What::Opened { file: id, attr: &attr, etag: &etag });
         Ok(self.add(Open { kernel, file, id, key: name, published, position: Arc::default(), mapping: None }))
@@ -231,15 +232,15 @@ impl Process {
         Ok(attr)
     }
 
-    /// getxattr(2)
-    pub async fn xattr_at(&self, path: &str, name: &str) -> Result<String, Errno> {
+    /// getxattr(2); `None`: there is none.
+    pub async fn xattr_at(&self, path: &str, name: &str) -> Result<Option<String>, Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
         let answer = self.kernel().getxattr_beside(path, name).await;
         let (attr, value) = self.check("getxattr", began, On::Key(&key), answer)?;
-        let value = String::from_utf8(value).expect("attributes are text here");
+        let value = value.map(|value| String::from_utf8(value).expect("attributes are text here"));
         let of = Described::Path { key: &key, attr: &attr };
-        self.see(began, What::Attribute { of, name, value: &value });
+        self.see(began, What::Attribute { of, name, value: value.as_deref() });
         Ok(value)
     }
 
@@ -285,9 +286,13 @@ impl Process {
         let open = self.get(file);
         let began = self.court.now();
         let value = open.kernel.getxattr(&open.file, name).await;
+        let of = Described::File(open.id);
+        if value == Err(Errno::ENODATA) {
+            self.see(began, What::Attribute { of, name, value: None });
+        }
         let value = self.check("getxattr", began, On::File { file: open.id, offset: 0, len: 0 }, value)?;
         let value = String::from_utf8(value).expect("attributes are text here");
-        self.see(began, What::Attribute { of: Described::File(open.id), name, value: &value });
+        self.see(began, What::Attribute { of, name, value: Some(&value) });
         Ok(value)
     }
 
@@ -342,9 +347,19 @@ impl Process {
         Ok(open.version())
     }
 
-    pub fn unmap(&self, mapping: Mapping) {
-        // No FLUSH: munmap(2) sends none.
-        locked(&self.files).open.remove(&mapping.0).expect("it is mapped");
+    /// What was written through it goes back before it is gone.
+    pub async fn unmap(&self, mapping: Mapping) {
+        let open = locked(&self.files).open.remove(&mapping.0).expect("it is mapped");
+        let began = self.court.now();
+        let last = !locked(&self.files).open.values().any(|other| other.id == open.id);
+        let Open { kernel, file, mapping, id, .. } = open;
+        drop(file);
+        let mut closing = Closing { court: &self.court, file: last.then_some(id) };
+        kernel.unmap(mapping.expect("it is a mapping")).await;
+        closing.file = None;
+        if last {
+            self.see(began, What::Closed { file: id });
+        }
     }
 
     pub fn ino(&self, file: File) -> Ino {
@@ -359,7 +374,11 @@ impl Process {
     /// Closes whatever is open.
     pub fn exit(&self) {
         let open = std::mem::take(&mut locked(&self.files).open);
-        drop(open);
+        for open in open.into_values() {
+            if let Some(mapping) = open.mapping {
+                open.kernel.unmap_in_background(mapping);
+            }
+        }
         locked(&self.streams).close_all();
     }
 

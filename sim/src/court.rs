@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use holdfast::config::Config;
 use holdfast::env::Time;
 use holdfast::error::Errno;
@@ -131,7 +132,8 @@ pub enum What<'a> {
     Attribute {
         of: Described<'a>,
         name: &'a str,
-        value: &'a str,
+        /// `None`: there is none.
+        value: Option<&'a str>,
     },
     Closed {
         file: FileId,
@@ -178,6 +180,11 @@ pub enum Described<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum On<'a> {
     Key(&'a str),
+    /// A rename, by both of its names.
+    Rename {
+        from: &'a str,
+        to: &'a str,
+    },
     /// Bytes `offset..offset + len` of an open file; other calls on it have `len` 0.
     File {
         file: FileId,
@@ -234,6 +241,8 @@ pub struct Truth {
     pub chunk_bytes: u64,
     /// Callers may be killed: then calls go on that nobody sees.
     pub kills: bool,
+    /// How many calls at most, which nobody sees an answer of.
+    pub kills_max: u64,
     pub apps: u8,
     pub machines: Vec<Machine>,
     /// Things go wrong in this world.
@@ -252,12 +261,14 @@ pub struct Truth {
     pub pages_are_kept: bool,
     /// Mounts may die.
     pub crashes: bool,
+    /// When each mount last died.
+    died: BTreeMap<u8, Time>,
     /// The longest that any one step of the store may take without a fault.
     pub step_max: Duration,
     pub files: BTreeMap<FileId, Held>,
     next_file: u64,
     /// Since when nothing goes wrong any more.
-    calm_since: Option<Time>,
+    pub calm_since: Option<Time>,
     calls: u64,
 }
 
@@ -324,6 +335,16 @@ impl Truth {
         key
     }
 
+    /// Whether a mount ever died: descriptors of before are its predecessor's.
+    pub fn has_died(&self, mount: u8) -> bool {
+        self.died.contains_key(&mount)
+    }
+
+    /// Whether a call began before its mount died: some of what it shows may be that one's.
+    pub fn is_of_the_dead(&self, sight: &Sight<'_>) -> bool {
+        self.died.get(&sight.seat.mount).is_some_and(|died| sight.began <= *died)
+    }
+
     /// Whether a symbolic link was ever on the way to a key: what is found there may be elsewhere.
     pub fn is_linked(&self, key: &str) -> bool {
         let ends = key.match_indices('/').map(|(at, _)| at).chain([key.len()]);
@@ -337,7 +358,11 @@ impl Truth {
     /// The content that an open file must give. None of a file that its mount changes: what that gives, the ledger knows.
     pub fn published(&self, file: FileId) -> Option<(&Held, &Published)> {
         let held = self.files.get(&file)?;
-        if (held.dead && !self.config.read_only) || self.ledger.file(held.seat.mount, held.ino).is_some() {
+        let (mount, ino) = (held.seat.mount, held.ino);
+        if (held.dead && !self.config.read_only)
+            || self.ledger.file(mount, ino).is_some()
+            || self.ledger.has_lost(mount, ino)
+        {
             return None;
         }
         Some((held, held.published.as_ref()?))
@@ -491,6 +516,7 @@ impl Court {
             body_idle_max: None,
             chunk_bytes: u64::MAX,
             kills: true,
+            kills_max: 0,
             apps: 0,
             machines: Vec::new(),
             faulty: true,
@@ -501,6 +527,7 @@ impl Court {
             archives: true,
             pages_are_kept: false,
             crashes: false,
+            died: BTreeMap::new(),
             step_max,
             files: BTreeMap::new(),
             next_file: 0,
@@ -540,7 +567,7 @@ impl Court {
         op: Option<OpId>,
         key: String,
         ino: Ino,
-        etag: &str,
+        (etag, began): (&str, Time),
     ) -> (FileId, Arc<str>, Option<Published>) {
         let mut inner = locked(&self.inner);
         let Inner { truth, recorder, .. } = &mut *inner;
@@ -557,6 +584,11 @@ impl Court {
             if let Some((target, content)) = found {
                 (key, published) = (target.to_string(), Some(content));
             }
+        }
+        // What was written to it was closed, and its name taken away, while this open was on its way.
+        let closed = |file: &LocalFile| file.closed_at.is_some_and(|at| at >= began) && !file.is_named();
+        if truth.ledger.latest(seat.mount, ino).is_some_and(closed) {
+            published = None;
         }
         truth.ledger.learn(seat.mount, ino, || file_content(&key, published.as_ref()?));
         let name: Arc<str> = key.as_str().into();
@@ -575,6 +607,7 @@ impl Court {
         let Inner { truth, oracles, findings, manner, recorder } = &mut *inner;
         if matches!(sight.what, What::Crashed) {
             truth.ledger.crashed(sight.seat.mount, sight.ended);
+            truth.died.insert(sight.seat.mount, sight.ended);
             let lost = truth.files.values_mut().filter(|held| held.seat.mount == sight.seat.mount);
             lost.for_each(|held| held.dead = true);
         }
@@ -632,10 +665,16 @@ impl Court {
         let Truth { ledger, files, config, .. } = &mut inner.truth;
         let keys = paths.iter().map(|path| format!("{}{}", config.prefix, path.trim_start_matches('/'))).collect();
         let base = |ino| {
-            let mut open = files.values().filter(|held| held.seat.mount == mount && held.ino == ino && !held.dead);
+            let mut open =
+                files.values().filter(|held| held.seat.mount == mount && held.ino == ino && !held.dead).rev();
             open.find_map(|held| file_content(&held.key, held.published.as_ref()?))
         };
-        ledger.begins(mount, (called, now), op, keys, base)
+        let name = |ino| {
+            let mut open =
+                files.values().filter(|held| held.seat.mount == mount && held.ino == ino && !held.dead).rev();
+            open.next().map(|held| held.key.clone())
+        };
+        ledger.begins(mount, (called, now), op, keys, base, name)
     }
 
     /// It was answered, or not sent.
@@ -650,6 +689,17 @@ impl Court {
             let (seat, began) = (Seat { mount, app: u8::MAX }, altered.began);
             self.see(&Sight { seat, op: None, began, ended: now, what: What::Altered(&altered) });
         }
+    }
+
+    /// A kernel has bytes in its page cache that were written through a mapping.
+    pub(crate) fn stored(&self, mount: u8, ino: Ino, offset: u64, bytes: &Bytes) {
+        let now = self.now();
+        locked(&self.inner).truth.ledger.stored(mount, ino, offset, bytes, now);
+    }
+
+    /// It could not write such bytes back.
+    pub(crate) fn lost(&self, mount: u8, ino: Ino, errno: Errno) {
+        locked(&self.inner).truth.ledger.lost(mount, ino, errno);
     }
 
     /// Waits for the first finding.

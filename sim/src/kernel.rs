@@ -9,9 +9,9 @@
 //! - [`names`] and [`walk`]: the dentry cache, references, forgets; paths.
 //! - [`attributes`], [`files`], [`directory`]: the calls that need neither pages nor readahead.
 //! - [`witness`]: who watches what the core says of names.
-//! - [`naming`]: the calls that make, remove and move names; [`writing`] and [`changing`]: those that change a file;
-//!   [`locks`].
-//! - [`pages`], [`readahead`], [`reading`], [`mapping`]: the page cache and the four ways to it.
+//! - [`naming`]: the calls that make, remove and move names; [`writing`], [`changing`] and [`copying`]: those that
+//!   change a file; [`locks`].
+//! - [`pages`], [`readahead`], [`reading`], [`mapping`], [`write_back`]: the page cache, the four ways to it, and the way back.
 //!
 //! Invariants: what is in use (an open file, a walk under way, a name beneath) is referenced; an inode without names is
 //! forgotten with exactly as many look-ups as it was given; a handle is released after its last read was answered, and
@@ -19,6 +19,7 @@
 
 mod attributes;
 mod changing;
+mod copying;
 mod directory;
 mod files;
 mod locks;
@@ -36,6 +37,7 @@ mod system_call;
 mod trace;
 mod walk;
 mod witness;
+mod write_back;
 mod writing;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -53,6 +55,8 @@ use crate::{KIB, MIB};
 use names::Names;
 use reads::Reads;
 
+pub use attributes::Beside;
+pub use copying::CopyError;
 pub use directory::{Directory, Listed};
 pub use files::{OpenFile, OpenHow, SeekFrom};
 pub use mapping::{Mapping, SIGBUS};
@@ -176,6 +180,11 @@ impl Kernel {
         &self.shared.fs
     }
 
+    /// Whether both are the same.
+    pub fn is(&self, other: &Kernel) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// Requests sent so far, forgets and releases apart.
     pub fn requests(&self) -> u64 {
         locked(&self.shared.state).requests
@@ -212,8 +221,9 @@ impl Kernel {
         });
     }
 
-    /// Drops every page, as memory pressure may at any time.
+    /// Drops every clean page, as memory pressure may at any time, and has the others written back.
     pub fn drop_pages(&self) {
+        self.write_back_some();
         self.with(|state| state.names.inodes_mut().for_each(|inode| inode.pages.drop_all()));
     }
 

@@ -8,90 +8,25 @@
 //! What it cannot know, such as what a write that failed left behind, it says: then nobody judges by it.
 
 pub mod content;
+mod copies;
+mod file;
+mod mapped;
+mod names;
+mod nodes;
 mod spans;
+mod xattrs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::{Fh, Ino, Op, Reply};
+use holdfast::op::{Fh, Ino, Kind, Op, Reply};
 
 pub use content::FileContent;
+pub use file::{LocalFile, State};
 
 /// The number of files whose mount died: none of a living one.
 const NOBODY: Ino = Ino(0);
-
-/// One content of a file.
-#[derive(Clone, Debug)]
-pub struct State {
-    /// From then on it may be what the file is.
-    pub began: Time,
-    /// From then on it is, until the next one begins. `None`: that is not known yet.
-    pub ended: Option<Time>,
-    /// `None`: the ledger does not know.
-    pub content: Option<FileContent>,
-    /// The request that made it.
-    made_by: u64,
-}
-
-/// A file that a mount opened for writing, or changed.
-#[derive(Clone, Debug)]
-pub struct LocalFile {
-    pub mount: u8,
-    pub ino: Ino,
-    /// Every name that it had, the present one last.
-    pub keys: Vec<String>,
-    /// When its name was removed, or given to another.
-    pub unnamed_at: Option<Time>,
-    /// Oldest first. The first is what it was when it was opened.
-    pub states: Vec<State>,
-    /// When it had been opened: the version that it began from is no younger.
-    pub opened: Time,
-    /// When the call began that opened it: the version that it began from may be as old as what that call looked up.
-    pub called: Time,
-    /// Names that it may have besides: its directory's, or its own, was changed while it was opened.
-    pub perhaps: Vec<String>,
-    /// How often it was opened to be written to.
-    pub writers: u32,
-    /// Some write failed, or was not answered: what it holds is not known.
-    pub uncertain: bool,
-    /// An application was told that it lost its condition.
-    pub abandoned: bool,
-    /// Its name was taken away, or given to another, while it was being opened.
-    pub doubtful: bool,
-    /// When nobody had it open any more.
-    pub closed_at: Option<Time>,
-}
-
-impl LocalFile {
-    pub fn key(&self) -> &str {
-        self.keys.last().map_or("", String::as_str)
-    }
-
-    pub fn is_named(&self) -> bool {
-        self.unnamed_at.is_none()
-    }
-
-    /// The states that it may have had at some moment of `from..=until`.
-    pub fn admissible(&self, from: Time, until: Time) -> &[State] {
-        let last = self.states.partition_point(|state| state.began <= until);
-        let first = self.states[..last].iter().rposition(|state| state.ended.is_some_and(|ended| ended < from));
-        &self.states[first.unwrap_or(0)..last]
-    }
-
-    /// The place of the state that this request made.
-    pub fn made_by(&self, request: u64) -> usize {
-        self.states.iter().rposition(|state| state.made_by == request).unwrap_or(0)
-    }
-
-    fn change(&mut self, at: u64, now: Time, how: impl FnOnce(&mut FileContent)) {
-        let mut content = self.states.last().and_then(|state| state.content.clone());
-        if let Some(content) = &mut content {
-            how(content);
-        }
-        self.states.push(State { began: now, ended: None, content, made_by: at });
-    }
-}
 
 /// What came of a request that oracles want to know of.
 #[derive(Clone, Debug)]
@@ -132,6 +67,10 @@ pub enum Alteration {
     Emptied {
         ino: Ino,
         key: String,
+    },
+    /// A file or a FIFO was made; all names that it may have.
+    Node {
+        keys: Vec<String>,
     },
     /// Anything else.
     Other,
@@ -175,8 +114,22 @@ enum Request {
     Attributes {
         ino: Ino,
     },
+    /// COPY_FILE_RANGE into a file.
+    Copy {
+        ino: Ino,
+        /// How many are to be copied, if that is known.
+        bytes: Option<u64>,
+    },
+    /// SETXATTR or REMOVEXATTR.
+    Xattr {
+        ino: Ino,
+    },
     /// SYMLINK.
     Link,
+    /// MKNOD.
+    Node {
+        kind: Kind,
+    },
     Commit {
         ino: Ino,
         reached: u64,
@@ -217,12 +170,21 @@ pub struct Ledger {
     unlinks: Vec<(u8, String, Span)>,
     /// Names that were moved, by mount.
     renamed: BTreeSet<(u8, String)>,
+    /// Where and whither a mount was renaming when it died: the prefixes of what is beneath.
+    cut_short: Vec<(u8, String)>,
+    /// The same, each from where to where, and when.
+    moved: Vec<(u8, String, String, Time)>,
     /// When names were last taken away, by mount.
     removed: BTreeMap<(u8, String), Time>,
-    /// When a name was moved last, and where to.
-    moved_to: BTreeMap<(u8, String), (Time, String)>,
     /// Names that somebody opened with O_TRUNC.
     truncated: BTreeSet<(u8, String)>,
+    /// MKNODs that have ended, like `unlinks`.
+    nodes: Vec<(u8, String, Span)>,
+    xattrs: xattrs::Xattrs,
+    /// Inodes of which a kernel has pages that the core does not have: they could not be written back.
+    lost: BTreeSet<(u8, Ino)>,
+    /// Inodes that copy_file_range(2) copied from.
+    copied_from: BTreeSet<(u8, Ino)>,
 }
 
 impl Ledger {
@@ -246,6 +208,14 @@ impl Ledger {
     pub fn named<'a>(&'a self, mount: u8, key: &'a str) -> impl Iterator<Item = &'a LocalFile> {
         let all = self.files.values().chain(&self.past);
         all.filter(move |file| file.mount == mount && file.keys.iter().any(|name| name == key))
+    }
+
+    /// The same, of this name or of any beneath it.
+    pub fn beneath<'a>(&'a self, mount: u8, name: &'a str) -> impl Iterator<Item = &'a LocalFile> {
+        let is_beneath =
+            move |key: &String| key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let all = self.files.values().chain(&self.past);
+        all.filter(move |file| file.mount == mount && file.keys.iter().any(is_beneath))
     }
 
     /// Whether a mount is just taking this name away, or giving it to another.
@@ -285,9 +255,14 @@ impl Ledger {
         ended || self.under_way.values().any(under_way)
     }
 
-    /// Whether some file of a mount was opened while its name was taken away: which name it has since, is not known.
-    pub fn has_doubtful(&self, mount: u8) -> bool {
-        self.files.values().chain(&self.past).any(|file| file.mount == mount && file.doubtful)
+    /// Files of a mount that were opened while their names were taken away: which they have since, is not known.
+    pub fn doubtful(&self, mount: u8) -> impl Iterator<Item = &LocalFile> {
+        self.files.values().chain(&self.past).filter(move |file| file.mount == mount && file.doubtful)
+    }
+
+    /// Whether a name is beneath a directory that its mount was renaming when it died: the next one goes on with that.
+    pub fn is_finished_later(&self, mount: u8, key: &str) -> bool {
+        self.cut_short.iter().any(|(of, prefix)| *of == mount && key.starts_with(prefix.as_str()))
     }
 
     /// Whether anybody on this mount opened a name with O_TRUNC.
@@ -336,14 +311,16 @@ impl Ledger {
 
     // What kernels tell.
 
-    /// `called`: when the system call began. `base`: what the version holds that an open file of this number was opened with.
+    /// `called`: when the system call began. `base`: what the version holds that an open file of this number was opened with;
+    /// `name`: by which.
     pub fn begins(
         &mut self,
         mount: u8,
         (called, now): (Time, Time),
         op: &Op,
         keys: Vec<String>,
-        base: impl FnOnce(Ino) -> Option<FileContent>,
+        base: impl Fn(Ino) -> Option<FileContent>,
+        name: impl Fn(Ino) -> Option<String>,
     ) -> u64 {
         self.requests += 1;
         let at = self.requests;
@@ -369,6 +346,7 @@ impl Ledger {
                 self.enter(mount, *ino, &keys, (called, now), base);
                 if let Some(file) = self.files.get_mut(&(mount, *ino)) {
                     file.change(at, now, |content| content.write(*offset, data.clone()));
+                    file.write_begins(at, *offset, data.len() as u64);
                 }
                 Request::Change { ino: *ino, sets_attributes: false, commits: false }
             }
@@ -401,7 +379,20 @@ impl Ledger {
                 }
                 Request::Change { ino: *ino, sets_attributes: false, commits: false }
             }
-            Op::Symlink { .. } | Op::Mknod { .. } => Request::Link,
+            Op::CopyRange { from: (from, _), from_offset, to: (ino, _), to_offset, len } => {
+                let source = self.source_of_copy(mount, *from, &base);
+                let names = name(*from).into_iter().collect();
+                self.copied_from.insert((mount, *from));
+                self.enter(mount, *ino, &keys, (called, now), base);
+                self.copy_begins(at, (mount, *ino), now, (names, source), (*from_offset, *to_offset, *len))
+            }
+            Op::Setxattr { ino, .. } | Op::Removexattr { ino, .. } => {
+                self.enter(mount, *ino, &keys, (called, now), base);
+                self.xattr_begins(at, mount, op, now);
+                Request::Xattr { ino: *ino }
+            }
+            Op::Mknod { kind, .. } => Request::Node { kind: *kind },
+            Op::Symlink { .. } => Request::Link,
             Op::Fsync { ino, .. } => Request::Commit { ino: *ino, reached: self.reached(mount, *ino), closes: false },
             Op::Flush { ino, fh, still_open: false } if self.writers.contains(&(mount, *fh)) => {
                 Request::Commit { ino: *ino, reached: self.reached(mount, *ino), closes: true }
@@ -420,18 +411,23 @@ impl Ledger {
         }
         let makes_local = match &what {
             Request::Open { changes, .. } => *changes,
-            Request::Create { .. } | Request::Change { .. } | Request::Attributes { .. } | Request::Link => true,
+            Request::Create { .. } | Request::Change { .. } | Request::Copy { .. } => true,
+            Request::Attributes { .. } | Request::Xattr { .. } | Request::Link | Request::Node { .. } => true,
             Request::Unlink | Request::Rmdir | Request::Mkdir | Request::Rename => true,
             Request::Commit { .. } | Request::Release { .. } | Request::Other => false,
         };
         match &what {
-            Request::Open { ino, truncates: true, .. } | Request::Change { ino, .. } => self.contest(mount, *ino, at),
+            Request::Open { ino, truncates: true, .. } | Request::Change { ino, .. } | Request::Copy { ino, .. } => {
+                self.contest(mount, *ino, at);
+            }
             _ => {}
         }
         if makes_local {
             keys.iter().for_each(|key| self.local_from(mount, key, now));
         }
-        if let Op::Open { ino, .. } | Op::Setattr { ino, .. } = op {
+        if let Op::Open { ino, .. } | Op::Setattr { ino, .. } | Op::Setxattr { ino, .. } | Op::Removexattr { ino, .. } =
+            op
+        {
             self.doubt(mount, called, *ino, &keys);
         }
         self.under_way
@@ -547,6 +543,7 @@ impl Ledger {
                 self.renamed.extend([(mount, from.clone()), (mount, to.clone())]);
                 if done {
                     self.rename(mount, from, to, now);
+                    self.moved.push((mount, from.clone(), to.clone(), now));
                     self.removed.extend([((mount, from.clone()), now), ((mount, to.clone()), now)]);
                 } else if matches!(errno, Some(Errno::EIO | Errno::EACCES)) {
                     // It may have been copied all the same.
@@ -554,6 +551,19 @@ impl Ledger {
                     self.files.values_mut().filter(there).for_each(|file| file.doubtful = true);
                 }
                 Alteration::Rename { from: from.clone(), to: to.clone() }
+            }
+            Request::Copy { ino, bytes } => {
+                self.copy_ends(at, (mount, ino), outcome, bytes);
+                self.settle(mount, ino, at, now, done, errno);
+                Alteration::Other
+            }
+            Request::Xattr { ino } => {
+                self.xattr_ends(at, mount, ino, now, outcome.map(|outcome| outcome.map(drop)));
+                Alteration::Other
+            }
+            Request::Node { kind } => {
+                let reply = outcome.and_then(Result::ok);
+                self.node_ended(mount, kind, (&keys, &earlier), (began, called, now), reply)
             }
             Request::Attributes { .. } | Request::Link | Request::Other => Alteration::Other,
         };
@@ -569,16 +579,24 @@ impl Ledger {
     /// The mount died: whatever it had not published is gone.
     pub fn crashed(&mut self, mount: u8, now: Time) {
         for request in self.under_way.values().filter(|request| request.mount == mount) {
-            if matches!(request.what, Request::Unlink) {
-                let span = Span { from: request.began, to: Some(now) };
-                let names = request.keys.iter().chain(&request.earlier);
-                self.unlinks.extend(names.map(|key| (mount, key.clone(), span)));
+            let span = Span { from: request.began, to: Some(now) };
+            let names = request.keys.iter().chain(&request.earlier).map(|key| (mount, key.clone(), span));
+            match request.what {
+                Request::Unlink => self.unlinks.extend(names),
+                Request::Node { .. } => self.nodes.extend(names),
+                Request::Rename => {
+                    let names = request.keys.iter().chain(&request.earlier);
+                    self.cut_short.extend(names.map(|key| (mount, format!("{}/", key.trim_end_matches('/')))));
+                }
+                _ => {}
             }
         }
         self.under_way.retain(|_, request| request.mount != mount);
         self.handles.retain(|(of, _), _| *of != mount);
         self.changed.retain(|(of, _)| *of != mount);
         self.writers.retain(|(of, _)| *of != mount);
+        self.xattrs.retain(|(of, _, _), _| *of != mount);
+        self.lost.retain(|(of, _)| *of != mount);
         let dead: Vec<_> = self.files.extract_if(.., |(of, _), _| *of == mount).map(|(_, file)| file).collect();
         self.past.extend(dead);
         // Numbers begin anew.
@@ -601,6 +619,9 @@ impl Ledger {
             return;
         }
         self.changed.insert((mount, ino));
+        // What was not known when it was closed last is not known when it is opened again.
+        let uncertain = self.past.iter().rev().find(|file| (file.mount, file.ino) == (mount, ino));
+        let uncertain = uncertain.is_some_and(|file| file.uncertain);
         let first = State { began: Time::ZERO, ended: Some(Time::ZERO), content: base(ino), made_by: 0 };
         let file = LocalFile {
             mount,
@@ -612,10 +633,13 @@ impl Ledger {
             called,
             perhaps: Vec::new(),
             writers: 0,
-            uncertain: false,
+            uncertain,
             abandoned: false,
             doubtful: false,
             closed_at: None,
+            sources: Vec::new(),
+            stored: Vec::new(),
+            lost: None,
         };
         self.files.insert((mount, ino), file);
     }
@@ -664,9 +688,9 @@ impl Ledger {
     /// know.
     fn contest(&mut self, mount: u8, ino: Ino, at: u64) {
         let changes = |request: &UnderWay| match request.what {
-            Request::Open { ino: of, truncates: true, .. } | Request::Change { ino: of, .. } => {
-                request.mount == mount && of == ino
-            }
+            Request::Open { ino: of, truncates: true, .. }
+            | Request::Change { ino: of, .. }
+            | Request::Copy { ino: of, .. } => request.mount == mount && of == ino,
             _ => false,
         };
         if self.under_way.values().any(changes)
@@ -681,6 +705,7 @@ impl Ledger {
     /// A change of a file was answered.
     fn settle(&mut self, mount: u8, ino: Ino, at: u64, now: Time, done: bool, errno: Option<Errno>) {
         let Some(file) = self.files.get_mut(&(mount, ino)) else { return };
+        file.write_ends(at, done.then_some(now));
         let Some(place) = file.states.iter().position(|state| state.made_by == at) else { return };
         if done {
             file.states[place].ended = Some(now);
@@ -701,6 +726,7 @@ impl Ledger {
                 Errno::EFBIG,
                 Errno::ENOENT,
                 Errno::EINVAL,
+                Errno::EOPNOTSUPP,
             ]
             .contains(&errno),
         };
@@ -714,79 +740,6 @@ impl Ledger {
             let removed = self.removed.get(&(mount, name.to_owned()));
             removed.is_some_and(|at| *at >= called) || self.is_being_removed(mount, name)
         })
-    }
-
-    /// A file is opened, or cut, by a name that was taken away, or is being taken away, since that call began.
-    fn doubt(&mut self, mount: u8, called: Time, ino: Ino, keys: &[String]) {
-        if !self.was_removed_since(mount, keys, called) {
-            return;
-        }
-        // What was pinned to a name before it was moved is found by that name still, and has the new one.
-        let moved = keys.iter().filter_map(|key| self.moved_to.get(&(mount, key.clone())));
-        let moved: Vec<_> = moved.filter(|(at, _)| *at >= called).cloned().collect();
-        for (at, to) in &moved {
-            self.local_from(mount, to, *at);
-        }
-        if let Some(file) = self.files.get_mut(&(mount, ino)) {
-            file.doubtful = true;
-            file.perhaps.extend(moved.into_iter().map(|(_, to)| to));
-        }
-    }
-
-    /// The files of this name have it no more, but for one that is given it.
-    fn unname(&mut self, mount: u8, key: &str, given: Option<Ino>, now: Time) {
-        for file in self.files.values_mut().filter(|file| file.mount == mount && file.is_named()) {
-            if file.key() == key && given != Some(file.ino) {
-                // It may have been at another name all along.
-                match file.perhaps.pop() {
-                    Some(other) if other != key => file.keys.push(other),
-                    Some(_) | None => file.unnamed_at = Some(now),
-                }
-            }
-        }
-    }
-
-    fn rename(&mut self, mount: u8, from: &str, to: &str, now: Time) {
-        let beneath = format!("{from}/");
-        self.moved_to.insert((mount, from.to_owned()), (now, to.to_owned()));
-        let moved: Vec<(Ino, String)> = self
-            .files
-            .values()
-            .filter(|file| file.mount == mount && file.is_named())
-            .filter_map(|file| {
-                let key = file.key();
-                if key == from {
-                    return Some((file.ino, to.to_owned()));
-                }
-                let rest = key.strip_prefix(&beneath)?;
-                Some((file.ino, format!("{to}/{rest}")))
-            })
-            .collect();
-        // Who removes or moves a name in a directory does so wherever the directory is by then.
-        let mut entered = Vec::new();
-        for request in self.under_way.values_mut().filter(|request| request.mount == mount) {
-            let opens = matches!(request.what, Request::Open { .. } | Request::Create { .. });
-            let UnderWay { keys, earlier, perhaps, .. } = request;
-            if opens && keys.iter().any(|key| key == from) {
-                entered.push(to.to_owned());
-                perhaps.push(to.to_owned());
-            }
-            for key in keys {
-                if let Some(rest) = key.strip_prefix(&beneath) {
-                    let new = format!("{to}/{rest}");
-                    entered.push(new.clone());
-                    earlier.push(std::mem::replace(key, new));
-                }
-            }
-        }
-        entered.iter().for_each(|key| self.local_from(mount, key, now));
-        self.unname(mount, to, None, now);
-        for (ino, key) in moved {
-            self.local_from(mount, &key, now);
-            if let Some(file) = self.files.get_mut(&(mount, ino)) {
-                file.keys.push(key);
-            }
-        }
     }
 }
 

@@ -117,6 +117,16 @@ pub enum Call {
         at: u64,
         len: u64,
     },
+    /// Writes through the mapping.
+    Store {
+        map: Slot,
+        at: u64,
+        len: u64,
+    },
+    /// msync(2) with MS_SYNC.
+    Msync {
+        map: Slot,
+    },
     Unmap {
         map: Slot,
     },
@@ -191,6 +201,9 @@ pub enum Call {
         write_only: bool,
         #[serde(default)]
         direct: bool,
+        /// O_SYNC
+        #[serde(default, skip_serializing_if = "is_false")]
+        sync: bool,
     },
     /// write(2), from the descriptor's position; at the end if it was opened with `append`.
     WriteOn {
@@ -219,6 +232,33 @@ pub enum Call {
         at: u64,
         len: u64,
         how: AllocationName,
+    },
+    /// copy_file_range(2) between two descriptors.
+    CopyRange {
+        file: Slot,
+        at: u64,
+        to: Slot,
+        to_at: u64,
+        len: u64,
+    },
+    /// setxattr(2).
+    Setxattr {
+        path: String,
+        name: String,
+        value: String,
+        #[serde(default)]
+        how: SetXattrName,
+    },
+    Removexattr {
+        path: String,
+        name: String,
+    },
+    /// mknod(2): a file that nobody opens yet.
+    Mknod {
+        path: String,
+        /// A FIFO in place of a file.
+        #[serde(default)]
+        fifo: bool,
     },
     /// chmod(2).
     Chmod {
@@ -267,6 +307,18 @@ pub enum Call {
     DropCaches,
     /// Nothing but its pause.
     Sleep,
+}
+
+/// The flags of setxattr(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetXattrName {
+    #[default]
+    Either,
+    /// XATTR_CREATE
+    Create,
+    /// XATTR_REPLACE
+    Replace,
 }
 
 /// The modes of fallocate(2).
@@ -482,6 +534,10 @@ pub enum Change {
     Crash {
         mount: u8,
     },
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Scenario {

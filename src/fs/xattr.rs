@@ -101,7 +101,7 @@ impl<E: Env> Fs<E> {
                 return Err(FsError::NoRoomForAttribute);
             }
             draft.set_user(user);
-            Ok(before != value)
+            Ok(before != value && !zoo::has(Bug::AttributeIsNotPublished))
         };
         self.change_attributes(ino, apply).await?;
         Ok(Reply::Done)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use holdfast::error::Errno;
-use holdfast::op::{Attr, Ino, Kind};
+use holdfast::op::{Allocation, Attr, Ino, Kind, SetXattr};
 
 use super::writing::{to_append, to_create, to_replace, to_write};
 use super::{File, Mapping, Process};
@@ -143,6 +143,10 @@ impl<'w> App<'w> {
         self.world.run(self.process.ftruncate(file, size))
     }
 
+    pub fn fallocate(&mut self, file: File, at: u64, len: u64, how: Allocation) -> Result<(), Errno> {
+        self.world.run(self.process.fallocate(file, at, len, how))
+    }
+
     pub fn truncate(&mut self, path: &str, size: u64) -> Result<(), Errno> {
         self.world.run(self.process.truncate(path, size))
     }
@@ -195,7 +199,42 @@ impl<'w> App<'w> {
     }
 
     pub fn unmap(&mut self, mapping: Mapping) {
-        self.process.unmap(mapping);
+        self.world.run(self.process.unmap(mapping));
+    }
+
+    /// Writes through a mapping.
+    pub fn store(&mut self, mapping: Mapping, at: u64, bytes: impl Into<Vec<u8>>) {
+        let stored = self.try_store(mapping, at, bytes);
+        stored.unwrap_or_else(|errno| self.fail("store", "", errno));
+    }
+
+    pub fn try_store(&mut self, mapping: Mapping, at: u64, bytes: impl Into<Vec<u8>>) -> Result<u64, Errno> {
+        self.world.run(self.process.store(mapping, at, bytes.into().into()))
+    }
+
+    pub fn msync(&mut self, mapping: Mapping) -> Result<(), Errno> {
+        self.world.run(self.process.msync(mapping))
+    }
+
+    pub fn copy_range(&mut self, from: (File, u64), to: (File, u64), len: u64) -> Result<u64, Errno> {
+        self.world.run(self.process.copy_range(from, to, len))
+    }
+
+    pub fn mknod(&mut self, path: &str, kind: Kind) -> Result<(), Errno> {
+        self.world.run(self.process.mknod(path, kind))
+    }
+
+    pub fn setxattr(&mut self, path: &str, name: &str, value: &str, how: SetXattr) -> Result<(), Errno> {
+        self.world.run(self.process.setxattr(path, name, value, how))
+    }
+
+    pub fn removexattr(&mut self, path: &str, name: &str) -> Result<(), Errno> {
+        self.world.run(self.process.removexattr(path, name))
+    }
+
+    /// `None`: there is none.
+    pub fn xattr_at(&mut self, path: &str, name: &str) -> Result<Option<String>, Errno> {
+        self.world.run(self.process.xattr_at(path, name))
     }
 
     pub fn ino(&self, file: File) -> Ino {

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use holdfast::error::Errno;
-use holdfast::op::{Allocation, Ino, NewNode, Op, OpenMode};
+use holdfast::op::{Allocation, Ino, Kind, NewNode, Op, OpenMode, SetXattr};
 
 use super::{File, Process};
 use crate::content::{self, Version};
 use crate::court::{On, What};
 use crate::executor::locked;
-use crate::kernel::{At, OpenHow};
+use crate::kernel::{At, CopyError, OpenHow};
 use crate::{KIB, MIB};
 
 /// O_RDWR, and what else is asked of an open.
@@ -134,6 +134,46 @@ impl Process {
         self.change("utimens", path, call).await
     }
 
+    /// setxattr(2)
+    pub async fn setxattr(&self, path: &str, name: &str, value: &str, how: SetXattr) -> Result<(), Errno> {
+        let call = self.kernel().setxattr(path, name, value, how);
+        self.change("setxattr", path, call).await
+    }
+
+    pub async fn removexattr(&self, path: &str, name: &str) -> Result<(), Errno> {
+        let call = self.kernel().removexattr(path, name);
+        self.change("removexattr", path, call).await
+    }
+
+    /// copy_file_range(2), until all is copied or nothing more comes.
+    pub async fn copy_range(&self, from: (File, u64), to: (File, u64), len: u64) -> Result<u64, Errno> {
+        let (source, target) = (self.get(from.0), self.get(to.0));
+        // One of them was opened before the mount died.
+        if !source.kernel.is(&target.kernel) {
+            return Ok(0);
+        }
+        let began = self.court.now();
+        let copied = source.kernel.copy_range((&source.file, from.1), (&target.file, to.1), len).await;
+        let copied = match copied {
+            Ok(copied) => copied,
+            Err(CopyError::Source { offset, len, errno }) => {
+                return self.check("read", began, On::File { file: source.id, offset, len }, Err(errno));
+            }
+            Err(CopyError::Target(errno)) => {
+                let on = On::File { file: target.id, offset: 0, len: 0 };
+                return self.check("copy_range", began, on, Err(errno));
+            }
+        };
+        self.see(began, What::Done { call: "copy_range" });
+        Ok(copied)
+    }
+
+    /// mknod(2): a file that nobody opens yet, or a FIFO.
+    pub async fn mknod(&self, path: &str, kind: Kind) -> Result<(), Errno> {
+        let call = self.kernel().mknod(path, kind);
+        self.change("mknod", path, call).await
+    }
+
     pub async fn symlink(&self, target: &str, path: &str) -> Result<(), Errno> {
         let call = self.kernel().symlink(target, path);
         self.change("symlink", path, call).await
@@ -161,8 +201,13 @@ impl Process {
 
     /// `no_replace`: RENAME_NOREPLACE.
     pub async fn rename(&self, from: &str, to: &str, no_replace: bool) -> Result<(), Errno> {
+        let began = self.court.now();
         let call = self.kernel().rename(from, to, no_replace);
-        self.change("rename", from, call).await
+        let (from, to) = (self.court.key(from), self.court.key(to));
+        let renamed = call.await;
+        self.check("rename", began, On::Rename { from: &from, to: &to }, renamed)?;
+        self.see(began, What::Done { call: "rename" });
+        Ok(())
     }
 
     async fn change(

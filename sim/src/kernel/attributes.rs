@@ -11,6 +11,9 @@ use super::system_call::{SystemCall, Thread};
 use super::walk::How;
 use super::{Kernel, OpenFile};
 
+/// What stat(2) shows of an inode, and an attribute of it, if it has that.
+pub type Beside = (Attr, Option<Vec<u8>>);
+
 impl Kernel {
     pub fn stat(&self, path: &str) -> SystemCall<Result<Attr, Errno>> {
         self.stat_by(path, true)
@@ -68,13 +71,17 @@ impl Kernel {
         self.at_path(path, true, |thread, held, name| async move { thread.getxattr(held.ino(), name).await }, name)
     }
 
-    /// An attribute of what is at a path, beside what stat(2) shows of the same inode: as of a descriptor opened with
-    /// O_PATH.
-    pub fn getxattr_beside(&self, path: &str, name: &str) -> SystemCall<Result<(Attr, Vec<u8>), Errno>> {
+    /// An attribute of what is at a path, `None` if it has none of that name, beside what stat(2) shows of the same inode: as
+    /// of a descriptor opened with O_PATH.
+    pub fn getxattr_beside(&self, path: &str, name: &str) -> SystemCall<Result<Beside, Errno>> {
         let name = name.as_bytes().to_vec();
         let ask = |thread: Thread, held: Held, name| async move {
             let attr = thread.kernel.known_attributes(held.ino());
-            Ok((attr, thread.getxattr(held.ino(), name).await?))
+            match thread.getxattr(held.ino(), name).await {
+                Ok(value) => Ok((attr, Some(value))),
+                Err(Errno::ENODATA) => Ok((attr, None)),
+                Err(errno) => Err(errno),
+            }
         };
         self.at_path(path, true, ask, name)
     }

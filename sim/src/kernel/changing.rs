@@ -1,11 +1,11 @@
-//! What changes a file besides write(2) and truncate(2): chmod(2), utimensat(2), fallocate(2) (fuse_do_setattr,
-//! fuse_file_fallocate).
+//! What changes a file besides write(2) and truncate(2): chmod(2), utimensat(2), setxattr(2), fallocate(2) (fuse_do_setattr,
+//! fuse_setxattr, fuse_file_fallocate).
 
 use std::sync::Arc;
 
 use holdfast::env::UnixTime;
 use holdfast::error::Errno;
-use holdfast::op::{Allocation, Changes, Ino, Op, Reply, SetTime};
+use holdfast::op::{Allocation, Changes, Ino, Op, Reply, SetTime, SetXattr};
 
 use super::names::{DentryId, Held};
 use super::pages::PAGE_BYTES;
@@ -21,6 +21,32 @@ impl Kernel {
     pub fn utimens(&self, path: &str, seconds: i64) -> SystemCall<Result<(), Errno>> {
         let mtime = Some(SetTime::To(UnixTime { seconds, nanos: 0 }));
         self.change_attributes(path, Changes { mtime, ..Changes::default() })
+    }
+
+    pub fn setxattr(&self, path: &str, name: &str, value: &str, how: SetXattr) -> SystemCall<Result<(), Errno>> {
+        let (name, value) = (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        self.change_xattr(path, move |ino| Op::Setxattr { ino, name: name.clone(), value: value.clone(), how })
+    }
+
+    pub fn removexattr(&self, path: &str, name: &str) -> SystemCall<Result<(), Errno>> {
+        let name = name.as_bytes().to_vec();
+        self.change_xattr(path, move |ino| Op::Removexattr { ino, name: name.clone() })
+    }
+
+    fn change_xattr(
+        &self,
+        path: &str,
+        op: impl Fn(Ino) -> Op + Send + Sync + 'static,
+    ) -> SystemCall<Result<(), Errno>> {
+        let set = |thread: Thread, held: Held, op: Arc<dyn Fn(Ino) -> Op + Send + Sync>| async move {
+            const WRITE: u32 = 2;
+            if thread.kernel.shared.config.read_only {
+                return Err(Errno::EROFS);
+            }
+            thread.permit(held.ino(), WRITE).await?;
+            thread.set_xattr(held.ino(), op(held.ino()), held.dentry).await
+        };
+        self.at_path(path, true, set, Arc::new(op) as Arc<dyn Fn(Ino) -> Op + Send + Sync>)
     }
 
     fn change_attributes(&self, path: &str, changes: Changes) -> SystemCall<Result<(), Errno>> {
@@ -64,6 +90,21 @@ impl Thread {
         Ok(())
     }
 
+    async fn set_xattr(&self, ino: Ino, op: Op, dentry: DentryId) -> Result<(), Errno> {
+        let _locked = self.lock_for_change(ino).await;
+        let names = vec![self.kernel.path_of(dentry)];
+        self.kernel.with(|state| state.names.touch(ino));
+        match self.change(op, names).await? {
+            Reply::Done => {}
+            other => self.kernel.violated(format!("SETXATTR was answered with {other:?}")),
+        }
+        self.kernel.with(|state| {
+            state.names.touch(ino);
+            state.names.doubt_attributes(ino);
+        });
+        Ok(())
+    }
+
     async fn fallocate(&self, file: &Arc<OpenFile>, offset: u64, len: u64, how: Allocation) -> Result<(), Errno> {
         if !file.writes {
             return Err(Errno::EBADF);
@@ -78,7 +119,10 @@ impl Thread {
             Allocation::Punch => true,
             Allocation::Allocate { keep_size } | Allocation::Zero { keep_size } => keep_size,
         };
-        let resizing = self.resizing(ino, !keeps_size);
+        if !matches!(how, Allocation::Allocate { .. }) {
+            self.write_back(ino).await;
+        }
+        let resizing = self.resizing(ino, !keeps_size).await;
         let outcome = self.change(Op::Fallocate { ino, fh: file.fh, offset, len, how }, Vec::new()).await;
         drop(resizing);
         outcome.inspect_err(|_| {

@@ -22,8 +22,12 @@ pub struct OpenFile {
     pub(super) direct: bool,
     /// O_WRONLY or O_RDWR
     pub(super) writes: bool,
+    /// Not O_WRONLY
+    pub(super) reads: bool,
     /// O_APPEND
     pub(super) appends: bool,
+    /// O_SYNC
+    pub(super) syncs: bool,
     /// Of read(2) and lseek(2).
     pub(super) position: Mutex<u64>,
     pub(super) readahead: Mutex<Readahead>,
@@ -41,6 +45,8 @@ pub struct OpenHow {
     pub exclusive: bool,
     /// O_APPEND
     pub append: bool,
+    /// O_SYNC
+    pub sync: bool,
 }
 
 /// Where open(2) with O_CREAT has come.
@@ -92,10 +98,7 @@ impl Kernel {
     /// Alone with the file (fuse_fsync).
     pub fn fsync(&self, file: &Arc<OpenFile>) -> SystemCall<Result<(), Errno>> {
         let file = file.clone();
-        self.enter(|thread| async move {
-            let _locked = thread.lock_for_change(file.ino).await;
-            thread.change(Op::Fsync { ino: file.ino, fh: file.fh }, Vec::new()).await.map(drop)
-        })
+        self.enter(|thread| async move { thread.fsync(&file).await })
     }
 
     /// Moves the position of all descriptors of the file. Data and holes are the core's to tell.
@@ -133,15 +136,18 @@ impl Thread {
         const READ: u32 = 4;
         const WRITE: u32 = 2;
         let (ino, mode) = (held.ino(), how.mode);
-        if self.kind(ino) == Kind::Directory {
-            return Err(Errno::EISDIR);
+        match self.kind(ino) {
+            Kind::Directory => return Err(Errno::EISDIR),
+            // Pipes and sockets are none of the file system's; as opened without waiting for the other end.
+            Kind::Fifo | Kind::Socket => return Err(Errno::ENXIO),
+            Kind::File | Kind::Symlink => {}
         }
         if (mode.write || mode.truncate) && self.kernel.shared.config.read_only {
             return Err(Errno::EROFS);
         }
         let mask = if mode.write_only { 0 } else { READ } | if mode.write { WRITE } else { 0 };
         self.permit(ino, mask).await?;
-        let resizing = mode.truncate.then(|| self.resizing(ino, false));
+        let resizing = if mode.truncate { Some(self.resizing(ino, false).await) } else { None };
         let op = Op::Open { ino, mode };
         let names = vec![self.kernel.path_of(held.dentry)];
         let opened =
@@ -177,7 +183,14 @@ impl Thread {
         }
     }
 
+    pub(super) async fn fsync(&self, file: &OpenFile) -> Result<(), Errno> {
+        let _locked = self.lock_for_change(file.ino).await;
+        self.write_back_all(file.ino).await?;
+        self.change(Op::Fsync { ino: file.ino, fh: file.fh }, Vec::new()).await.map(drop)
+    }
+
     async fn flush(&self, file: &OpenFile, still_open: bool) -> Result<(), Errno> {
+        self.write_back_all(file.ino).await?;
         let op = Op::Flush { ino: file.ino, fh: file.fh, still_open };
         self.change_by_force(op).await.map(drop)
     }
@@ -196,16 +209,21 @@ impl Kernel {
     pub(super) fn file(&self, held: Held, fh: Fh, how: OpenHow) -> Arc<OpenFile> {
         let ino = held.ino();
         self.with(|state| state.names.inode_mut(ino).expect("the walk refers to it").open += 1);
-        let OpenHow { mode, append: appends, .. } = how;
-        let (readahead, position) = (Mutex::default(), Mutex::default());
-        let (kernel, direct, writes) = (self.clone(), mode.direct, mode.write);
-        Arc::new(OpenFile { kernel, fh, ino, direct, writes, appends, position, readahead, held: Some(held) })
+        let OpenHow { mode, append: appends, sync: syncs, .. } = how;
+        let (readahead, position, reads) = (Mutex::default(), Mutex::default(), !mode.write_only);
+        let (kernel, direct, writes, held) = (self.clone(), mode.direct, mode.write, Some(held));
+        Arc::new(OpenFile { kernel, fh, ino, direct, writes, reads, appends, syncs, position, readahead, held })
     }
 }
 
 impl OpenFile {
     pub fn ino(&self) -> Ino {
         self.ino
+    }
+
+    /// O_RDWR
+    pub fn is_for_both(&self) -> bool {
+        self.writes && self.reads
     }
 
     /// POSIX_FADV_RANDOM, or POSIX_FADV_NORMAL again.

@@ -1,6 +1,9 @@
-//! Memory mappings: page faults (filemap_fault), and that a mapping outlives the descriptor it was made of.
+//! Memory mappings: page faults (filemap_fault), and that a mapping outlives the descriptor it was made of. What is
+//! written through one goes back as [`super::write_back`] says.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use holdfast::error::Errno;
@@ -11,7 +14,7 @@ use super::system_call::{SystemCall, Thread};
 use super::{EINTR, Kernel, OpenFile};
 use crate::executor::locked;
 
-/// A mapping of a whole file. munmap(2) is a drop, and sends no FLUSH.
+/// A mapping of a whole file, MAP_SHARED.
 #[derive(Clone)]
 pub struct Mapping(Arc<OpenFile>);
 
@@ -23,7 +26,42 @@ impl Mapping {
 
 impl Kernel {
     pub fn map(&self, file: &Arc<OpenFile>) -> Mapping {
+        if file.writes {
+            // Whose handle its pages are written back by (fuse_link_write_file).
+            self.with(|state| {
+                let inode = state.names.inode_mut(file.ino()).expect("the file refers to it");
+                inode.writers.retain(|other| other.strong_count() > 0 && other.as_ptr() != Arc::as_ptr(file));
+                inode.writers.push(Arc::downgrade(file));
+            });
+        }
         Mapping(file.clone())
+    }
+
+    /// munmap(2): what was written through it goes back at once, and nobody is told whether that failed (fuse_vma_close).
+    /// It sends no FLUSH.
+    pub fn unmap(&self, mapping: Mapping) -> SystemCall<()> {
+        self.enter(|thread| async move { thread.write_back(mapping.0.ino()).await })
+    }
+
+    /// The same, of a process that ends.
+    pub fn unmap_in_background(&self, mapping: Mapping) {
+        let dirty = self.with(|state| state.names.inode(mapping.0.ino()).pages.is_dirty());
+        if dirty {
+            let unmapped = self.unmap(mapping);
+            self.run_in_background(unmapped);
+        }
+    }
+
+    /// msync(2) with MS_SYNC: an fsync of the file.
+    pub fn msync(&self, mapping: &Mapping) -> SystemCall<Result<(), Errno>> {
+        self.fsync(&mapping.0)
+    }
+
+    /// Writes through the mapping, as far as the file has anything; answers how many bytes. A page that cannot be had, or is
+    /// none of the file's, is an error, for which see [`Kernel::fault_in`].
+    pub fn store(&self, mapping: &Mapping, offset: u64, data: Bytes) -> SystemCall<Result<u64, Errno>> {
+        let file = mapping.0.clone();
+        self.enter(move |thread| async move { thread.store(&file, offset, &data).await })
     }
 
     /// Reads `len` bytes through the mapping, as far as the file has any. A page that cannot be had, or is none of the
@@ -66,6 +104,49 @@ impl Thread {
             at += (to - from) as u64;
         }
         Ok(pieces)
+    }
+
+    async fn store(&self, file: &Arc<OpenFile>, offset: u64, data: &Bytes) -> Result<u64, Errno> {
+        let end = offset + data.len() as u64;
+        let (mut at, mut stored) = (offset, 0);
+        while at < end {
+            let page = at / PAGE_BYTES;
+            let next = (page + 1) * PAGE_BYTES;
+            if self.fault(file, page, page + 1).await?.is_empty() {
+                return Err(SIGBUS);
+            }
+            // Beyond the end within the last page there is memory, and no file.
+            let Some(to) = self.make_writable(file, page).await else { continue };
+            let to = to.min(end);
+            if at < to {
+                let piece = data.slice((at - offset) as usize..(to - offset) as usize);
+                self.kernel.with(|state| {
+                    state.names.inode_mut(file.ino()).expect("the file refers to it").pages.store(at, &piece);
+                });
+                self.kernel.tell_stored(file.ino(), at, &piece);
+                stored += to - at;
+            }
+            at = next.min(end);
+        }
+        Ok(stored)
+    }
+
+    /// Waits while the page is being written back (fuse_page_mkwrite). Where in it the file ends; `None`: it is gone by now.
+    async fn make_writable(&self, file: &OpenFile, page: u64) -> Option<u64> {
+        poll_fn(|context| {
+            self.kernel.with(|state| {
+                let broken = state.violation.is_some();
+                let inode = state.names.inode_mut(file.ino()).expect("the file refers to it");
+                if inode.pages.is_being_written(page) && !broken {
+                    inode.pages.wait(context.waker());
+                    return Poll::Pending;
+                }
+                let size = inode.attr.size;
+                let here = matches!(inode.pages.find(page, page + 1), Found::UpToDate { .. });
+                Poll::Ready(here.then_some(size.min((page + 1) * PAGE_BYTES)))
+            })
+        })
+        .await
     }
 
     /// Bytes from the start of page `index` on that are mapped without a further request: Linux maps what is here around

@@ -5,16 +5,17 @@
 //! and is then to be forgotten with exactly as many look-ups as the core has counted for it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use holdfast::env::Time;
+use holdfast::error::Errno;
 use holdfast::op::{Attr, Entry, Ino, Kind};
 
-use super::Kernel;
 use super::locks::Lock;
 use super::pages::Pages;
+use super::{Kernel, OpenFile};
 
 /// Inodes that the core is yet to be told about, with their look-ups.
 pub(super) type Forgets = VecDeque<(Ino, u64)>;
@@ -44,6 +45,10 @@ pub(super) struct Inode {
     pub(super) contested: bool,
     /// Of those under way, the ones meanwhile a short answer to a READ says nothing of the size (FUSE_I_SIZE_UNSTABLE).
     pub(super) unstable: u32,
+    /// Those that were mapped and may be written to, the latest last.
+    pub(super) writers: Vec<Weak<OpenFile>>,
+    /// What became of pages that could not be written back, if nobody was told yet.
+    pub(super) lost: Option<Errno>,
     /// When it was last changed from here, on the clock of [`Names::changes`] (fi->attr_version).
     pub(super) changed: u64,
 }
@@ -149,6 +154,8 @@ impl Inode {
             changing: 0,
             contested: false,
             unstable: 0,
+            writers: Vec::new(),
+            lost: None,
             changed: 0,
         }
     }
@@ -349,8 +356,11 @@ impl Names {
             }
             // Where anything is changed from here, the server tells new times; the size it has from the kernel.
             let told = (self.changes > 0 || inode.contested) && inode.attr.kind == attr.kind;
+            // A chmod elsewhere within the second of the last write leaves ETag and time as they were: the same Version.
+            let Attr { perm, uid, gid, atime, ctime, .. } = inode.attr;
+            let same = Attr { perm, uid, gid, atime, ctime, ..attr.clone() } == inode.attr;
             assert!(
-                !in_use || (told && inode.attr.size == attr.size) || inode.changing > 0,
+                !in_use || (told && inode.attr.size == attr.size) || inode.changing > 0 || same,
                 "the attributes of an inode in use changed from {:?} to {attr:?}",
                 inode.attr
             );

@@ -45,6 +45,15 @@ impl Kernel {
         })
     }
 
+    /// A file that nobody opens yet, a FIFO or a socket.
+    pub fn mknod(&self, path: &str, kind: Kind) -> SystemCall<Result<(), Errno>> {
+        let path: Arc<[u8]> = Arc::from(path.as_bytes());
+        self.retrying(move |thread, revalidate| {
+            let path = path.clone();
+            async move { thread.mknod(&path, kind, revalidate).await }
+        })
+    }
+
     pub fn unlink(&self, path: &str) -> SystemCall<Result<(), Errno>> {
         let path: Arc<[u8]> = Arc::from(path.as_bytes());
         self.retrying(move |thread, revalidate| {
@@ -250,6 +259,27 @@ impl Thread {
         match self.change(op, vec![self.path_of(&place)]).await? {
             Reply::Entry(entry) => drop(self.link_made(&place, &entry, evictions, Kind::Symlink)),
             other => self.kernel.violated(format!("SYMLINK was answered with {other:?}")),
+        }
+        self.kernel.with(|state| state.names.doubt_attributes(directory));
+        Ok(())
+    }
+
+    async fn mknod(&self, path: &[u8], kind: Kind, revalidate: bool) -> Result<(), Errno> {
+        let place = self.place(path, revalidate, Errno::EEXIST).await?;
+        let directory = place.directory.ino();
+        let _locked = self.lock_for_change(directory).await;
+        if self.find_locked(&place, revalidate).await?.is_some() {
+            return Err(Errno::EEXIST);
+        }
+        if place.slash {
+            return Err(Errno::ENOENT);
+        }
+        self.may_change(directory).await?;
+        let evictions = self.kernel.with(|state| state.names.evictions());
+        let op = Op::Mknod { parent: directory, name: place.name.to_vec(), kind, node: self.new_node(0o644) };
+        match self.change(op, vec![self.path_of(&place)]).await? {
+            Reply::Entry(entry) => drop(self.link_made(&place, &entry, evictions, kind)),
+            other => self.kernel.violated(format!("MKNOD was answered with {other:?}")),
         }
         self.kernel.with(|state| state.names.doubt_attributes(directory));
         Ok(())

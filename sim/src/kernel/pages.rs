@@ -21,6 +21,10 @@ pub(super) struct Pages {
     failed: BTreeSet<u64>,
     /// Pages at which readahead goes on (PG_readahead).
     marks: BTreeSet<u64>,
+    /// Written to through mappings since they were last written back.
+    dirty: BTreeSet<u64>,
+    /// Being written back.
+    writing: BTreeSet<u64>,
     waiters: Vec<Waker>,
 }
 
@@ -173,6 +177,7 @@ impl Pages {
         }
         let pages = size.div_ceil(PAGE_BYTES);
         self.failed.retain(|page| *page < pages);
+        self.dirty.retain(|page| *page < pages);
     }
 
     /// These bytes are in the file, which already reaches to their end. A page is here afterwards if it was, or if all of
@@ -195,7 +200,7 @@ impl Pages {
                 whole.push((page, merged.into()));
             }
         }
-        self.remove(pages);
+        self.take_out(pages);
         let mut run: Option<(u64, Vec<u8>)> = None;
         for (page, bytes) in whole {
             match &mut run {
@@ -212,8 +217,13 @@ impl Pages {
         }
     }
 
-    /// Lets go of up-to-date and failed pages.
+    /// Lets go of up-to-date and failed pages, whether they are dirty or not.
     pub(super) fn remove(&mut self, pages: Range<u64>) {
+        self.dirty.retain(|page| !pages.contains(page));
+        self.take_out(pages);
+    }
+
+    fn take_out(&mut self, pages: Range<u64>) {
         let touched: Vec<u64> = self
             .runs
             .range(..pages.end)
@@ -231,6 +241,55 @@ impl Pages {
             }
         }
         self.failed.retain(|page| !pages.contains(page));
+    }
+
+    // Through mappings.
+
+    /// Writes to one page, which is here, through a mapping.
+    pub(super) fn store(&mut self, offset: u64, data: &Bytes) {
+        self.write(offset, data);
+        self.dirty.insert(offset / PAGE_BYTES);
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    pub(super) fn is_being_written(&self, page: u64) -> bool {
+        self.writing.contains(&page)
+    }
+
+    pub(super) fn is_any_being_written(&self) -> bool {
+        !self.writing.is_empty()
+    }
+
+    /// What is dirty, in runs that one WRITE each takes; it is being written back from now on.
+    pub(super) fn begin_write_back(&mut self, pages_max: u64) -> Vec<(u64, Bytes)> {
+        let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
+        for page in std::mem::take(&mut self.dirty) {
+            let Some(bytes) = self.page(page) else { continue };
+            self.writing.insert(page);
+            match runs.last_mut() {
+                Some((first, run)) if page - *first < pages_max && run.len() as u64 == (page - *first) * PAGE_BYTES => {
+                    run.extend_from_slice(&bytes);
+                }
+                _ => runs.push((page, bytes.to_vec())),
+            }
+        }
+        runs.into_iter().map(|(first, run)| (first, run.into())).collect()
+    }
+
+    /// Of one of these runs.
+    pub(super) fn end_write_back(&mut self, first: u64, run: &Bytes) -> Vec<Waker> {
+        let pages = first..first + page_count(run);
+        self.writing.retain(|page| !pages.contains(page));
+        self.take_waiters()
+    }
+
+    fn page(&self, page: u64) -> Option<Bytes> {
+        let (first, bytes) = self.run_at(page)?;
+        let start = ((page - first) * PAGE_BYTES) as usize;
+        Some(bytes.slice(start..bytes.len().min(start + PAGE_BYTES as usize)))
     }
 
     /// Pages that failed are absent again.
@@ -260,9 +319,11 @@ impl Pages {
         std::mem::take(&mut self.waiters)
     }
 
-    /// All but what is locked.
+    /// All but what is locked, dirty or being written back.
     pub(super) fn drop_all(&mut self) {
-        self.runs.clear();
+        let stays: Vec<u64> = self.dirty.union(&self.writing).copied().collect();
+        let kept: Vec<(u64, Bytes)> = stays.into_iter().filter_map(|page| Some((page, self.page(page)?))).collect();
+        self.runs = kept.into_iter().collect();
         self.failed.clear();
         let locked = &self.locked;
         self.marks.retain(|mark| locked.iter().any(|range| range.contains(mark)));
@@ -276,6 +337,10 @@ impl Pages {
             return;
         }
         let chosen = self.runs.keys().copied().nth((draw % count) as usize).expect("there are so many");
+        let pages = chosen..chosen + page_count(&self.runs[&chosen]);
+        if self.dirty.range(pages.clone()).chain(self.writing.range(pages)).next().is_some() {
+            return;
+        }
         let bytes = self.runs.remove(&chosen).expect("it was there just now");
         for page in chosen..chosen + page_count(&bytes) {
             self.marks.remove(&page);
@@ -371,5 +436,33 @@ mod tests {
         assert_eq!(pages.first_absent(0..3), Some(2..3));
         pages.drop_all();
         assert_eq!(pages.find(1, 2), Found::Absent);
+    }
+
+    #[test]
+    fn what_was_written_through_a_mapping_stays_until_it_is_written_back() {
+        let mut pages = with(&[0..3, 5..6]);
+        pages.store(PAGE_BYTES + 10, &Bytes::from_static(&[1, 2, 3]));
+        pages.store(2 * PAGE_BYTES, &Bytes::from_static(&[4]));
+        pages.store(5 * PAGE_BYTES, &Bytes::from_static(&[5]));
+        pages.drop_all();
+        assert_eq!((pages.find(0, 1), pages.is_dirty()), (Found::Absent, true));
+        let runs = pages.begin_write_back(256);
+        let sizes: Vec<_> = runs.iter().map(|(first, run)| (*first, run.len() as u64 / PAGE_BYTES)).collect();
+        assert_eq!(sizes, [(1, 2), (5, 1)]);
+        assert_eq!((runs[0].1[9], runs[0].1[10], runs[0].1[PAGE_BYTES as usize]), (7, 1, 4));
+        assert!(!pages.is_dirty() && pages.is_being_written(2) && !pages.is_being_written(3));
+        runs.iter().for_each(|(first, run)| drop(pages.end_write_back(*first, run)));
+        pages.drop_all();
+        assert!(!pages.is_any_being_written() && pages.is_empty());
+    }
+
+    #[test]
+    fn what_is_cut_off_is_not_written_back() {
+        let mut pages = with(&[0..1, 1..3]);
+        pages.store(10, &Bytes::from_static(&[1]));
+        pages.store(2 * PAGE_BYTES, &Bytes::from_static(&[1]));
+        pages.resize(100);
+        let runs = pages.begin_write_back(256);
+        assert_eq!(runs.iter().map(|(first, run)| (*first, run.len())).collect::<Vec<_>>(), [(0, 100)]);
     }
 }

@@ -147,7 +147,7 @@ impl Kernel {
 }
 
 impl Thread {
-    async fn read(&self, file: &Arc<OpenFile>, offset: u64, len: u64) -> Result<Pieces, Errno> {
+    pub(super) async fn read(&self, file: &Arc<OpenFile>, offset: u64, len: u64) -> Result<Pieces, Errno> {
         let asked = offset.saturating_add(len);
         let mut size = self.kernel.with(|state| state.names.inode(file.ino()).attr.size);
         if asked > size {
@@ -319,6 +319,7 @@ impl Thread {
     /// All requests at a time (FUSE_ASYNC_DIO); what one of them fails with, the read fails with.
     async fn read_direct(&self, file: &OpenFile, offset: u64, len: u64, size: u64) -> Result<Pieces, Errno> {
         let most = self.kernel.shared.config.read_bytes_max;
+        self.write_back(file.ino()).await;
         if offset >= size {
             return Ok(Pieces::default());
         }

@@ -108,7 +108,12 @@ impl Kernel {
         })
     }
 
-    async fn carry_watched(&self, (caller, called): (Caller, Time), op: Op, names: &[String]) -> Result<Reply, Errno> {
+    pub(super) async fn carry_watched(
+        &self,
+        (caller, called): (Caller, Time),
+        op: Op,
+        names: &[String],
+    ) -> Result<Reply, Errno> {
         let at = self.change_begins(&op, names, called);
         let outcome = self.carry(caller, op).await;
         self.change_ends(at, Some(outcome.as_ref().map_err(|errno| *errno)));

@@ -199,6 +199,10 @@ impl Shown {
             Op::Fallocate { ino, fh, offset, len, .. } => {
                 format!("FALLOCATE {} {} {offset} {len}", self.ino(*ino), self.fh(*fh))
             }
+            Op::CopyRange { from: (ino, fh), from_offset, to: (new_ino, new_fh), to_offset, len } => {
+                let (from, to) = ((self.ino(*ino), self.fh(*fh)), (self.ino(*new_ino), self.fh(*new_fh)));
+                format!("COPY_FILE_RANGE {} {} {from_offset} {} {} {to_offset} {len}", from.0, from.1, to.0, to.1)
+            }
             Op::Unsupported { ino, what } => format!("UNSUPPORTED {} {what}", self.ino(*ino)),
             other => format!("{other:?}"),
         }

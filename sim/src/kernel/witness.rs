@@ -1,8 +1,9 @@
 //! Whoever watches what the core tells the kernel of names: what it is held to is more than applications come to see.
 
+use bytes::Bytes;
 use holdfast::env::Time;
 use holdfast::error::Errno;
-use holdfast::op::{Attr, Entry, Op, Reply};
+use holdfast::op::{Attr, Entry, Ino, Op, Reply};
 
 use super::Kernel;
 use super::names::{DentryId, Names};
@@ -36,6 +37,12 @@ pub trait Watcher: Send + Sync {
 
     /// It was answered; `None`: it was not sent after all.
     fn ends(&self, at: u64, outcome: Option<Result<&Reply, Errno>>);
+
+    /// These bytes are in the page cache, written through a mapping.
+    fn stored(&self, ino: Ino, offset: u64, bytes: &Bytes);
+
+    /// Such bytes could not be written back.
+    fn lost(&self, ino: Ino, errno: Errno);
 }
 
 pub type Witness = Box<dyn Fn(&Naming<'_>) + Send + Sync>;
@@ -65,6 +72,18 @@ impl Kernel {
         }
     }
 
+    pub(super) fn tell_stored(&self, ino: Ino, offset: u64, bytes: &Bytes) {
+        if let Some(watcher) = self.shared.watcher.get().filter(|_| !locked(&self.shared.state).dead) {
+            watcher.stored(ino, offset, bytes);
+        }
+    }
+
+    pub(super) fn tell_lost(&self, ino: Ino, errno: Errno) {
+        if let Some(watcher) = self.shared.watcher.get().filter(|_| !locked(&self.shared.state).dead) {
+            watcher.lost(ino, errno);
+        }
+    }
+
     /// From the root of the mount.
     pub(super) fn path_of(&self, dentry: DentryId) -> String {
         path_of(&locked(&self.shared.state).names, dentry)
@@ -80,7 +99,7 @@ impl Kernel {
     }
 
     /// The attributes that the kernel has of an inode in use.
-    pub(super) fn known_attributes(&self, ino: holdfast::op::Ino) -> Attr {
+    pub(super) fn known_attributes(&self, ino: Ino) -> Attr {
         locked(&self.shared.state).names.inode(ino).attr.clone()
     }
 }

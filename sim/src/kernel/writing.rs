@@ -21,7 +21,7 @@ use crate::MIB;
 use crate::executor::locked;
 
 /// The largest WRITE (max_write).
-const WRITE_BYTES_MAX: u64 = MIB;
+pub(super) const WRITE_BYTES_MAX: u64 = MIB;
 
 /// Where write(2) writes, unless the file was opened with O_APPEND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +71,10 @@ impl Kernel {
     pub fn truncate(&self, path: &str, size: u64) -> SystemCall<Result<(), Errno>> {
         let set = |thread: Thread, held: Held, size| async move {
             const WRITE: u32 = 2;
-            if thread.kind(held.ino()) == Kind::Directory {
-                return Err(Errno::EISDIR);
+            match thread.kind(held.ino()) {
+                Kind::Directory => return Err(Errno::EISDIR),
+                Kind::Fifo | Kind::Socket => return Err(Errno::EINVAL),
+                Kind::File | Kind::Symlink => {}
             }
             if thread.kernel.shared.config.read_only {
                 return Err(Errno::EROFS);
@@ -93,7 +95,7 @@ impl Thread {
         Some(self.lock(ino, true).await)
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         file: &Arc<OpenFile>,
         at: At,
@@ -103,7 +105,10 @@ impl Thread {
             return Err(Errno::EBADF);
         }
         let ino = file.ino();
-        let _locked = self.lock(ino, true).await;
+        let locked_by_us = self.lock(ino, true).await;
+        if file.direct {
+            self.write_back(ino).await;
+        }
         let offset = match at {
             _ if file.appends => self.kernel.with(|state| state.names.inode(ino).attr.size),
             At::Position => *locked(&file.position),
@@ -126,6 +131,11 @@ impl Thread {
         if at == At::Position {
             *locked(&file.position) = offset + written;
         }
+        drop(locked_by_us);
+        if file.syncs && written > 0 {
+            // generic_write_sync
+            self.fsync(file).await?;
+        }
         Ok(Written { offset, bytes: written })
     }
 
@@ -135,7 +145,7 @@ impl Thread {
         let pages = offset / PAGE_BYTES..end.div_ceil(PAGE_BYTES);
         let held = if file.direct { Vec::new() } else { self.lock_pages(ino, pages.clone()).await };
         let grows = self.kernel.with(|state| state.names.inode(ino).attr.size) < end;
-        let resizing = self.resizing(ino, grows);
+        let resizing = self.resizing(ino, grows).await;
         let len = data.len() as u32;
         let op = Op::Write { ino, fh: file.fh, offset, data: data.clone() };
         let outcome = self.change(op, Vec::new()).await;
@@ -214,7 +224,7 @@ impl Thread {
             return Err(Errno::EINVAL);
         }
         let _locked = self.lock_for_change(ino).await;
-        let resizing = self.resizing(ino, true);
+        let resizing = self.resizing(ino, true).await;
         // It may have been renamed while the lock was waited for.
         let names = dentry.into_iter().map(|dentry| self.kernel.path_of(dentry)).collect();
         let changes = Changes { size: Some(size), ..Changes::default() };
@@ -238,12 +248,16 @@ impl Thread {
             self.kernel.violated(format!("a SETATTR of the size {size} was answered with {attr:?}"));
         }
         self.resized(ino, attr.size).await;
+        // invalidate_inode_pages2
+        self.write_back(ino).await;
+        self.kernel.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.drop_all()));
         Ok(())
     }
 
     /// A request that may change the size is about to be sent. `unstable`: until it is answered, short READs do not change
-    /// it (FUSE_I_SIZE_UNSTABLE).
-    pub(super) fn resizing(&self, ino: Ino, unstable: bool) -> Resizing {
+    /// it (FUSE_I_SIZE_UNSTABLE). Waits for what is being written back.
+    pub(super) async fn resizing(&self, ino: Ino, unstable: bool) -> Resizing {
+        self.wait_for_write_back(ino).await;
         self.kernel.with(|state| {
             if let Some(inode) = state.names.inode_mut(ino) {
                 inode.contested |= inode.changing > 0;
@@ -276,11 +290,13 @@ impl Drop for Resizing {
         if std::thread::panicking() {
             return;
         }
-        self.kernel.with(|state| {
-            if let Some(inode) = state.names.inode_mut(self.ino) {
-                inode.changing = inode.changing.saturating_sub(1);
-                inode.unstable = inode.unstable.saturating_sub(u32::from(self.unstable));
-            }
+        let wakers = self.kernel.with(|state| {
+            let Some(inode) = state.names.inode_mut(self.ino) else { return Vec::new() };
+            inode.changing = inode.changing.saturating_sub(1);
+            inode.unstable = inode.unstable.saturating_sub(u32::from(self.unstable));
+            // Whoever wants to write back.
+            if inode.pages.is_dirty() { inode.pages.take_waiters() } else { Vec::new() }
         });
+        wakers.into_iter().for_each(Waker::wake);
     }
 }

@@ -22,6 +22,8 @@ impl Ledger {
             Request::Open { ino: of, .. }
             | Request::Change { ino: of, .. }
             | Request::Attributes { ino: of }
+            | Request::Xattr { ino: of }
+            | Request::Copy { ino: of, .. }
             | Request::Commit { ino: of, .. }
             | Request::Release { ino: of } => request.mount == mount && of == ino,
             _ => false,
@@ -41,7 +43,7 @@ impl Ledger {
         let busy: BTreeSet<&str> = self
             .files
             .values()
-            .filter(|file| file.mount == mount && file.is_named())
+            .filter(|file| file.mount == mount && (file.is_named() || file.doubtful))
             .flat_map(|file| file.perhaps.iter().map(String::as_str).chain([file.key()]))
             .chain(self.under_way.values().filter(|request| request.mount == mount).flat_map(|request| {
                 request.keys.iter().chain(&request.earlier).chain(&request.perhaps).map(String::as_str)

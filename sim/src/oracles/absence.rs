@@ -19,18 +19,26 @@ impl Oracle for Absence {
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
-        let What::Failed { call, on: On::Key(key), errno: Errno::ENOENT } = &sight.what else { return };
+        let What::Failed { call, on, errno: Errno::ENOENT } = &sight.what else { return };
+        let (key, to) = match on {
+            On::Key(key) => (key, None),
+            On::Rename { from, to } => (from, Some(to)),
+            On::File { .. } | On::Nothing => return,
+        };
         let ttl = truth.config.negative_metadata_ttl;
         let from = before(sight.began, ttl);
         // A missing parent makes all beneath it missing.
         let mut parts = vec![*key];
         parts.extend(key.match_indices('/').map(|(at, _)| &key[..at]));
+        // Where it is to go, there need be nothing yet but the directories above.
+        parts.extend(to.iter().flat_map(|to| to.match_indices('/').map(|(at, _)| &to[..at])));
         let absent = |name: &&str| truth.was_nothing(name, from, sight.ended);
-        if truth.was_lied_to(sight.began, sight.ended) || truth.is_linked(key) {
+        let mut names = [*key].into_iter().chain(to.copied());
+        if truth.was_lied_to(sight.began, sight.ended) || names.clone().any(|name| truth.is_linked(name)) {
             return;
         }
-        // A rename is about two names, of which the message has one; and its own removals a mount knows at once.
-        if *call == "rename" || truth.is_local_beneath(sight.seat.mount, key, from, sight.ended) {
+        // Its own removals a mount knows at once.
+        if names.any(|name| truth.is_local_beneath(sight.seat.mount, name, from, sight.ended)) {
             return;
         }
         if !parts.iter().any(absent) {

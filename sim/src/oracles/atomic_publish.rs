@@ -39,12 +39,7 @@ fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
     if body.size() == 0 && truth.ledger.was_truncated(made.mount, key) {
         return;
     }
-    if truth.ledger.has_doubtful(made.mount) {
-        return;
-    }
-    let mut files = truth.ledger.named(made.mount, key).peekable();
-    if files.peek().is_none() {
-        verdict(format!("{} bytes were published as {key}, which nobody on mount {} wrote", body.size(), made.mount));
+    if body.size() == 0 && truth.ledger.was_making_node(made.mount, key, made.sent_at) {
         return;
     }
     let was_so = |file: &LocalFile| {
@@ -52,6 +47,15 @@ fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
         let states = file.states.iter().filter(|state| state.began <= made.at);
         unknown || states.rev().any(|state| state.content.as_ref().is_some_and(|content| content.is(body)))
     };
+    // Such a file may be published under any name.
+    if truth.ledger.doubtful(made.mount).any(was_so) {
+        return;
+    }
+    let mut files = truth.ledger.named(made.mount, key).peekable();
+    if files.peek().is_none() {
+        verdict(format!("{} bytes were published as {key}, which nobody on mount {} wrote", body.size(), made.mount));
+        return;
+    }
     let sizes: Vec<u64> = truth
         .ledger
         .named(made.mount, key)

@@ -23,12 +23,13 @@ impl Oracle for Attributes {
         let (file, attr) = match &sight.what {
             What::Opened { file, attr, etag } => {
                 // A mount that died between the open and the question tells no ETag.
-                let untold = truth.crashes && etag.is_empty();
+                let untold = truth.is_of_the_dead(sight) && etag.is_empty();
                 if truth.published(*file).is_none()
                     && !untold
                     && !truth.was_lied_to(sight.began, sight.ended)
                     && truth.local_file(*file).is_none()
                     && let Some(held) = truth.files.get(file)
+                    && !truth.ledger.has_lost(held.seat.mount, held.ino)
                     && !truth.is_local(sight.seat.mount, &held.key, sight.began, sight.ended)
                 {
                     verdict(format!("{} was opened with an ETag that it never had: {etag}", held.key));
@@ -36,7 +37,9 @@ impl Oracle for Attributes {
                 (file, attr)
             }
             What::Fstat { file, attr } => (file, attr),
-            What::Attribute { of, name, value } => return judge_xattr(truth, sight, *of, name, value, verdict),
+            What::Attribute { of, name, value: Some(value) } => {
+                return judge_xattr(truth, sight, *of, name, value, verdict);
+            }
             _ => return,
         };
         let Some((held, published)) = truth.published(*file) else { return };

@@ -121,12 +121,14 @@ impl Budget {
         let renewals = (self.opens + 1) * (seconds / 30 + 1);
         let lanes = 2 * requests.bytes_delivered / truth.config.sizes.random_fetch_bytes_min;
         let retries = if truth.faulty || truth.weathered { RETRIES_SAVED + RETRIES_PER_SECOND * seconds } else { 0 };
-        // A path may lead through forty links, each of which leads through directories.
-        let directories = if truth.config.metadata_ttl.is_zero() { 3 } else { 1 };
-        let per_call = if truth.config.posix_metadata { 12 + 2 * 40 * directories } else { 12 };
-        let requests_max = 64 + per_call * self.calls + 8 * changes + renewals + lanes + retries;
+        // A path may lead through forty links, each as deep as any; directories are asked for again where nothing is kept.
+        let depth = truth.history.keys().iter().map(|key| key.as_str().split('/').count() as u64).max().unwrap_or(1);
+        let directories = if truth.config.metadata_ttl.is_zero() { depth } else { 1 };
+        let per_call = if truth.config.posix_metadata { 12 + 40 * (1 + 2 * directories) } else { 12 };
+        let calls = self.calls + truth.kills_max;
+        let requests_max = 64 + per_call * calls + 8 * changes + renewals + lanes + retries;
         if requests.total() > requests_max {
-            verdict(format!("{} requests for {} calls: more than {requests_max}", requests.total(), self.calls));
+            verdict(format!("{} requests for {calls} calls: more than {requests_max}", requests.total()));
         }
     }
 
@@ -144,7 +146,7 @@ impl Budget {
         // Beyond half of what shows a reader to be outrun, several GETs may run ahead.
         let alone =
             self.opens_of.get(&held.key) == Some(&1) && manner.runs <= 1 && manner.from_start_bytes == manner.end;
-        if !alone || manner.end > outrun_bytes / 2 {
+        if !alone || manner.end > outrun_bytes / 2 || truth.ledger.was_copied_from(held.seat.mount, held.ino) {
             return;
         }
         let window = manner.end.clamp(window_bytes_min, window_bytes_max);

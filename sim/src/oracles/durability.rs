@@ -15,12 +15,19 @@ impl Oracle for Durability {
     }
 
     fn sentence(&self) -> &'static str {
-        "When fsync, a close of what was written, or truncate(2) of what nobody has open succeeds, the file as it was then, or later, is or was in the bucket \
-         whole. With `--write-back` a close may leave it to the journal."
+        "When fsync, msync, a close of what was written, or truncate(2) of what nobody has open succeeds, the file as it was \
+         then, or later, is or was in the bucket whole, and so is the empty one that mknod(2) made. With `--write-back` a close may leave it to the journal."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         let What::Altered(altered) = &sight.what else { return };
+        if let (Alteration::Node { keys }, Ok(())) = (&altered.what, &altered.outcome) {
+            let empty = |now: Option<&Published>| now.is_some_and(|now| now.size == 0);
+            let made = keys.iter().any(|key| truth.history.was(key, altered.began, sight.ended, empty));
+            if !made {
+                verdict(format!("a mknod of {keys:?} by mount {} succeeded, but nothing was made", sight.seat.mount));
+            }
+        }
         let (Alteration::Commit { ino, reached, closes }, Ok(())) = (&altered.what, &altered.outcome) else { return };
         let Some(file) = truth.ledger.file(sight.seat.mount, *ino) else { return };
         // What has no name is published no more. What another replaced was refused: to whom, was said then.

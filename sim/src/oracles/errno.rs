@@ -38,6 +38,7 @@ impl Oracle for ErrnoIsExplained {
 fn named(truth: &Truth, on: On<'_>) -> String {
     match on {
         On::Key(key) => format!("{key:?}"),
+        On::Rename { from, to } => format!("{from:?} to {to:?}"),
         On::File { file, offset, len } => {
             let key = truth.files.get(&file).map_or("a closed file", |held| held.key.as_str());
             format!("{key:?} at {offset}, {len} bytes")
@@ -59,6 +60,10 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
     if let Some(judged) = writing::explained(truth, sight, call, on, errno) {
         return judged;
     }
+    let on = match on {
+        On::Rename { from, .. } => On::Key(from),
+        on => on,
+    };
     let hit = |fits: &dyn Fn(&Suffered) -> bool| truth.has_suffered(since, sight.ended, fits);
     let of_file = match on {
         On::File { file, .. } => truth.files.get(&file).map(|held| held.key.as_str()),
@@ -86,7 +91,7 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
                     Ok(())
                 }
             }
-            On::Nothing => Err("and it names nothing"),
+            On::Rename { .. } | On::Nothing => Err("and it names nothing"),
         },
         Errno::EIO => {
             // What publishes a file by its path reads what was written to it, too.
@@ -99,7 +104,7 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
         Errno::EACCES => Err("and nothing was denied"),
         Errno::EROFS if config.read_only => Ok(()),
         EINTR => Ok(()),
-        ENOTCONN if truth.crashes => Ok(()),
+        ENOTCONN if truth.has_died(sight.seat.mount) => Ok(()),
         Errno::ENXIO if call == "lseek" => Ok(()),
         Errno::ENODATA if call == "getxattr" => Ok(()),
         Errno::EINVAL if call == "readlink" => Ok(()),

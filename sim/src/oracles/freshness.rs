@@ -40,6 +40,9 @@ impl Oracle for Freshness {
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         match &sight.what {
+            // Another one, whose numbers begin anew.
+            What::Crashed => return self.0.retain(|(mount, _), _| *mount != sight.seat.mount),
+            What::Listed { .. } if truth.is_of_the_dead(sight) => return,
             What::Listed { key, entries, since, .. } => return self.remember(sight, key, entries, *since),
             What::Named { late: true, .. } => return,
             What::Named { key, entry, listed, .. } => {
@@ -142,7 +145,7 @@ impl Freshness {
             let same = |now: Option<&Published>| now.is_some_and(|now| now.etag == published.etag);
             !truth.history.was(&held.key, from, sight.began, same)
         };
-        let listed = self.0.get(&key).filter(|_| !truth.crashes);
+        let listed = self.0.get(&key).filter(|_| !held.dead);
         // At one instant the calls of others may come in either order.
         let earlier = |shown: &Shown| shown.at < sight.began || (shown.at == sight.began && shown.to == sight.seat);
         if listed.is_some_and(|shown| shown.ino > held.ino && earlier(shown) && replaced(shown)) {

@@ -70,7 +70,7 @@ impl Oracle for Hold {
                 let seen = Seen { began: sight.began, ended: sight.ended, size: attr.size, mtime: attr.mtime };
                 self.seen.entry((sight.seat.mount, (*key).to_owned())).or_default().push(seen);
             }
-            What::Attribute { of: Described::File(file), name: "user.holdfast.hold", value } => {
+            What::Attribute { of: Described::File(file), name: "user.holdfast.hold", value: Some(value) } => {
                 let Some((held, published)) = truth.published(*file).filter(|(held, _)| !held.linked) else { return };
                 if let Err(because) = self.judge_attribute(truth, sight, held, published, value) {
                     verdict(format!("{} is said to be held by {value:?}, {because}", held.key));
@@ -167,7 +167,7 @@ impl Hold {
         if torn || idle {
             return Ok(());
         }
-        if self.is_read_in_order(held, offset) && truth.disk_plenty && truth.pages_are_kept && !truth.crashes {
+        if self.is_read_in_order(held, offset) && truth.disk_plenty && truth.pages_are_kept && !held.dead {
             return Err("but all its bytes so far were read in order (R7)");
         }
         if config.hold == Holding::Full {

@@ -32,12 +32,12 @@ impl Oracle for Inodes {
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
-        if truth.crashes {
+        if truth.is_of_the_dead(sight) && !matches!(sight.what, What::Crashed) {
             return;
         }
         match &sight.what {
             What::Opened { file, attr, etag } => {
-                let Some(held) = truth.files.get(file).filter(|held| !held.linked) else { return };
+                let Some(held) = truth.files.get(file).filter(|held| !held.linked && !held.dead) else { return };
                 let mut told = |text| verdict(text);
                 // What the mount itself writes to an inode is another version of the same file.
                 if truth.ledger.was_changed(sight.seat.mount, held.ino) {

@@ -65,7 +65,7 @@ impl Oracle for Liveness {
         };
         if took > bound {
             let on = match &sight.what {
-                What::Failed { on: On::Key(key), .. } => (*key).to_owned(),
+                What::Failed { on: On::Key(key) | On::Rename { from: key, .. }, .. } => (*key).to_owned(),
                 _ => String::new(),
             };
             verdict(format!("{call} {on} took {took:?}, more than {bound:?}"));

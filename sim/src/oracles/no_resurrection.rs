@@ -65,6 +65,9 @@ fn judge(truth: &Truth, removed: &BTreeMap<(u8, String), Time>, made: &Made, ver
     if !put || made.replaced.is_some() || made.now.is_none() || link {
         return;
     }
+    if truth.ledger.was_making_node(made.mount, key, made.sent_at) {
+        return;
+    }
     // A request that the network delivers late nobody can take back.
     let Some(gone) = removed.get(&(made.mount, key.to_owned())).filter(|gone| made.sent_at > **gone) else { return };
     let may = |file: &LocalFile| file.doubtful || file.unnamed_at.is_none_or(|at| at > *gone);

@@ -7,7 +7,7 @@ use holdfast::op::Attr;
 
 use super::durability::committed;
 use super::{Oracle, OracleId};
-use crate::court::{FileId, Sight, Truth, What};
+use crate::court::{Described, FileId, Sight, Truth, What};
 use crate::ledger::{Alteration, State};
 
 /// Of each mount and key, what an application was last told is in the bucket: when it was told, and the place in the
@@ -21,7 +21,7 @@ impl Oracle for ReadYourWrites {
     }
 
     fn sentence(&self) -> &'static str {
-        "A file gives the bytes and the size that processes of its mount last made it have; and what is opened after a \
+        "A file gives the bytes, the size and the extended attributes that processes of its mount last made it have; and what is opened after a \
          commit was acknowledged is that or something newer."
     }
 
@@ -29,6 +29,9 @@ impl Oracle for ReadYourWrites {
         match &sight.what {
             What::Bytes { file, offset, asked, bytes, .. } => {
                 judge_bytes(truth, sight, *file, (*offset, *asked), bytes, verdict);
+            }
+            What::Attribute { of, name, value } if is_a_users(name) => {
+                judge_attribute(truth, sight, *of, name, *value, verdict);
             }
             What::Fstat { file, attr } => judge_size(truth, sight, *file, attr, verdict),
             What::Opened { file, attr, .. } => {
@@ -75,6 +78,36 @@ impl ReadYourWrites {
     }
 }
 
+/// Whether users may set it.
+fn is_a_users(name: &str) -> bool {
+    name.starts_with("user.") && !name.starts_with("user.s3.") && !name.starts_with("user.holdfast.")
+}
+
+fn judge_attribute(
+    truth: &Truth,
+    sight: &Sight<'_>,
+    of: Described<'_>,
+    name: &str,
+    value: Option<&str>,
+    verdict: &mut dyn FnMut(String),
+) {
+    let mount = sight.seat.mount;
+    let (ino, key) = match of {
+        Described::File(file) => match truth.files.get(&file).filter(|held| !held.dead) {
+            Some(held) => (held.ino, held.key.as_str()),
+            None => return,
+        },
+        Described::Path { key, attr } => (attr.ino, key),
+    };
+    let Err(since) = truth.ledger.may_have_xattr((mount, ino), name, value, (sight.began, sight.ended)) else { return };
+    // An inode that nobody has open may come to stand for what others put.
+    let slack = Time(since.0.saturating_sub(truth.under_way_max()));
+    let others = truth.history.others_changed(mount, key, slack, sight.ended) || truth.ledger.was_renamed(mount, key);
+    if !others && !truth.is_linked(key) && !truth.ledger.is_doubted(mount, ino) {
+        verdict(format!("{name} of {key} is {value:?} on mount {mount}, where it was set to something else"));
+    }
+}
+
 fn judge_size(truth: &Truth, sight: &Sight<'_>, file: FileId, attr: &Attr, verdict: &mut dyn FnMut(String)) {
     let Some((held, local)) = truth.local_file(file) else { return };
     if local.uncertain {
@@ -116,7 +149,11 @@ fn judge_bytes(
     // While somebody writes, each byte may be of before or after. While somebody cuts the file, Linux has zeros where it ends
     // already, up to the size it had (fuse_short_read).
     let cut = |at: usize| bytes[at] == 0 && at as u64 >= shortest;
-    let wrong = (0..bytes.len()).find(|at| !cut(*at) && !reads.iter().any(|read| read.get(*at) == Some(&bytes[*at])));
+    let known = |at: usize| {
+        reads.iter().any(|read| read.get(at) == Some(&bytes[at]))
+            || local.may_have_stored(offset + at as u64, bytes[at], sight.began, sight.ended)
+    };
+    let wrong = (0..bytes.len()).find(|at| !cut(*at) && !known(*at));
     if let Some(wrong) = wrong {
         let seen = crate::content::versions_seen(key, bytes, offset);
         verdict(format!(

@@ -247,7 +247,7 @@ impl Book {
             What::Sought { file, to, .. } => ("lseek", of(file), Some(*file), None, Ok(Seen::Offset(*to))),
             What::Done { call } => (*call, None, None, None, Ok(Seen::Nothing)),
             What::Failed { call, on, errno } => match on {
-                On::Key(key) => (*call, name(key), None, None, Err(*errno)),
+                On::Key(key) | On::Rename { from: key, .. } => (*call, name(key), None, None, Err(*errno)),
                 On::File { file, offset, len } => {
                     let range = (*len > 0).then(|| *offset..offset.saturating_add(*len));
                     (*call, of(file), Some(*file), range, Err(*errno))

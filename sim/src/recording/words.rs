@@ -167,6 +167,8 @@ pub fn call(call: &Call) -> String {
         Call::Close { file } => format!("close #{file}"),
         Call::Map { file, to } => format!("mmap #{file} as #{to}"),
         Call::Touch { map, at, len } => format!("touch #{map} {}", span(&(*at..at.saturating_add(*len)))),
+        Call::Store { map, at, len } => format!("store #{map} {}", span(&(*at..at.saturating_add(*len)))),
+        Call::Msync { map } => format!("msync #{map}"),
         Call::Unmap { map } => format!("munmap #{map}"),
         Call::Stat { path } => format!("stat {path}"),
         Call::Access { path } => format!("access {path}"),
@@ -182,7 +184,7 @@ pub fn call(call: &Call) -> String {
         Call::Cat { path } => format!("cat {path}"),
         Call::Statfs => "statfs".into(),
         Call::Write { path } => format!("write {path}"),
-        Call::OpenWrite { file, path, create, exclusive, truncate, append, write_only, direct } => {
+        Call::OpenWrite { file, path, create, exclusive, truncate, append, write_only, direct, sync } => {
             let flags = [
                 (*write_only, " O_WRONLY"),
                 (!*write_only, " O_RDWR"),
@@ -191,6 +193,7 @@ pub fn call(call: &Call) -> String {
                 (*truncate, " O_TRUNC"),
                 (*append, " O_APPEND"),
                 (*direct, " O_DIRECT"),
+                (*sync, " O_SYNC"),
             ];
             let flags: String = flags.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
             format!("open {path} as #{file}{flags}")
@@ -203,6 +206,12 @@ pub fn call(call: &Call) -> String {
         Call::Fallocate { file, at, len, how } => {
             format!("fallocate #{file} {how:?} {}", span(&(*at..at.saturating_add(*len))))
         }
+        Call::CopyRange { file, at, to, to_at, len } => {
+            format!("copy #{file} {} to #{to} at {}", span(&(*at..at.saturating_add(*len))), size(*to_at))
+        }
+        Call::Setxattr { path, name, value, how } => format!("setxattr {path} {name}={value} {how:?}"),
+        Call::Removexattr { path, name } => format!("removexattr {path} {name}"),
+        Call::Mknod { path, fifo } => format!("mknod {path}{}", if *fifo { " S_IFIFO" } else { "" }),
         Call::Chmod { path, perm } => format!("chmod {path} {perm:o}"),
         Call::Utimens { path, seconds } => format!("touch {path} at {seconds} s"),
         Call::Symlink { target, path } => format!("symlink {path} -> {target}"),

@@ -4,13 +4,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::select;
-use holdfast::op::{Allocation, OpenMode};
+use holdfast::op::{Allocation, Kind, OpenMode, SetXattr};
 
 use crate::app::{File, Mapping, Process, Stream};
 use crate::executor::SimHandle;
 use crate::kernel::OpenHow;
 use crate::run::causes::Causes;
-use crate::scenario::{AllocationName, AppOp, Call, SLOTS, Slot};
+use crate::scenario::{AllocationName, AppOp, Call, SLOTS, SetXattrName, Slot};
 
 pub(super) struct Application {
     process: Process,
@@ -123,8 +123,18 @@ impl Application {
                 }
             }
             Call::Touch { map, at, len } => {
-                if let Some(Entry::Mapping(mapping)) = self.table[usize::from(*map)] {
+                if let Some(mapping) = self.mapping(*map) {
                     let _ = process.touch(mapping, *at..at.saturating_add(*len)).await;
+                }
+            }
+            Call::Store { map, at, len } => {
+                if let Some(mapping) = self.mapping(*map) {
+                    let _ = process.store_named(mapping, *at, *len).await;
+                }
+            }
+            Call::Msync { map } => {
+                if let Some(mapping) = self.mapping(*map) {
+                    let _ = process.msync(mapping).await;
                 }
             }
             Call::Unmap { map } => {
@@ -197,6 +207,18 @@ impl Application {
                     let _ = process.fallocate(file, *at, *len, allocation(*how)).await;
                 }
             }
+            Call::CopyRange { file, at, to, to_at, len } => {
+                if let (Some(from), Some(to)) = (self.file(*file), self.file(*to)) {
+                    let _ = process.copy_range((from, *at), (to, *to_at), *len).await;
+                }
+            }
+            Call::Setxattr { path, name, value, how } => {
+                let _ = process.setxattr(path, name, value, set_xattr(*how)).await;
+            }
+            Call::Removexattr { path, name } => drop(process.removexattr(path, name).await),
+            Call::Mknod { path, fifo } => {
+                let _ = process.mknod(path, if *fifo { Kind::Fifo } else { Kind::File }).await;
+            }
             Call::Chmod { path, perm } => drop(process.chmod(path, *perm).await),
             Call::Utimens { path, seconds } => drop(process.utimens(path, *seconds).await),
             Call::Symlink { target, path } => drop(process.symlink(target, path).await),
@@ -225,6 +247,13 @@ impl Application {
         }
     }
 
+    fn mapping(&self, slot: Slot) -> Option<Mapping> {
+        match self.table[usize::from(slot)] {
+            Some(Entry::Mapping(mapping)) => Some(mapping),
+            Some(Entry::File(_) | Entry::Stream(_)) | None => None,
+        }
+    }
+
     fn stream(&self, slot: Slot) -> Option<Stream> {
         match self.table[usize::from(slot)] {
             Some(Entry::Stream(stream)) => Some(stream),
@@ -236,7 +265,7 @@ impl Application {
     async fn vacate(&mut self, process: &Process, slot: Slot) {
         match self.table[usize::from(slot)].take() {
             Some(Entry::File(file)) => drop(process.close(file).await),
-            Some(Entry::Mapping(mapping)) => process.unmap(mapping),
+            Some(Entry::Mapping(mapping)) => process.unmap(mapping).await,
             Some(Entry::Stream(stream)) => process.closedir(stream),
             None => {}
         }
@@ -245,10 +274,18 @@ impl Application {
 
 /// The flags of [`Call::OpenWrite`].
 fn open_how(call: &Call) -> OpenHow {
-    let Call::OpenWrite { create, exclusive, truncate, append, write_only, direct, .. } = *call else {
+    let Call::OpenWrite { create, exclusive, truncate, append, write_only, direct, sync, .. } = *call else {
         return OpenHow::default();
     };
-    OpenHow { mode: OpenMode { write: true, write_only, truncate, direct }, create, exclusive, append }
+    OpenHow { mode: OpenMode { write: true, write_only, truncate, direct }, create, exclusive, append, sync }
+}
+
+fn set_xattr(how: SetXattrName) -> SetXattr {
+    match how {
+        SetXattrName::Either => SetXattr::Either,
+        SetXattrName::Create => SetXattr::Create,
+        SetXattrName::Replace => SetXattr::Replace,
+    }
 }
 
 fn allocation(how: AllocationName) -> Allocation {

@@ -162,7 +162,8 @@ pub(super) fn inform(truth: &mut Truth, scenario: &Scenario) {
     truth.memory_plenty = room <= config.mount.memory_max;
     truth.body_idle_max = config.weather.body_idle_max_ms.map(Duration::from_millis);
     truth.chunk_bytes = config.weather.chunk_bytes;
-    truth.kills = scenario.ops.iter().any(|op| op.killed_after_ms.is_some());
+    truth.kills_max = scenario.ops.iter().filter(|op| op.killed_after_ms.is_some()).count() as u64;
+    truth.kills = truth.kills_max > 0;
     truth.apps = config.machines.apps;
     // One request, or one chunk, of the slowest.
     let (latency, chunk) = (config.weather.latency_us.1, config.weather.chunk_us.1);
@@ -176,7 +177,12 @@ fn written_end(call: &Call) -> Option<u64> {
     match call {
         Call::WriteOn { len, .. } | Call::Save { len, .. } | Call::SaveBeside { len, .. } => Some(*len),
         Call::Symlink { target, .. } => Some(target.len() as u64),
-        Call::Pwrite { at, len, .. } | Call::Fallocate { at, len, .. } => Some(at.saturating_add(*len)),
+        Call::Pwrite { at, len, .. }
+        | Call::Fallocate { at, len, .. }
+        | Call::Store { at, len, .. }
+        | Call::CopyRange { to_at: at, len, .. } => Some(at.saturating_add(*len)),
+        // A version of its own, of the same bytes.
+        Call::Setxattr { .. } | Call::Removexattr { .. } | Call::Mknod { .. } => Some(0),
         Call::Ftruncate { size, .. } | Call::Truncate { size, .. } => Some(*size),
         _ => None,
     }

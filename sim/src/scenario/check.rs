@@ -44,6 +44,8 @@ pub const OPS_MAX: usize = 100_000;
 pub const OBJECT_BYTES_MAX: u64 = 1 << 32;
 /// The ledger keeps what was written in memory.
 pub const WRITTEN_BYTES_MAX: u64 = 1 << 27;
+/// Several fit into what S3 takes of metadata.
+const XATTR_BYTES_MAX: usize = 100;
 const APPS_MAX: u8 = 64;
 const MOUNTS_MAX: u8 = 8;
 /// A year.
@@ -167,11 +169,11 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::Ftruncate { file, .. }
         | Call::Fallocate { file, .. }
         | Call::Close { file } => &[*file],
-        Call::Dup { file, to } | Call::Map { file, to } => &[*file, *to],
+        Call::Dup { file, to } | Call::Map { file, to } | Call::CopyRange { file, to, .. } => &[*file, *to],
         Call::Opendir { dir, .. } | Call::Getdents { dir } | Call::Rewinddir { dir } | Call::Seekdir { dir, .. } => {
             &[*dir]
         }
-        Call::Touch { map, .. } | Call::Unmap { map } => &[*map],
+        Call::Touch { map, .. } | Call::Store { map, .. } | Call::Msync { map } | Call::Unmap { map } => &[*map],
         Call::Stat { path }
         | Call::Access { path }
         | Call::Readlink { path }
@@ -184,6 +186,9 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::Chmod { path, .. }
         | Call::Utimens { path, .. }
         | Call::Symlink { path, .. }
+        | Call::Mknod { path, .. }
+        | Call::Setxattr { path, .. }
+        | Call::Removexattr { path, .. }
         | Call::Unlink { path }
         | Call::Mkdir { path }
         | Call::Rmdir { path }
@@ -212,6 +217,14 @@ fn check_change_by(scenario: &Scenario, call: &Call) -> Result<(), String> {
         Call::OpenWrite { .. } | Call::Fsync { .. } | Call::Unlink { .. } | Call::Mkdir { .. } | Call::Rmdir { .. } => {
             0
         }
+        Call::Setxattr { name, .. } | Call::Removexattr { name, .. } if !is_a_users(name) => {
+            return Err(format!("{name:?} is no attribute that a user may set"));
+        }
+        Call::Setxattr { value, .. } if value.len() > XATTR_BYTES_MAX => {
+            return Err(format!("a value of an attribute has at most {XATTR_BYTES_MAX} bytes here"));
+        }
+        Call::Setxattr { .. } | Call::Removexattr { .. } | Call::Mknod { .. } | Call::Msync { .. } => 0,
+        Call::CopyRange { at, to_at, len, .. } => at.max(to_at).saturating_add(*len),
         Call::Chmod { perm, .. } if *perm > 0o7777 => return Err(format!("{perm:o} are no permissions")),
         Call::Utimens { seconds, .. } if seconds.unsigned_abs() > SECONDS_MAX => {
             return Err(format!("{seconds} s are no time of a file"));
@@ -228,7 +241,7 @@ fn check_change_by(scenario: &Scenario, call: &Call) -> Result<(), String> {
             0
         }
         Call::WriteOn { len, .. } | Call::Save { len, .. } | Call::SaveBeside { len, .. } => *len,
-        Call::Pwrite { at, len, .. } => at.saturating_add(*len),
+        Call::Pwrite { at, len, .. } | Call::Store { at, len, .. } => at.saturating_add(*len),
         Call::Ftruncate { size, .. } | Call::Truncate { size, .. } => *size,
         _ => return Ok(()),
     };
@@ -241,12 +254,19 @@ fn check_change_by(scenario: &Scenario, call: &Call) -> Result<(), String> {
     if let Call::Save { path, .. }
     | Call::SaveBeside { path, .. }
     | Call::OpenWrite { path, .. }
+    | Call::Mknod { path, .. }
     | Call::Symlink { path, .. } = call
         && path.ends_with('/')
     {
         return Err(format!("{path:?} is no path of a file"));
     }
     Ok(())
+}
+
+/// Neither the core's nor another namespace's.
+fn is_a_users(name: &str) -> bool {
+    let own = name.strip_prefix("user.").filter(|rest| !rest.is_empty() && !rest.contains('\0'));
+    own.is_some_and(|rest| !rest.starts_with("s3.") && !rest.starts_with("holdfast."))
 }
 
 fn check_path(path: &str) -> Result<(), String> {

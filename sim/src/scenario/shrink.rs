@@ -7,7 +7,7 @@
 use proptest::strategy::ValueTree;
 
 use super::config::{ScenarioConfig, Schedule};
-use super::{AppOp, Call, Cause, Change, FaultSpec, Scenario, check};
+use super::{AppOp, Call, Cause, Change, FaultSpec, Scenario, SetXattrName, check};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -285,15 +285,21 @@ fn reduce_op(op: &mut AppOp, edit: usize) {
     match (edit, &mut op.call) {
         (0, _) => op.pause_ms = 0,
         (1, _) => op.pause_ms /= 2,
-        (2, Call::Pread { at, .. } | Call::Touch { at, .. }) => *at /= 2,
+        (2, Call::Pread { at, .. } | Call::Touch { at, .. } | Call::Store { at, .. }) => *at /= 2,
         (2, Call::Pwrite { at, .. } | Call::Fallocate { at, .. }) => *at /= 2,
         (2, Call::Ftruncate { size, .. } | Call::Truncate { size, .. }) => *size /= 2,
-        (2, Call::OpenWrite { direct, exclusive, .. }) => (*direct, *exclusive) = (false, false),
+        (2, Call::OpenWrite { direct, exclusive, sync, .. }) => (*direct, *exclusive, *sync) = (false, false, false),
+        (2, Call::CopyRange { at, to_at, .. }) => (*at, *to_at) = (*at / 2, *to_at / 2),
+        (2, Call::Mknod { fifo, .. }) => *fifo = false,
+        (2, Call::Setxattr { how, .. }) => *how = SetXattrName::Either,
+        (3, Call::Setxattr { value, .. }) => value.truncate(1),
         (
             3,
             Call::WriteOn { len, .. }
             | Call::Pwrite { len, .. }
             | Call::Fallocate { len, .. }
+            | Call::Store { len, .. }
+            | Call::CopyRange { len, .. }
             | Call::Save { len, .. }
             | Call::SaveBeside { len, .. },
         ) => *len = (*len / 2).max(1),

@@ -9,6 +9,7 @@ mod draw;
 mod faults;
 mod mutations;
 mod ops;
+mod rarely;
 mod setting;
 mod trials;
 mod viewers;

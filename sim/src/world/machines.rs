@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use holdfast::config::Config;
 use holdfast::env::Time;
 use holdfast::error::Errno;
 use holdfast::fs::Fs;
-use holdfast::op::{Op, Reply};
+use holdfast::op::{Ino, Op, Reply};
 
 use crate::app::Process;
 use crate::court::{self, Court, Seat, Sight, What};
@@ -144,6 +145,14 @@ impl Watcher for Changes {
 
     fn ends(&self, at: u64, outcome: Option<Result<&Reply, Errno>>) {
         self.court.change_ends(at, outcome);
+    }
+
+    fn stored(&self, ino: Ino, offset: u64, bytes: &Bytes) {
+        self.court.stored(self.mount, ino, offset, bytes);
+    }
+
+    fn lost(&self, ino: Ino, errno: Errno) {
+        self.court.lost(self.mount, ino, errno);
     }
 }
 

@@ -244,4 +244,34 @@ pub(super) const WRITING: &[Animal] = &[
         &["read-your-writes", "durability"],
     )
     .of_writers(),
+    aimed(
+        Bug::CopyOverlooksTheDraft,
+        "copy-overlooks-the-draft",
+        "copy_file_range copies what the source was before it was written to.",
+        &["durability", "read-your-writes"],
+    )
+    .of_writers(),
+    aimed(
+        Bug::NodeReplacesWhatIsThere,
+        "node-replaces-what-is-there",
+        "mknod puts its file whatever is there.",
+        &["lost-update", "errno"],
+    )
+    .in_a_race()
+    .of_writers(),
+    aimed(
+        Bug::AttributeIsNotPublished,
+        "attribute-is-not-published",
+        "An extended attribute that is set is not published.",
+        &["read-your-writes"],
+    )
+    .of_writers(),
+    history(
+        Bug::WrittenAfterTheCloseForgotten,
+        "written-after-the-close-forgotten",
+        "What is written after the last FLUSH is not published by the release.",
+        &["recovery"],
+        "pages of a mapping that outlives its descriptor, written back when nobody waits for them any more",
+    )
+    .of_writers(),
 ];

@@ -1,10 +1,11 @@
 //! What explains the failure of a call that changes something.
 
+use holdfast::env::Time;
 use holdfast::error::Errno;
 
 use super::super::freshness::before;
 use crate::court::{On, Sight, Truth, is_untrue};
-use crate::kernel::EBUSY;
+use crate::kernel::{EBUSY, SIGBUS};
 use crate::store::FaultKind;
 
 /// `None`: what explains any other call explains this one.
@@ -21,6 +22,7 @@ pub(super) fn explained(
     match on {
         On::File { file, .. } => of_file(truth, sight, file, call, errno),
         On::Key(key) => of_key(truth, sight, key, call, errno),
+        On::Rename { from, to } => of_rename(truth, sight, (from, to), errno),
         On::Nothing => None,
     }
 }
@@ -34,49 +36,87 @@ fn of_file(
 ) -> Option<Result<(), &'static str>> {
     match (call, errno) {
         // The kernel's own answers to those who did not open it for writing.
-        ("write" | "fallocate", Errno::EBADF) | ("ftruncate", Errno::EINVAL) => Some(Ok(())),
-        ("write" | "fsync" | "ftruncate" | "fallocate" | "close", Errno::ESTALE) => {
+        ("write" | "fallocate" | "copy_range", Errno::EBADF) | ("ftruncate" | "copy_range", Errno::EINVAL) => {
+            Some(Ok(()))
+        }
+        // Beyond the end, which others may have moved, there is nothing to see nor to write through.
+        ("store", SIGBUS) => Some(Ok(())),
+        ("page fault", SIGBUS) => {
+            let held = truth.files.get(&file)?;
+            (held.dead || truth.ledger.was_changed(held.seat.mount, held.ino)).then_some(Ok(()))
+        }
+        // What was written through a mapping could not be given back: Linux makes EIO of whatever the reason was, and tells
+        // whoever closes the file next, however long after.
+        ("fsync" | "msync" | "write" | "close", Errno::EIO | Errno::ENOSPC) => {
+            let held = truth.files.get(&file)?;
+            let told_later = truth.calm_since.is_some() && truth.ledger.has_lost(held.seat.mount, held.ino);
+            if held.dead || told_later {
+                return Some(Ok(()));
+            }
+            let local = truth.ledger.latest(held.seat.mount, held.ino)?;
+            of_file(truth, sight, file, call, local.lost.filter(|lost| *lost == Errno::ESTALE)?)
+        }
+        ("write" | "fsync" | "msync" | "ftruncate" | "fallocate" | "copy_range" | "close", Errno::ESTALE) => {
             let Some((held, local)) = truth.local_file(file) else { return Some(Ok(())) };
             let mount = held.seat.mount;
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
             let from = before(local.called.min(held.opened_at), ttl + truth.under_way_max());
-            let changed = |key: &String| {
-                // A mount that died in the middle of a directory's rename has the next one finish it, which nobody asked that to.
-                (truth.crashes && truth.history.changes_within(key, from, sight.ended) > 0)
-                    || truth.history.others_changed(mount, key, from, sight.ended)
-                    || truth.was_hit(key, &|what| is_untrue(what) || *what == FaultKind::ConditionsIgnored)
-            };
+            let changed = |key: &String| was_changed(truth, mount, key, (from, sight.ended));
             // A rename over it, or its own removal, takes the condition away as well.
             // An open with O_TRUNC of a file that others have open gives its name another inode, of the same mount.
             let mut siblings = local.keys.iter().flat_map(|key| truth.ledger.named(mount, key));
             let lost = local.doubtful
                 || siblings.any(|other| other.ino != local.ino && other.states.len() > 1)
-                || local.keys.iter().any(changed);
+                || local.keys.iter().chain(&local.sources).any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody else changed it") })
         }
         // A file that is being written is read through what it began from, which may be lost.
-        ("read", Errno::ESTALE) if truth.local_file(file).is_some() => {
+        ("read" | "store" | "page fault", Errno::ESTALE) if truth.local_file(file).is_some() => {
             let (held, local) = truth.local_file(file)?;
             let from = before(local.opened, truth.config.metadata_ttl + truth.under_way_max());
-            let changed = |key: &String| truth.history.changes_within(key, from, sight.ended) > 0;
-            let lost = local.keys.iter().any(changed) || truth.was_hit(&held.key, &|_| true);
+            // What its own mount removes is out of reach, too, unless something holds it; without a hold, so is what it replaces.
+            let unheld = truth.config.hold == holdfast::config::Hold::Off;
+            let changed = |key: &String| {
+                truth.history.was(key, from, sight.ended, |now| now.is_none())
+                    || (unheld && truth.history.changes_within(key, from, sight.ended) > 0)
+                    || was_changed(truth, held.seat.mount, key, (from, sight.ended))
+            };
+            let lost = local.keys.iter().chain(&local.sources).chain([&held.key]).any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody changed it") })
         }
         _ => None,
     }
 }
 
+/// Whether somebody else, or a rename of this mount, changed a key; or whether an answer of it was not true.
+fn was_changed(truth: &Truth, mount: u8, key: &str, (from, until): (Time, Time)) -> bool {
+    // A mount that died in the middle of a directory's rename has the next one finish it, which nobody asked that to. And a
+    // rename that fails may have been done in part.
+    let moved = truth.ledger.is_finished_later(mount, key) || truth.ledger.was_renamed(mount, key);
+    (moved && truth.history.changes_within(key, from, until) > 0)
+        || truth.history.others_changed(mount, key, from, until)
+        || truth.was_hit(key, &|what| is_untrue(what) || *what == FaultKind::ConditionsIgnored)
+}
+
 fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno) -> Option<Result<(), &'static str>> {
     let from = before(sight.began, truth.config.metadata_ttl + holdfast::config::PIN_KEPT);
     match (call, errno) {
-        // What was in the way may be gone again; whether it was there at all the oracles of names do not ask.
-        ("mkdir" | "symlink" | "open" | "rename", Errno::EEXIST) | ("rmdir" | "rename", Errno::ENOTEMPTY) => {
-            Some(Ok(()))
+        ("rmdir", EBUSY) => Some(Ok(())),
+        // What was in the way may be gone again.
+        ("mkdir" | "symlink" | "mknod" | "open", Errno::EEXIST) => {
+            let there = was_anything(truth, sight, key);
+            Some(if there { Ok(()) } else { Err("and nothing was there") })
         }
-        ("rmdir" | "rename", EBUSY) | ("rename", Errno::EINVAL | Errno::EISDIR | Errno::ENOTDIR) => Some(Ok(())),
-        ("symlink", Errno::EPERM) if !truth.config.posix_metadata => Some(Ok(())),
-        // Of the other name the message tells nothing.
-        ("rename", Errno::ESTALE) => Some(Ok(())),
+        ("rmdir", Errno::ENOTEMPTY) => {
+            let there = was_anything(truth, sight, &format!("{}/", key.trim_end_matches('/')));
+            Some(if there { Ok(()) } else { Err("and nothing was in it") })
+        }
+        ("symlink" | "mknod", Errno::EPERM) if !truth.config.posix_metadata => Some(Ok(())),
+        // Of a FIFO, which nobody has opened at its other end; and none of which is a file to be cut.
+        ("open", Errno::ENXIO) | ("truncate", Errno::EINVAL) if truth.config.posix_metadata => Some(Ok(())),
+        // XATTR_CREATE, XATTR_REPLACE, and what is none; directories have none.
+        ("setxattr", Errno::EEXIST | Errno::ENODATA | Errno::EOPNOTSUPP) => Some(Ok(())),
+        ("removexattr", Errno::ENODATA | Errno::EOPNOTSUPP) => Some(Ok(())),
         // An inode that lost its condition costs the one walk that Linux makes again.
         ("open", Errno::ESTALE)
             if truth.is_local(sight.seat.mount, key, from, sight.ended)
@@ -84,18 +124,64 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
         {
             Some(Ok(()))
         }
-        ("unlink" | "truncate" | "chmod" | "utimens", Errno::ESTALE) => {
+        ("unlink" | "truncate" | "chmod" | "utimens" | "setxattr" | "removexattr", Errno::ESTALE) => {
             // What is being written here may have begun from what somebody replaced long ago.
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
             let locals = truth.ledger.named(sight.seat.mount, key);
             let began = locals.map(|local| before(local.called, ttl + truth.under_way_max())).min();
             let from = began.map_or(from, |began| began.min(from));
-            let changed = truth.history.changes_within(key, from, sight.ended) > 0;
-            let lied = truth.was_hit(key, &|_| true);
-            Some(if changed || lied { Ok(()) } else { Err("and nobody changed it meanwhile") })
+            // Linux asks once more by itself, so that one change of its own does not do.
+            let twice = truth.history.changes_within(key, from, sight.ended) > 1;
+            let changed = twice || was_changed(truth, sight.seat.mount, key, (from, sight.ended));
+            Some(if changed { Ok(()) } else { Err("and nobody changed it meanwhile") })
         }
         (_, Errno::EISDIR | Errno::ENOTDIR) if truth.is_local_beneath(sight.seat.mount, key, from, sight.ended) => {
             Some(Ok(()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether there may have been anything of this name, or beneath it; of a name that ends in a slash, beneath it alone.
+fn was_anything(truth: &Truth, sight: &Sight<'_>, name: &str) -> bool {
+    let from = before(sight.began, truth.config.metadata_ttl + holdfast::config::PIN_KEPT);
+    let key = name.trim_end_matches('/');
+    let there = |now: Option<&crate::history::Published>| now.is_some();
+    truth.is_local_beneath(sight.seat.mount, key, from, sight.ended)
+        || truth.is_linked(key)
+        || truth.was_lied_to(sight.began, sight.ended)
+        || truth.was_directory(key, from, sight.ended)
+        || (key == name && truth.history.was(key, from, sight.ended, there))
+}
+
+/// Of both names, and of what is beneath them.
+fn of_rename(
+    truth: &Truth,
+    sight: &Sight<'_>,
+    (from, to): (&str, &str),
+    errno: Errno,
+) -> Option<Result<(), &'static str>> {
+    match errno {
+        EBUSY | Errno::EINVAL | Errno::EISDIR | Errno::ENOTDIR => Some(Ok(())),
+        Errno::EEXIST | Errno::ENOTEMPTY => {
+            let there = was_anything(truth, sight, to);
+            Some(if there { Ok(()) } else { Err("and nothing was there") })
+        }
+        Errno::ESTALE => {
+            let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
+            // What is being written here may have begun from what somebody replaced long ago.
+            let locals = [from, to].into_iter().flat_map(|name| truth.ledger.beneath(sight.seat.mount, name));
+            let began = locals.map(|local| local.called).min().unwrap_or(sight.began).min(sight.began);
+            let since = before(began, ttl + holdfast::config::PIN_KEPT + truth.under_way_max());
+            let changed = [from, to].iter().any(|name| {
+                let beneath = format!("{}/", name.trim_end_matches('/'));
+                truth.history.changes_within(name, since, sight.ended) > 0
+                    || truth.history.any_under(&beneath, |_, changes| {
+                        changes.iter().any(|change| change.at >= since && change.at <= sight.ended)
+                    })
+            });
+            let lied = truth.was_lied_to(sight.began, sight.ended);
+            Some(if changed || lied { Ok(()) } else { Err("and nobody changed either name") })
         }
         _ => None,
     }

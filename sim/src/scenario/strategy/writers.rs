@@ -1,7 +1,7 @@
 //! Writers: several applications of one or two mounts change a few files, each in sessions as programs do; other clients
 //! put and delete the same objects, and requests of every kind fail, hang, are lost or come late.
 
-use super::{Draw, Profile, setting};
+use super::{Draw, Profile, rarely, setting};
 use crate::scenario::config::{Disk, DiskFaultName, DiskFaultSpec, DiskOpName, Machines, Object, ScenarioConfig};
 use crate::scenario::{
     AllocationName, AppOp, Call, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, Point, RequestCause,
@@ -100,6 +100,7 @@ fn contended(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
                 append: false,
                 write_only: draw.chance(1, 3),
                 direct: false,
+                sync: false,
             },
             5..8 => Call::Save { path, len: size(&config, draw) },
             8 => Call::SaveBeside { path, len: size(&config, draw) },
@@ -169,7 +170,12 @@ fn session(config: &ScenarioConfig, paths: &[String], draw: &mut Draw<'_>) -> Ve
     let path = draw.pick(paths);
     let file = draw.below(SLOTS_USED) as Slot;
     let directory = format!("/{}", draw.pick(DIRECTORIES));
-    match draw.below(27) {
+    match draw.below(34) {
+        27..29 => rarely::mapped(&mut |draw| size(config, draw), file, path, draw),
+        29..31 => rarely::copied(&mut |draw| size(config, draw), (file, path), draw.pick(paths), draw),
+        31 => vec![Call::Mknod { path, fifo: config.mount.posix_metadata && draw.chance(1, 3) }],
+        32 => vec![rarely::attribute(path, draw)],
+        33 => vec![Call::Open { file, path, direct: false }, Call::Xattr { file, name: rarely::name(draw) }],
         25 if draw.chance(1, 3) => rewrite(config, file, path),
         0..4 => edit(config, file, path, draw),
         4..6 => vec![Call::Save { path, len: size(config, draw) }],
@@ -217,6 +223,7 @@ fn edit(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) 
         write_only: draw.chance(1, 3),
         // Who mixes O_DIRECT and the page cache sees what Linux makes of it.
         direct: false,
+        sync: draw.chance(1, 12),
     }];
     for _ in 0..draw.within(1, 6) {
         let (at, len) = (size(config, draw), size(config, draw));
@@ -254,11 +261,17 @@ fn edit(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) 
 /// One place again and again: most of what was written is needed no more.
 fn rewrite(config: &ScenarioConfig, file: Slot, path: String) -> Vec<Call> {
     let len = (16 << 20) / config.mount.sizes_divided_by;
-    let (exclusive, truncate, append, write_only, direct) = (false, false, false, false, false);
-    let mut calls = vec![Call::OpenWrite { file, path, create: true, exclusive, truncate, append, write_only, direct }];
+    let mut calls = vec![open_for_both(file, path)];
     calls.extend((0..12).map(|_| Call::Pwrite { file, at: 0, len }));
     calls.extend([Call::Pread { file, at: 0, len }, Call::Close { file }]);
     calls
+}
+
+/// O_RDWR | O_CREAT
+pub(super) fn open_for_both(file: Slot, path: String) -> Call {
+    let (create, exclusive, truncate, append) = (true, false, false, false);
+    let (write_only, direct, sync) = (false, false, false);
+    Call::OpenWrite { file, path, create, exclusive, truncate, append, write_only, direct, sync }
 }
 
 fn append(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) -> Vec<Call> {
@@ -271,6 +284,7 @@ fn append(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>
         append: true,
         write_only: draw.chance(1, 2),
         direct: false,
+        sync: draw.chance(1, 12),
     }];
     for _ in 0..draw.within(1, 4) {
         calls.push(Call::WriteOn { file, len: size(config, draw) });

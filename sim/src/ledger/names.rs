@@ -1,0 +1,83 @@
+//! What becomes of files when names are taken away or moved.
+
+use holdfast::env::Time;
+use holdfast::op::Ino;
+
+use super::{Ledger, Request, UnderWay};
+
+impl Ledger {
+    /// A file is opened, or cut, by a name that was taken away, or is being taken away, since that call began. Whoever is
+    /// told to look again comes back to the file that he was given, wherever that was moved.
+    pub(super) fn doubt(&mut self, mount: u8, called: Time, ino: Ino, keys: &[String]) {
+        if !self.was_removed_since(mount, keys, called) || !self.files.contains_key(&(mount, ino)) {
+            return;
+        }
+        let moves = self.moved.iter().filter(|(of, _, _, at)| *of == mount && *at >= called);
+        let moved: Vec<String> = moves
+            .flat_map(|(_, from, to, _)| {
+                let rest = keys.iter().filter_map(move |key| key.strip_prefix(from.as_str()));
+                rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).map(move |rest| format!("{to}{rest}"))
+            })
+            .collect();
+        moved.iter().for_each(|key| self.local_from(mount, key, called));
+        if let Some(file) = self.files.get_mut(&(mount, ino)) {
+            file.doubtful = true;
+            file.perhaps.extend(moved);
+        }
+    }
+
+    /// The files of this name have it no more, but for one that is given it.
+    pub(super) fn unname(&mut self, mount: u8, key: &str, given: Option<Ino>, now: Time) {
+        for file in self.files.values_mut().filter(|file| file.mount == mount && file.is_named()) {
+            if file.key() == key && given != Some(file.ino) {
+                // It may have been at another name all along.
+                match file.perhaps.pop() {
+                    Some(other) if other != key => file.keys.push(other),
+                    Some(_) | None => file.unnamed_at = Some(now),
+                }
+            }
+        }
+    }
+
+    pub(super) fn rename(&mut self, mount: u8, from: &str, to: &str, now: Time) {
+        let beneath = format!("{from}/");
+        let moved: Vec<(Ino, String)> = self
+            .files
+            .values()
+            .filter(|file| file.mount == mount && file.is_named())
+            .filter_map(|file| {
+                let key = file.key();
+                if key == from {
+                    return Some((file.ino, to.to_owned()));
+                }
+                let rest = key.strip_prefix(&beneath)?;
+                Some((file.ino, format!("{to}/{rest}")))
+            })
+            .collect();
+        // Who removes or moves a name in a directory does so wherever the directory is by then.
+        let mut entered = Vec::new();
+        for request in self.under_way.values_mut().filter(|request| request.mount == mount) {
+            let opens = matches!(request.what, Request::Open { .. } | Request::Create { .. });
+            let UnderWay { keys, earlier, perhaps, .. } = request;
+            if opens && keys.iter().any(|key| key == from) {
+                entered.push(to.to_owned());
+                perhaps.push(to.to_owned());
+            }
+            for key in keys {
+                if let Some(rest) = key.strip_prefix(&beneath) {
+                    let new = format!("{to}/{rest}");
+                    entered.push(new.clone());
+                    earlier.push(std::mem::replace(key, new));
+                }
+            }
+        }
+        entered.iter().for_each(|key| self.local_from(mount, key, now));
+        self.unname(mount, to, None, now);
+        for (ino, key) in moved {
+            self.local_from(mount, &key, now);
+            if let Some(file) = self.files.get_mut(&(mount, ino)) {
+                file.keys.push(key);
+            }
+        }
+    }
+}
