@@ -437,7 +437,10 @@ impl<E: Env> Fs<E> {
                 content
             }
         };
-        file.meta = Some(Arc::new(reply.meta));
+        // What this mount has set meanwhile is newer.
+        if file.own.is_none() || file.meta.is_none() {
+            file.meta = Some(Arc::new(reply.meta));
+        }
         tree.verified(ino, stamp);
         // While the GET was under way others may have seen what came after it; nobody could tell this content then.
         let moved_on = tree.moved_on_to(ino).filter(|_| !zoo::has(Bug::OvertakenOpenNotTold));

@@ -77,7 +77,7 @@ impl<E: Env> Fs<E> {
         size: u64,
         by_path: bool,
     ) -> Result<(), FsError> {
-        let draft = self.draft_for_changer(ino, content).await?;
+        let (draft, was_dirty) = self.draft_for_changer(ino, content).await?;
         let outcome = if by_path && (draft.fate() == Fate::Unlinked || self.tree.lock().is_displaced(ino)) {
             // The path came to mean another file, or none, while its turn was waited for.
             Err(self.displaced(ino))
@@ -88,27 +88,33 @@ impl<E: Env> Fs<E> {
                 other => other.map(drop),
             }
         };
-        self.forget_unopened(ino, &draft);
+        self.forget_unopened(ino, &draft, was_dirty);
         outcome
     }
 
-    /// The draft by which a file is changed by somebody who may not have it open. It stays until [`Self::forget_unopened`].
-    async fn draft_for_changer(&self, ino: Ino, base: Arc<Content<E>>) -> Result<Arc<Draft<E>>, FsError> {
+    /// The draft by which a file is changed by somebody who may not have it open, and whether it has changes already. It stays
+    /// until [`Self::forget_unopened`].
+    async fn draft_for_changer(&self, ino: Ino, base: Arc<Content<E>>) -> Result<(Arc<Draft<E>>, bool), FsError> {
         loop {
             let draft = self.draft_for_change(ino, base.clone()).await?;
             let drafts = self.drafts.lock();
             if drafts.get(&ino).is_some_and(|present| Arc::ptr_eq(present, &draft)) {
                 draft.changer_comes();
-                return Ok(draft);
+                let was_dirty = draft.is_dirty();
+                return Ok((draft, was_dirty));
             }
         }
     }
 
-    /// A draft that nobody has open goes; what could not be published of it was told to who asked for it.
-    fn forget_unopened(&self, ino: Ino, draft: &Draft<E>) {
+    /// A draft that nobody has open goes; what could not be published of it was told to who asked for it. What there was before
+    /// (`was_dirty`), whoever closed the file publishes.
+    fn forget_unopened(&self, ino: Ino, draft: &Draft<E>, was_dirty: bool) {
         let mut drafts = self.drafts.lock();
         draft.changer_goes();
         if self.handles.lock().count_of(ino) > 0 || draft.is_in_use() {
+            return;
+        }
+        if draft.is_dirty() && was_dirty {
             return;
         }
         if draft.is_dirty() {
@@ -150,9 +156,9 @@ impl<E: Env> Fs<E> {
             file.content.clone().unwrap_or_else(|| Content::new(self.context.clone(), file.version.clone()))
         };
         let outcome = match self.draft_for_changer(ino, content).await {
-            Ok(draft) => {
+            Ok((draft, was_dirty)) => {
                 let outcome = self.change_attributes_of(ino, &draft, apply).await;
-                self.forget_unopened(ino, &draft);
+                self.forget_unopened(ino, &draft, was_dirty);
                 outcome
             }
             Err(error) => Err(error),

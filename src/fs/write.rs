@@ -1,7 +1,10 @@
 //! Writing to an open file: into its draft, which every handle of the inode reads.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::data::draft::{Draft, Fate};
 use crate::env::Env;
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -38,8 +41,12 @@ impl<E: Env> Fs<E> {
     ) -> Result<Reply, FsError> {
         let source = self.handles.lock().content_of(from.0, from.1)?.0;
         let content = self.handles.lock().written_through(to.0, to.1)?;
+        // What is not in the bucket, or never will be, is not copied there.
+        let elsewhere = |draft: &Arc<Draft<E>>| {
+            draft.fate() != Fate::Living || (draft.is_dirty() && !draft.changes_attributes_only())
+        };
         let dirty =
-            self.draft_of(from.0).is_some_and(|draft| draft.is_dirty()) && !zoo::has(Bug::CopyOverlooksTheDraft);
+            self.draft_of(from.0).is_some_and(|draft| elsewhere(&draft)) && !zoo::has(Bug::CopyOverlooksTheDraft);
         if from.0 == to.0 || dirty || from_offset != to_offset || source.is_superseded() {
             return Err(FsError::Unsupported);
         }
@@ -49,6 +56,8 @@ impl<E: Env> Fs<E> {
         if end <= to_offset {
             return Ok(Reply::Written(0));
         }
+        // It gets another base, which what is just being published would take for its own.
+        let _turn = draft.gate.lock().await;
         if !draft.continues_as(&source, to_offset..end).await? {
             return Err(FsError::Unsupported);
         }
