@@ -23,11 +23,20 @@ use crate::fs::remove::forsake;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
 use crate::state::tree::{Moved, Rekeyed, Target};
-use crate::state::version::Version;
+use crate::state::version::{Successor, Version};
 use crate::zoo::{self, Bug};
 
 /// How often the log tells how far a directory's rename has come.
 const RENAME_TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// How who has a file open goes on where it is moved to.
+enum Lead<E: Env> {
+    /// By what is at hand, or by asking when he gets there.
+    NotNeeded,
+    Get(GetReply<BodyOf<E>>),
+    /// Somebody else's version stands there already.
+    Gone,
+}
 
 /// A name and the directory it is in.
 type Place<'a> = (Ino, &'a Name);
@@ -193,11 +202,15 @@ impl<E: Env> Fs<E> {
 
     /// A GET of what was moved, where it is by now, for those who have it open: so that nobody who replaces it there takes from
     /// them what they have not read yet.
-    async fn lead(&self, old: Option<&Arc<Content<E>>>, version: &Version) -> Option<GetReply<BodyOf<E>>> {
-        let first = old?.first_to_hold()?;
+    async fn lead(&self, old: Option<&Arc<Content<E>>>, version: &Version) -> Lead<E> {
+        let Some(first) = old.and_then(|old| old.first_to_hold()) else { return Lead::NotNeeded };
         let range = (first > 0 && self.context.config.hold != Hold::Full).then_some(ByteRange::From(first));
         sometimes!(LedToItsNewName);
-        self.context.get_if_current(version, range).await.ok()
+        match self.context.get_if_current(version, range).await {
+            Ok(reply) => Lead::Get(reply),
+            Err(error) if error.kind.is_gone() => Lead::Gone,
+            Err(_) => Lead::NotNeeded,
+        }
     }
 
     /// Who has the file open reads it where it is by now.
@@ -206,17 +219,28 @@ impl<E: Env> Fs<E> {
         ino: Ino,
         version: &Version,
         old: Option<Arc<Content<E>>>,
-        lead: Option<GetReply<BodyOf<E>>>,
+        lead: Lead<E>,
     ) -> Arc<Content<E>> {
         let content = Content::new(self.context.clone(), version.clone());
-        if let Some(old) = old {
-            content.inherit(&old);
+        if let Some(old) = &old {
+            content.inherit(old);
         }
-        self.handles.lock().rebase(ino, &content);
-        match lead {
-            Some(reply) if content.wants_kept_anchor() => content.keep_anchor(reply.body),
-            Some(reply) if content.first_to_hold().is_some() => content.feed(reply.range, reply.body),
-            Some(_) | None => {}
+        match (lead, old) {
+            // Replaced there already: what the GETs of the old name bring is all that there is.
+            (Lead::Gone, Some(old)) => {
+                sometimes!(ReplacedRightAfterItsRename);
+                old.supersede_by_us(Successor::Unknown);
+                return content;
+            }
+            (Lead::Get(reply), _) => {
+                self.handles.lock().rebase(ino, &content);
+                if content.wants_kept_anchor() {
+                    content.keep_anchor(reply.body);
+                } else if content.first_to_hold().is_some() {
+                    content.feed(reply.range, reply.body);
+                }
+            }
+            (Lead::NotNeeded | Lead::Gone, _) => self.handles.lock().rebase(ino, &content),
         }
         content
     }

@@ -257,6 +257,9 @@ impl<E: Env> Fs<E> {
                 delay = (2 * delay).min(longest);
             }
             draft.ends_lingering();
+            if draft.fate() != Fate::Living {
+                draft.take_back_attributes().await;
+            }
             fs.forget_draft(ino, &draft);
             fs.close_inode(ino);
         });

@@ -95,7 +95,9 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
         },
         Errno::EIO => {
             // What publishes a file by its path reads what was written to it, too.
-            let disk = truth.disk_faulty && (of_file.is_some() || matches!(call, "truncate" | "rename"));
+            let disk = truth.disk_faulty
+                && (of_file.is_some()
+                    || matches!(call, "truncate" | "rename" | "chmod" | "utimens" | "setxattr" | "removexattr"));
             let delays = Delays::within(truth, sight.began, sight.ended);
             if disk || delays.explain_failure(truth) { Ok(()) } else { Err("and no fault explains it") }
         }

@@ -64,9 +64,13 @@ fn of_file(
             let changed = |key: &String| was_changed(truth, mount, key, (from, sight.ended));
             // A rename over it, or its own removal, takes the condition away as well.
             // An open with O_TRUNC of a file that others have open gives its name another inode, of the same mount.
+            // Bytes of another file that were not copied yet go with that, unless something holds them.
+            let unheld = truth.config.hold == holdfast::config::Hold::Off;
+            let took = |key: &String| unheld && truth.history.changes_within(key, from, sight.ended) > 0;
             let mut siblings = local.keys.iter().flat_map(|key| truth.ledger.named(mount, key));
             let lost = local.doubtful
                 || siblings.any(|other| other.ino != local.ino && other.states.len() > 1)
+                || local.sources.iter().any(took)
                 || local.keys.iter().chain(&local.sources).any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody else changed it") })
         }
