@@ -69,6 +69,7 @@ marks! {
     AttributesTakenUp: "attributes that a mount before was still to publish were published",
     SourceIsAnother: "what was to be renamed had become another file",
     ReplacedRightAfterItsRename: "what was renamed was replaced there before those who had it open had a GET of it",
+    ReadWaitedForItsCommit: "bytes that a file began from were replaced by its own publication while they were read",
     ListingMoved: "a directory was renamed while it was listed",
     AnswerOfAnotherKey: "a directory above a name was renamed while the bucket was asked for it",
     LedToItsNewName: "those who had a file open while it was renamed were given a GET at its new name",

@@ -311,6 +311,14 @@ impl<E: Env> Draft<E> {
             match assemble(runs, &log, base.as_deref(), kept).await {
                 // Published meanwhile: the same bytes are to be had elsewhere.
                 Err(FsError::LostHold { .. }) if !self.has_base(&base) => {}
+                Err(error @ FsError::LostHold { .. }) => {
+                    // What replaced it may be the publication that is under way.
+                    drop(self.gate.lock().await);
+                    if self.has_base(&base) {
+                        return Err(error);
+                    }
+                    sometimes!(ReadWaitedForItsCommit);
+                }
                 outcome => return outcome,
             }
         }

@@ -117,7 +117,7 @@ impl<E: Env> Fs<E> {
         let (_path, _) = self.enter(from.0, from.1).await?;
         let (_new_path, new_key) = self.enter(to.0, to.1).await?;
         let new_key = &new_key;
-        let Some(Target::File(version)) = self.tree.lock().target(from.0, from.1) else {
+        let Some(Target::File(mut version)) = self.tree.lock().target(from.0, from.1) else {
             return Err(FsError::NotFound);
         };
         if let Some(ino) = moved
@@ -163,7 +163,7 @@ impl<E: Env> Fs<E> {
                 return Err(error);
             }
         };
-        let version = moved_version;
+        let source = std::mem::replace(&mut version, moved_version);
         let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
         let content = moved.map(|ino| self.move_handles(ino, &version, old, lead));
         if let (Some(draft), Some(content)) = (&draft, &content) {
@@ -183,7 +183,16 @@ impl<E: Env> Fs<E> {
                 meta = tree.file(ino)?.meta.clone();
                 meta.iter_mut().for_each(|meta| Arc::make_mut(meta).user = object.user.clone());
             }
-            let obsolete = tree.renamed((moved, replaced_ino), from, to, &version, meta, content, stamp, gone);
+            let obsolete = tree.renamed(
+                (moved, replaced_ino),
+                (from.0, from.1, &source),
+                to,
+                &version,
+                meta,
+                content,
+                stamp,
+                gone,
+            );
             if let (Some(ino), true) = (moved, went_along) {
                 let own = tree.own_of(ino)?;
                 tree.changed(ino, own, draft.as_ref().is_some_and(|draft| draft.is_dirty()))?;

@@ -330,12 +330,12 @@ impl<C: Holds> Tree<C> {
     }
 
     /// A file's object stands at another key by now, as `version`, and its inode, if it was `known`, goes with it.
-    /// `replaced`: the inode that had the new name before. `gone`: nothing is left at the key where it was.
+    /// `source`: what was copied. `replaced`: the inode that had the new name before. `gone`: nothing is left at the key where it was.
     #[expect(clippy::too_many_arguments, reason = "two names, and what stands there")]
     pub fn renamed(
         &mut self,
         (known, replaced): (Option<Ino>, Option<Ino>),
-        (parent, name): (Ino, &Name),
+        (parent, name, source): (Ino, &Name, &Version),
         (new_parent, new_name): (Ino, &Name),
         version: &Version,
         meta: Option<Arc<ObjectMeta>>,
@@ -353,8 +353,10 @@ impl<C: Holds> Tree<C> {
         // somebody else put there meanwhile, and stays.
         let mut moved = known.filter(|ino| self.inodes.contains_key(ino));
         let mut was_local = false;
+        let present = self.ino_of(parent, name).filter(|ino| Some(*ino) != known);
+        let pinned = present.and_then(|ino| self.file(ino).ok()).is_some_and(|file| !file.version.is_same(source));
         if let Ok(entry) = self.entry_mut(parent, name) {
-            let another = known.is_some() && entry.ino.is_some() && entry.ino != known;
+            let another = pinned || (known.is_some() && present.is_some());
             if another {
                 sometimes!(PinnedWhileRenamed);
                 entry.strays.retain(|(stray, _)| Some(*stray) != known);
