@@ -279,6 +279,10 @@ impl<E: Env> Draft<E> {
         self.inner.lock().changers += 1;
     }
 
+    pub fn has_changers(&self) -> bool {
+        self.inner.lock().changers > 0
+    }
+
     pub fn changer_goes(&self) {
         self.inner.lock().changers -= 1;
     }

@@ -187,7 +187,10 @@ impl<E: Env> Fs<E> {
     /// What was replaced is not to be given attributes any more, and its name is not this mount's own.
     fn forgo_attributes(&self, ino: Ino) {
         let drafts = self.drafts.lock();
-        if let Some(draft) = drafts.get(&ino).filter(|draft| draft.changes_attributes_only()) {
+        // A publication that is under way may be what was seen; it finds out by itself.
+        if let Some(draft) = drafts.get(&ino).filter(|draft| draft.changes_attributes_only())
+            && draft.gate.try_lock().is_some()
+        {
             draft.meets(Fate::Lost(None));
             self.tree.lock().abandon(ino);
         }

@@ -77,7 +77,15 @@ impl<E: Env> Fs<E> {
         size: u64,
         by_path: bool,
     ) -> Result<(), FsError> {
-        let (draft, was_dirty) = self.draft_for_changer(ino, content).await?;
+        let (draft, mut was_dirty) = self.draft_for_changer(ino, content).await?;
+        if by_path && draft.changes_attributes_only() {
+            // They were set, whatever becomes of the truncation.
+            if let Err(error) = self.commit(ino, &draft).await {
+                self.forget_unopened(ino, &draft, true);
+                return Err(error);
+            }
+            was_dirty = draft.is_dirty();
+        }
         let outcome = if by_path && (draft.fate() == Fate::Unlinked || self.tree.lock().is_displaced(ino)) {
             // The path came to mean another file, or none, while its turn was waited for.
             Err(self.displaced(ino))
@@ -111,15 +119,17 @@ impl<E: Env> Fs<E> {
     fn forget_unopened(&self, ino: Ino, draft: &Draft<E>, was_dirty: bool) {
         let mut drafts = self.drafts.lock();
         draft.changer_goes();
-        if self.handles.lock().count_of(ino) > 0 || draft.is_in_use() {
+        let others = self.handles.lock().count_of(ino) > 0 || draft.has_changers();
+        if others || (draft.is_dirty() && was_dirty) {
             return;
         }
-        if draft.is_dirty() && was_dirty {
-            return;
-        }
-        if draft.is_dirty() {
+        // Attributes that linger are somebody's to publish, but bytes are not.
+        if draft.is_dirty() && !(draft.is_in_use() && draft.changes_attributes_only()) {
             draft.meets(Fate::Lost(None));
             self.tree.lock().abandon(ino);
+        }
+        if draft.is_in_use() {
+            return;
         }
         self.remove_draft(&mut drafts, ino);
     }
