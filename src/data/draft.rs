@@ -292,6 +292,11 @@ impl<E: Env> Draft<E> {
         !std::mem::replace(&mut self.inner.lock().lingering, true)
     }
 
+    /// Whether somebody publishes what a close has left to the journal.
+    pub fn is_published_behind(&self) -> bool {
+        self.inner.lock().publishing
+    }
+
     pub fn is_lingering(&self) -> bool {
         self.inner.lock().lingering
     }

@@ -81,7 +81,7 @@ impl<E: Env> Fs<E> {
         if by_path && draft.changes_attributes_only() {
             // They were set, whatever becomes of the truncation.
             if let Err(error) = self.commit(ino, &draft).await {
-                self.forget_unopened(ino, &draft, true);
+                self.forget_unopened(ino, &draft, false);
                 return Err(error);
             }
             was_dirty = draft.is_dirty();
@@ -96,7 +96,7 @@ impl<E: Env> Fs<E> {
                 other => other.map(drop),
             }
         };
-        self.forget_unopened(ino, &draft, was_dirty);
+        self.forget_unopened(ino, &draft, outcome.is_err() && !was_dirty);
         outcome
     }
 
@@ -114,17 +114,17 @@ impl<E: Env> Fs<E> {
         }
     }
 
-    /// A draft that nobody has open goes; what could not be published of it was told to who asked for it. What there was before
-    /// (`was_dirty`), whoever closed the file publishes.
-    fn forget_unopened(&self, ino: Ino, draft: &Draft<E>, was_dirty: bool) {
+    /// A draft that nobody has open goes. `failed`: its only change could not be published, as whoever asked for it is told. Any
+    /// other change is somebody else's to publish.
+    fn forget_unopened(&self, ino: Ino, draft: &Draft<E>, failed: bool) {
         let mut drafts = self.drafts.lock();
         draft.changer_goes();
         let others = self.handles.lock().count_of(ino) > 0 || draft.has_changers();
-        if others || (draft.is_dirty() && was_dirty) {
+        if others || (draft.is_dirty() && (!failed || draft.is_published_behind())) {
             return;
         }
         // Attributes that linger are somebody's to publish, but bytes are not.
-        if draft.is_dirty() && !(draft.is_in_use() && draft.changes_attributes_only()) {
+        if draft.is_dirty() && !(draft.is_lingering() && draft.changes_attributes_only()) {
             draft.meets(Fate::Lost(None));
             self.tree.lock().abandon(ino);
         }
@@ -168,7 +168,7 @@ impl<E: Env> Fs<E> {
         let outcome = match self.draft_for_changer(ino, content).await {
             Ok((draft, was_dirty)) => {
                 let outcome = self.change_attributes_of(ino, &draft, apply).await;
-                self.forget_unopened(ino, &draft, was_dirty);
+                self.forget_unopened(ino, &draft, outcome.is_err() && !was_dirty);
                 outcome
             }
             Err(error) => Err(error),
