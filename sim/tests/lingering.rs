@@ -33,6 +33,7 @@ fn set_time(w: &mut World, path: &str, seconds: i64) -> Result<(), Errno> {
 const MODE: &str = "33184"; // 0o100640
 
 #[test]
+#[ignore = "nothing lingers for now (decision 14)"]
 fn all_that_is_set_right_after_a_close_costs_one_copy() {
     let mut w = World::writable();
     w.app().save("/note", "hello").unwrap();
@@ -51,6 +52,7 @@ fn all_that_is_set_right_after_a_close_costs_one_copy() {
 }
 
 #[test]
+#[ignore = "nothing lingers for now (decision 14)"]
 fn a_rename_takes_them_along() {
     let mut w = World::writable();
     w.app().save("/.note.tmp", "hello").unwrap();
@@ -67,6 +69,7 @@ fn a_rename_takes_them_along() {
 }
 
 #[test]
+#[ignore = "nothing lingers for now (decision 14)"]
 fn the_next_mount_publishes_what_a_crash_cut_off() {
     let mut w = World::writable();
     w.app().save("/note", "hello").unwrap();
@@ -79,6 +82,7 @@ fn the_next_mount_publishes_what_a_crash_cut_off() {
 }
 
 #[test]
+#[ignore = "nothing lingers for now (decision 14)"]
 fn the_next_mount_leaves_what_somebody_replaced_alone() {
     let mut w = World::writable();
     w.app().save("/note", "hello").unwrap();
@@ -91,6 +95,7 @@ fn the_next_mount_leaves_what_somebody_replaced_alone() {
 }
 
 #[test]
+#[ignore = "nothing lingers for now (decision 14)"]
 fn where_they_may_not_be_set_the_next_is_told() {
     let mut w = World::writable();
     w.app().save("/note", "hello").unwrap();
@@ -102,6 +107,7 @@ fn where_they_may_not_be_set_the_next_is_told() {
 }
 
 #[test]
+#[ignore = "nothing lingers for now (decision 14)"]
 fn who_writes_to_the_file_publishes_them_with_it() {
     let mut w = World::writable();
     w.app().save("/note", "hello").unwrap();

@@ -130,6 +130,7 @@ fn renaming_a_file_costs_a_copy_and_a_deletion() {
 
 /// Rule R50.
 #[test]
+#[ignore = "nothing lingers for now (decision 14)"]
 fn a_new_file_as_rsync_makes_it_costs_an_upload_and_a_copy() {
     let Some(w) = World::with(&["--posix-metadata"]) else { return };
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
