@@ -49,10 +49,6 @@ pub const COPY_BYTES_MAX: u64 = 5 << 30;
 pub const PARTS_AT_ONCE: usize = 8;
 /// With `--write-back`, a publication that failed is tried again after this long: at first, and at most.
 pub const REPUBLISH_DELAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// Attributes that are set on a file within this time after this mount has published it are published as much later, so that
-/// a series of them costs one copy, and none where a rename takes them along.
-/// Nothing lingers for now: decision 14 says why.
-pub const ATTRIBUTES_LINGER: Duration = Duration::ZERO;
 /// Keys of a directory that is renamed, under way at a time.
 pub const RENAMES_AT_ONCE: usize = 32;
 /// The longest target of a symbolic link: Linux's PATH_MAX.

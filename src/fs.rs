@@ -25,7 +25,6 @@ mod write;
 mod xattr;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crate::config::Config;
 use crate::data::content::Content;
@@ -54,8 +53,6 @@ pub struct Fs<E: Env> {
     setattrs: Gates,
     /// A file gets its draft, or is renamed: one at a time.
     beginnings: Gates,
-    /// Attributes that were to be published later could not be: none are left for later any more.
-    attributes_refused: AtomicBool,
     /// Requests wait until what a mount before has left is taken up.
     begun: recovery::Begun,
 }
@@ -75,7 +72,6 @@ impl<E: Env> Fs<E> {
             cold_opens: Gates::default(),
             setattrs: Gates::default(),
             beginnings: Gates::default(),
-            attributes_refused: AtomicBool::new(false),
             paths: Paths::default(),
             begun: recovery::Begun::default(),
         })

@@ -22,7 +22,7 @@ use crate::data::overlay::{Overlay, Source};
 use crate::data::publish::{Base, Expects, Snapshot, assemble};
 use crate::data::stored::{Attempts, Stored};
 use crate::env::store::{Key, NewObject};
-use crate::env::{Clock, Disk, Env, Kept as _, NoteId};
+use crate::env::{Clock, Disk, Env, Kept as _};
 use crate::error::FsError;
 use crate::lock::Lock;
 use crate::marks::sometimes;
@@ -44,8 +44,6 @@ pub struct Draft<E: Env> {
     /// What the journal has of it. Held while that changes.
     pub(super) stored: Mutex<Option<Stored<E>>>,
     pub(super) attempts: Lock<Attempts>,
-    /// Says what attributes its object is to have.
-    pub(super) attributes_note: Mutex<Option<NoteId>>,
     /// Held through a commit, and through what must not happen during one.
     pub gate: Mutex<()>,
     /// One change at a time.
@@ -81,8 +79,6 @@ struct Inner<E: Env> {
     awaited: bool,
     /// Somebody publishes it behind its close.
     publishing: bool,
-    /// Attributes of it are to be published a little later.
-    lingering: bool,
     /// So many change it without having it open.
     changers: u32,
     /// The change up to which the journal has it.
@@ -157,7 +153,6 @@ impl<E: Env> Draft<E> {
             fate: Fate::Living,
             awaited: false,
             publishing: false,
-            lingering: false,
             changers: 0,
             stored: 0,
         };
@@ -165,7 +160,6 @@ impl<E: Env> Draft<E> {
             context,
             stored: Mutex::new(None),
             attempts: Lock::default(),
-            attributes_note: Mutex::new(None),
             gate: Mutex::new(()),
             changes: Mutex::new(()),
             inner: Lock::new(inner),
@@ -215,14 +209,13 @@ impl<E: Env> Draft<E> {
 
     /// Whether it has changes that are not published, and are to be.
     pub fn is_dirty(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.fate == Fate::Living && inner.generation != inner.published
+        self.inner.lock().is_dirty()
     }
 
     /// Whether all that is to be published of it is attributes that the user has set.
     pub fn changes_attributes_only(&self) -> bool {
         let inner = self.inner.lock();
-        inner.fate == Fate::Living && inner.generation != inner.published && inner.only_attributes()
+        inner.is_dirty() && inner.only_attributes()
     }
 
     /// Whether a publication has anything to do, or to say.
@@ -271,7 +264,7 @@ impl<E: Env> Draft<E> {
     /// Whether somebody who does not have it open will yet publish it, or let it go.
     pub fn is_in_use(&self) -> bool {
         let inner = self.inner.lock();
-        inner.publishing || inner.lingering || inner.changers > 0
+        inner.publishing || inner.changers > 0
     }
 
     /// Somebody begins to change it who does not have it open.
@@ -279,34 +272,8 @@ impl<E: Env> Draft<E> {
         self.inner.lock().changers += 1;
     }
 
-    pub fn has_changers(&self) -> bool {
-        self.inner.lock().changers > 0
-    }
-
     pub fn changer_goes(&self) {
         self.inner.lock().changers -= 1;
-    }
-
-    /// False: somebody publishes its attributes already, and will go on until nothing is left.
-    pub fn begins_lingering(&self) -> bool {
-        !std::mem::replace(&mut self.inner.lock().lingering, true)
-    }
-
-    /// Whether somebody publishes what a close has left to the journal.
-    pub fn is_published_behind(&self) -> bool {
-        self.inner.lock().publishing
-    }
-
-    pub fn is_lingering(&self) -> bool {
-        self.inner.lock().lingering
-    }
-
-    /// False: more attributes were set meanwhile. What is written to it, whoever closes it publishes.
-    pub fn ends_lingering(&self) -> bool {
-        let mut inner = self.inner.lock();
-        let dirty = inner.fate == Fate::Living && inner.generation != inner.published;
-        inner.lingering = dirty && inner.only_attributes();
-        !inner.lingering
     }
 
     /// Bytes `offset..offset + len`, cut at the end of the file.
@@ -466,17 +433,6 @@ impl<E: Env> Draft<E> {
 
     pub fn set_user(&self, user: BTreeMap<String, String>) {
         self.inner.lock().object.user = user;
-    }
-
-    /// They were given to the object while it was copied to another key.
-    pub fn attributes_went_along(&self) {
-        let mut inner = self.inner.lock();
-        (inner.published, inner.attributes_published) = (inner.generation, inner.attributes);
-    }
-
-    /// What its object is given, but for modes, owners and times.
-    pub fn object(&self) -> NewObject {
-        self.inner.lock().object.clone()
     }
 
     /// They could not be set, and nothing else has changed it since `before`, when it was clean: it is clean again. False: it
@@ -651,6 +607,10 @@ impl<E: Env> Inner<E> {
         self.generation += 1;
         self.blank = false;
         self.overlay.size()
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.fate == Fate::Living && self.generation != self.published
     }
 
     fn only_attributes(&self) -> bool {

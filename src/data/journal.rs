@@ -49,7 +49,7 @@ impl Attempt {
 
 impl Entry {
     pub fn text(&self) -> String {
-        let mut out = Fields::default();
+        let mut out = Fields(String::new());
         out.put(FORMAT);
         out.put(self.key.as_str());
         match &self.expects {
@@ -60,7 +60,9 @@ impl Entry {
         for number in [i128::from(self.size), i128::from(self.base_bytes), i128::from(self.crc), self.order] {
             out.put(&number.to_string());
         }
-        out.object(&self.object);
+        out.option(self.object.content_type.as_deref());
+        out.option(self.object.storage_class.as_deref());
+        out.map(&self.object.user);
         out.put(&self.runs.len().to_string());
         for run in &self.runs {
             let source = match run.source {
@@ -75,7 +77,7 @@ impl Entry {
             out.put(if attempt.covers { "covers" } else { "before" });
             out.map(&attempt.user);
         }
-        out.text()
+        out.0
     }
 
     /// `None`: it is damaged, or of another version of Holdfast.
@@ -92,7 +94,7 @@ impl Entry {
         };
         let (size, base_bytes) = (fields.number()?, fields.number()?);
         let (crc, order) = (fields.number()?, fields.number()?);
-        let object = fields.object()?;
+        let object = NewObject { content_type: fields.option()?, storage_class: fields.option()?, user: fields.map()? };
         let mut runs = Vec::new();
         let mut at: u64 = 0;
         for _ in 0..fields.number::<u64>()? {
@@ -119,27 +121,16 @@ impl Entry {
             };
             attempts.push(Attempt { covers, user: fields.map()? });
         }
-        let whole = at == size && fields.is_empty();
+        let whole = at == size && fields.0.is_empty();
         whole.then_some(Self { key, expects, object, size, base_bytes, runs, crc, order, attempts })
     }
 }
 
 /// Text of fields, each with its length before it, because it may contain anything.
-#[derive(Default)]
-pub(super) struct Fields(String);
+struct Fields(String);
 
 impl Fields {
-    pub(super) fn text(self) -> String {
-        self.0
-    }
-
-    pub(super) fn object(&mut self, object: &NewObject) {
-        self.option(object.content_type.as_deref());
-        self.option(object.storage_class.as_deref());
-        self.map(&object.user);
-    }
-
-    pub(super) fn put(&mut self, field: &str) {
+    fn put(&mut self, field: &str) {
         self.0.push_str(&format!("{}:{field}\n", field.len()));
     }
 
@@ -160,22 +151,10 @@ impl Fields {
 }
 
 /// What is not read yet.
-pub(super) struct Rest<'a>(&'a str);
+struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
-        Self(text)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn object(&mut self) -> Option<NewObject> {
-        Some(NewObject { content_type: self.option()?, storage_class: self.option()?, user: self.map()? })
-    }
-
-    pub(super) fn take(&mut self) -> Option<&'a str> {
+    fn take(&mut self) -> Option<&'a str> {
         let (len, rest) = self.0.split_once(':')?;
         let len: usize = len.parse().ok()?;
         let field = rest.get(..len)?;

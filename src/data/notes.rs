@@ -2,8 +2,7 @@
 //!
 //! A note is text: a word, numbers, and keys whose lengths are told, because a key may contain anything.
 
-use crate::data::journal::{Fields, Rest};
-use crate::env::store::{ETag, Key, NewObject, UploadId};
+use crate::env::store::{Key, UploadId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -11,8 +10,6 @@ pub enum Note {
     Upload { key: Key, id: UploadId },
     /// The directory with this prefix was being renamed; `began`: seconds since 1970.
     Rename { from: String, to: String, began: i64 },
-    /// The object is to have these attributes, if it is still the one of this ETag.
-    Attributes { key: Key, etag: ETag, object: NewObject },
 }
 
 impl Note {
@@ -20,12 +17,6 @@ impl Note {
         match self {
             Self::Upload { key, id } => format!("upload {}\n{key}{id}", key.as_str().len()),
             Self::Rename { from, to, began } => format!("rename {} {began}\n{from}{to}", from.len()),
-            Self::Attributes { key, etag, object } => {
-                let mut fields = Fields::default();
-                fields.put(etag.as_str());
-                fields.object(object);
-                format!("attributes {}\n{key}{}", key.as_str().len(), fields.text())
-            }
         }
     }
 
@@ -41,11 +32,6 @@ impl Note {
                 let began = words.next()?.parse().ok()?;
                 Some(Self::Rename { from: first.to_string(), to: second.to_string(), began })
             }
-            "attributes" => {
-                let mut fields = Rest::of(second);
-                let (etag, object) = (fields.take()?.into(), fields.object()?);
-                fields.is_empty().then(|| Self::Attributes { key: first.into(), etag, object })
-            }
             _ => None,
         }
     }
@@ -54,29 +40,17 @@ impl Note {
 #[cfg(test)]
 mod tests {
     use super::Note;
-    use crate::env::store::NewObject;
 
     #[test]
     fn a_note_is_read_as_it_was_written() {
         let notes = [
             Note::Upload { key: "a\n b".into(), id: "id 7\n".into() },
             Note::Rename { from: "ä/".into(), to: "b c/".into(), began: -7 },
-            Note::Attributes {
-                key: "d/ä\n".into(),
-                etag: "e-1".into(),
-                object: NewObject {
-                    content_type: None,
-                    storage_class: Some("STANDARD".into()),
-                    user: [("mode".to_string(), "33188".to_string())].into(),
-                },
-            },
         ];
         for note in notes {
             assert_eq!(Note::parse(&note.text()), Some(note));
         }
-        for text in
-            ["", "attributes 1\na1:e", "upload 9\nab", "upload x\nab", "upload 1\nä", "rename 1\nab", "sing 1\nab"]
-        {
+        for text in ["", "upload 9\nab", "upload x\nab", "upload 1\nä", "rename 1\nab", "sing 1\nab"] {
             assert_eq!(Note::parse(text), None, "{text:?}");
         }
     }

@@ -12,7 +12,6 @@ use crate::data::context::Context;
 use crate::data::draft::{Draft, Fate};
 use crate::data::journal::{ATTEMPT, Attempt, Entry};
 use crate::data::log::Log;
-use crate::data::notes::Note;
 use crate::data::overlay::{Overlay, Run, Source};
 use crate::data::publish::{Expects, Snapshot};
 use crate::env::store::{ETag, NewObject};
@@ -158,7 +157,6 @@ impl<E: Env> Draft<E> {
     /// The snapshot was published as `etag`. What of the journal that covers is not needed any more; what was stored since is
     /// to be published over it.
     pub async fn settle_stored(&self, snapshot: &Snapshot<E>, etag: &ETag) {
-        self.take_back_attributes().await;
         if self.context.config.write_back_max == 0 {
             return;
         }
@@ -175,22 +173,6 @@ impl<E: Env> Draft<E> {
         }
     }
 
-    /// Leaves word of the attributes that its object, which stands in the bucket, is to have. False: there is nowhere to.
-    pub async fn note_attributes(&self, object: NewObject) -> bool {
-        let Expects::ETag(etag) = self.expects() else { return false };
-        let note = Note::Attributes { key: self.key(), etag, object };
-        let mut known = self.attributes_note.lock().await;
-        let Ok(fresh) = self.context.env.disk().leave_note(note.text()).await else { return false };
-        self.context.take_back_note(known.replace(fresh)).await;
-        true
-    }
-
-    /// It has them, or is not the one that was to have them.
-    pub async fn take_back_attributes(&self) {
-        let note = self.attributes_note.lock().await.take();
-        self.context.take_back_note(note).await;
-    }
-
     /// A directory above it was renamed.
     pub async fn move_stored(&self) {
         let mut stored = self.stored.lock().await;
@@ -202,7 +184,6 @@ impl<E: Env> Draft<E> {
 
     /// Its name is gone, or what it holds is kept elsewhere: nobody is to publish it.
     pub async fn discard_stored(&self) {
-        self.take_back_attributes().await;
         let mut stored = self.stored.lock().await;
         discard_in(&self.context, &mut stored).await;
     }

@@ -175,6 +175,6 @@ impl<E: Env> Fs<E> {
 }
 
 /// Whether it is worth trying again for as long as the mount lives.
-pub(super) fn may_pass(error: &FsError) -> bool {
+fn may_pass(error: &FsError) -> bool {
     matches!(error, FsError::Exhausted { .. } | FsError::Nonsense { .. } | FsError::Disk(_))
 }

@@ -214,7 +214,6 @@ impl<E: Env> Fs<E> {
         let is_kept = kept.is_some();
         draft.meets(Fate::Lost(kept.clone()));
         self.tree.lock().abandon(ino);
-        draft.take_back_attributes().await;
         if is_kept {
             draft.discard_stored().await;
         }

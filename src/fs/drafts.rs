@@ -276,7 +276,6 @@ impl<E: Env> Fs<E> {
             draft.meets(Fate::Lost(kept));
             self.tree.lock().abandon(ino);
         }
-        draft.take_back_attributes().await;
         if is_kept {
             draft.discard_stored().await;
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::config::{Hold, PIN_KEPT};
 use crate::data::content::{BodyOf, Content};
-use crate::data::draft::{Draft, Fate};
+use crate::data::draft::Draft;
 use crate::data::publish::Expects;
 use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, ObjectMeta, StoreError};
 use crate::env::{Clock, Env, Spawn};
@@ -111,14 +111,9 @@ impl<E: Env> Fs<E> {
             return self.open_truncated(&mut opening, mode).await;
         }
         let content = match mode.write_only {
-            true => self.content_to_write(&mut opening).await,
-            false => self.content_to_open(&mut opening).await,
+            true => self.content_to_write(&mut opening).await?,
+            false => self.content_to_open(&mut opening).await?,
         };
-        let content = content.inspect_err(|error| {
-            if matches!(error, FsError::Superseded { .. }) {
-                self.forgo_attributes(ino);
-            }
-        })?;
         if content.wants_kept_anchor() && !zoo::has(Bug::KeptAnchorNeverBegun) {
             sometimes!(KeptAnchor);
             self.keep_anchor(&content).await?;
@@ -182,18 +177,6 @@ impl<E: Env> Fs<E> {
         };
         // Others write to it: they see it truncated.
         self.truncate_opened(ino, written.1, mode, &written.0).await
-    }
-
-    /// What was replaced is not to be given attributes any more, and its name is not this mount's own.
-    fn forgo_attributes(&self, ino: Ino) {
-        let drafts = self.drafts.lock();
-        // A publication that is under way may be what was seen; it finds out by itself.
-        if let Some(draft) = drafts.get(&ino).filter(|draft| draft.changes_attributes_only())
-            && draft.gate.try_lock().is_some()
-        {
-            draft.meets(Fate::Lost(None));
-            self.tree.lock().abandon(ino);
-        }
     }
 
     /// Before a file that others read is truncated: they keep what they have, for it is not being written.

@@ -6,14 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use event_listener::Event;
 
 use crate::config::REPUBLISH_DELAY;
-use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
-use crate::env::store::{ETag, ErrorKind, Key, NewObject, WriteCondition};
 use crate::env::{Clock, Disk, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::marks::sometimes;
-use crate::state::version::Version;
 use crate::zoo::{self, Bug};
 
 /// Whether requests are answered yet.
@@ -58,11 +55,8 @@ impl<E: Env> Fs<E> {
     }
 
     async fn recover(&self) {
-        let texts = self.context.env.disk().notes_left().await.into_iter();
-        let mut notes: Vec<_> = texts.filter_map(|text| Some((Note::parse(&text)?, text))).collect();
-        // Of what stands beneath a directory whose rename goes on: by the names that it still has.
-        notes.sort_by_key(|(note, _)| !matches!(note, Note::Attributes { .. }));
-        for (note, text) in notes {
+        for text in self.context.env.disk().notes_left().await {
+            let Some(note) = Note::parse(&text) else { continue };
             // Until it is done it is ours to leave again.
             let again = self.context.env.disk().leave_note(text).await.ok();
             let done = match &note {
@@ -73,35 +67,9 @@ impl<E: Env> Fs<E> {
                 Note::Rename { from, to, began } => {
                     zoo::has(Bug::CutShortRenameForgotten) || self.resume_rename(from, to, *began).await
                 }
-                Note::Attributes { key, etag, object } => self.give_attributes(key, etag, object).await,
             };
             if done {
                 self.context.take_back_note(again).await;
-            }
-        }
-    }
-
-    /// An object that is still the one that they were set on is given its attributes.
-    async fn give_attributes(&self, key: &Key, etag: &ETag, object: &NewObject) -> bool {
-        let meta = match self.context.head(key).await {
-            Ok(meta) => meta,
-            Err(error) => return error.kind == ErrorKind::NotFound,
-        };
-        if meta.etag != *etag || meta.user == object.user {
-            return true;
-        }
-        sometimes!(AttributesTakenUp);
-        let condition = Some(WriteCondition::IfMatch(etag.clone()));
-        let version = Version::of(key, &meta);
-        match self.context.copy_object(&version, key, Some(object.clone()), condition).await {
-            Ok(_) | Err(Refusal::Condition(_)) => true,
-            Err(refusal) => {
-                let error = refusal.into_error(key);
-                tracing::warn!(
-                    "{key:?}: attributes that a mount before had been told to set could not be set ({error}); the next mount tries \
-                     again"
-                );
-                false
             }
         }
     }

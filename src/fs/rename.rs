@@ -14,7 +14,7 @@ use crate::data::content::{BodyOf, Content};
 use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
 use crate::data::publish::Expects;
-use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, NewObject, WriteCondition, Written};
+use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, WriteCondition, Written};
 use crate::env::{Clock, Disk, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -103,15 +103,8 @@ impl<E: Env> Fs<E> {
             Some(draft) => Some(draft.gate.lock().await),
             None => None,
         };
-        // What is only to have other attributes is given them by the copy.
-        let mut object = None;
         if let (Some(ino), Some(draft)) = (moved, &draft) {
-            if draft.changes_attributes_only() {
-                sometimes!(AttributesWentAlong);
-                object = Some(self.with_attributes(ino, draft.object())?);
-            } else {
-                self.commit_in_turn(ino, draft).await?;
-            }
+            self.commit_in_turn(ino, draft).await?;
         }
         // In any order: they wait for directories only, and no directory that is being renamed waits for them.
         let (_path, _) = self.enter(from.0, from.1).await?;
@@ -133,7 +126,7 @@ impl<E: Env> Fs<E> {
             (tree.stamp(self.now()), tree.ino_of(to.0, to.1))
         };
         let condition = no_replace.then_some(WriteCondition::IfAbsent);
-        let written = match self.copy_whole(&version, new_key, object.clone(), condition).await {
+        let written = match self.copy_whole(&version, new_key, condition).await {
             Ok(written) => written,
             Err(error) => {
                 // The source may be another by now, or the target: both are asked for again.
@@ -168,41 +161,17 @@ impl<E: Env> Fs<E> {
         let content = moved.map(|ino| self.move_handles(ino, &version, old, lead));
         if let (Some(draft), Some(content)) = (&draft, &content) {
             draft.rebased(content.clone());
-            if object.is_some() {
-                draft.attributes_went_along();
-            }
         }
         if let Some(replaced) = &replaced {
             forsake(replaced);
         }
         let obsolete = {
             let mut tree = self.tree.lock();
-            let mut meta = tree.meta_of(from.0, from.1);
-            let went_along = object.is_some();
-            if let (Some(object), Some(ino)) = (object, moved) {
-                meta = tree.file(ino)?.meta.clone();
-                meta.iter_mut().for_each(|meta| Arc::make_mut(meta).user = object.user.clone());
-            }
-            let obsolete = tree.renamed(
-                (moved, replaced_ino),
-                (from.0, from.1, &source),
-                to,
-                &version,
-                meta,
-                content,
-                stamp,
-                gone,
-            );
-            if let (Some(ino), true) = (moved, went_along) {
-                let own = tree.own_of(ino)?;
-                tree.changed(ino, own, draft.as_ref().is_some_and(|draft| draft.is_dirty()))?;
-            }
-            obsolete
+            let meta = tree.meta_of(from.0, from.1);
+            let from = (from.0, from.1, &source);
+            tree.renamed((moved, replaced_ino), from, to, &version, meta, content, stamp, gone)
         };
         supersede_by_us(obsolete);
-        if let Some(draft) = &draft {
-            draft.take_back_attributes().await;
-        }
         if let Some(replaced) = &replaced {
             replaced.discard_stored().await;
         }
@@ -286,11 +255,10 @@ impl<E: Env> Fs<E> {
         &self,
         version: &Version,
         key: &Key,
-        replace: Option<NewObject>,
         condition: Option<WriteCondition>,
     ) -> Result<Written, FsError> {
         let absent = condition == Some(WriteCondition::IfAbsent);
-        match self.context.copy_object(version, key, replace, condition).await {
+        match self.context.copy_object(version, key, None, condition).await {
             Ok(written) => Ok(written),
             // Either the target is taken, or the source is another.
             Err(Refusal::Condition(Some(_))) if absent => Err(FsError::Exists),
@@ -442,7 +410,7 @@ impl<E: Env> Fs<E> {
         let new_key = Key::from(format!("{new_prefix}{rest}"));
         let mut version = version;
         loop {
-            match self.copy_whole(&version, &new_key, None, None).await {
+            match self.copy_whole(&version, &new_key, None).await {
                 Ok(written) => {
                     self.delete_moved(&version).await?;
                     let there = Version::written(new_key, written, version.size);

@@ -4,18 +4,15 @@
 //! changes nothing else, so that it is copied onto itself, under the condition that it is still the one that is shown.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use crate::config::{ATTR_TTL, ATTRIBUTES_LINGER, REPUBLISH_DELAY};
+use crate::config::ATTR_TTL;
 use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
 use crate::data::mutations::Refusal;
 use crate::env::store::Key;
-use crate::env::{Clock, Env, Spawn};
+use crate::env::{Clock, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::behind::may_pass;
-use crate::marks::sometimes;
 use crate::op::{Changes, Fh, Ino, Kind, Reply, SetTime};
 use crate::state::posix::Posix;
 use crate::state::tree::Own;
@@ -79,7 +76,7 @@ impl<E: Env> Fs<E> {
     ) -> Result<(), FsError> {
         let (draft, mut was_dirty) = self.draft_for_changer(ino, content).await?;
         if by_path && draft.changes_attributes_only() {
-            // They were set, whatever becomes of the truncation.
+            // What is being set is set, whatever becomes of the truncation.
             if let Err(error) = self.commit(ino, &draft).await {
                 self.forget_unopened(ino, &draft, false);
                 return Err(error);
@@ -119,17 +116,13 @@ impl<E: Env> Fs<E> {
     fn forget_unopened(&self, ino: Ino, draft: &Draft<E>, failed: bool) {
         let mut drafts = self.drafts.lock();
         draft.changer_goes();
-        let others = self.handles.lock().count_of(ino) > 0 || draft.has_changers();
-        if others || (draft.is_dirty() && (!failed || draft.is_published_behind())) {
+        let others = self.handles.lock().count_of(ino) > 0 || draft.is_in_use();
+        if others || (draft.is_dirty() && !failed) {
             return;
         }
-        // Attributes that linger are somebody's to publish, but bytes are not.
-        if draft.is_dirty() && !(draft.is_lingering() && draft.changes_attributes_only()) {
+        if draft.is_dirty() {
             draft.meets(Fate::Lost(None));
             self.tree.lock().abandon(ino);
-        }
-        if draft.is_in_use() {
-            return;
         }
         self.remove_draft(&mut drafts, ino);
     }
@@ -178,7 +171,7 @@ impl<E: Env> Fs<E> {
     }
 
     async fn change_attributes_of(
-        self: &Arc<Self>,
+        &self,
         ino: Ino,
         draft: &Arc<Draft<E>>,
         apply: impl FnOnce(&mut Own, &Draft<E>) -> Result<bool, FsError>,
@@ -201,9 +194,6 @@ impl<E: Env> Fs<E> {
         if draft.fate() == Fate::Unlinked || (was_dirty && somebody_closes_it) {
             return Ok(());
         }
-        if !somebody_closes_it && self.let_linger(ino, draft).await? {
-            return Ok(());
-        }
         let outcome = self.commit_in_turn(ino, draft).await;
         // What could not be set is not what whoever has it open is to fail by, when he closes it.
         if outcome.is_err() && !was_dirty && draft.fate() == Fate::Living && draft.untouch(before) {
@@ -211,68 +201,6 @@ impl<E: Env> Fs<E> {
             self.tree.lock().changed(ino, old, draft.is_dirty())?;
         }
         outcome
-    }
-
-    /// Attributes of a file that this mount has just published are published a little later, all together, under a note. False:
-    /// they are to be published at once.
-    async fn let_linger(self: &Arc<Self>, ino: Ino, draft: &Arc<Draft<E>>) -> Result<bool, FsError> {
-        if !draft.changes_attributes_only() || self.attributes_refused.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
-        let published = self.tree.lock().file(ino)?.published;
-        if published.is_none_or(|at| self.now() >= at.plus(ATTRIBUTES_LINGER)) && !draft.is_lingering() {
-            return Ok(false);
-        }
-        let object = self.with_attributes(ino, draft.object())?;
-        if !draft.note_attributes(object).await {
-            return Ok(false);
-        }
-        sometimes!(AttributesLinger);
-        self.publish_attributes_later(ino, draft.clone());
-        Ok(true)
-    }
-
-    fn publish_attributes_later(self: &Arc<Self>, ino: Ino, draft: Arc<Draft<E>>) {
-        if !draft.begins_lingering() {
-            return;
-        }
-        // A share, so that the inode stays until then.
-        match self.tree.lock().file_mut(ino) {
-            Ok(file) => file.opens += 1,
-            Err(_) => return,
-        }
-        let fs = self.clone();
-        self.context.env.spawn().spawn("publish attributes that were set", async move {
-            fs.context.env.clock().sleep(ATTRIBUTES_LINGER).await;
-            let (mut delay, longest) = REPUBLISH_DELAY;
-            while !draft.ends_lingering() {
-                let Err(error) = fs.commit(ino, &draft).await else { continue };
-                fs.complain(&error);
-                if draft.fate() != Fate::Living {
-                    break;
-                }
-                if !may_pass(&error) && draft.changes_attributes_only() {
-                    // From now on whoever sets some is told.
-                    fs.attributes_refused.store(true, Ordering::Relaxed);
-                    tracing::warn!(
-                        "{:?}: attributes that were set after it was closed are lost ({error})",
-                        draft.key()
-                    );
-                    draft.meets(Fate::Lost(None));
-                    fs.tree.lock().abandon(ino);
-                    draft.discard_stored().await;
-                    break;
-                }
-                fs.context.env.clock().sleep(delay).await;
-                delay = (2 * delay).min(longest);
-            }
-            draft.ends_lingering();
-            if draft.fate() != Fate::Living {
-                draft.take_back_attributes().await;
-            }
-            fs.forget_draft(ino, &draft);
-            fs.close_inode(ino);
-        });
     }
 
     async fn set_directory_attributes(&self, ino: Ino, changes: Changes) -> Result<(), FsError> {

@@ -151,8 +151,6 @@ pub struct File<C> {
     /// Opens under way, open handles and pins.
     pub opens: u32,
     verified: Time,
-    /// When this mount published it last.
-    pub published: Option<Time>,
     /// From the first change by this mount on.
     pub own: Option<Own>,
     /// Its name was removed, or given to another file, by this mount.
@@ -756,7 +754,6 @@ impl<C> File<C> {
             content: None,
             opens: 0,
             verified: Time::ZERO,
-            published: None,
             own: None,
             unlinked: false,
             abandoned: false,

@@ -1,16 +1,14 @@
 //! What changes cost, as the server counts it, and what elsewhere is seen of them.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 
 use holdfast::bucket::Versioning;
 use holdfast::server::StatsSnapshot;
 use holdfast_sim::content::version_bytes;
 use holdfast_sim::version;
 use nix::sys::signal::Signal;
-use nix::sys::stat::{UtimensatFlags, utimensat};
-use nix::sys::time::TimeSpec;
 
 use crate::reader::{KIB, MIB};
 use crate::remote::Remote;
@@ -126,28 +124,6 @@ fn renaming_a_file_costs_a_copy_and_a_deletion() {
     assert_eq!((stats.count("CopyObject"), stats.count("DeleteObject")), (1, 1), "{stats:?}");
     assert_eq!((stats.count("GetObject"), stats.count("PutObject")), (0, 0), "{stats:?}");
     assert!(stats.total() <= 2 + 4, "{stats:?}");
-}
-
-/// Rule R50.
-#[test]
-#[ignore = "nothing lingers for now (decision 14)"]
-fn a_new_file_as_rsync_makes_it_costs_an_upload_and_a_copy() {
-    let Some(w) = World::with(&["--posix-metadata"]) else { return };
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
-    w.reset_stats();
-    fs::write(w.path(".note.Xq2"), "rsync writes here").expect("written");
-    // By path: a descriptor would take it along with its close.
-    let seconds = TimeSpec::new(1_234_567_890, 0);
-    let follow = UtimensatFlags::FollowSymlink;
-    utimensat(nix::fcntl::AT_FDCWD, &w.path(".note.Xq2"), &seconds, &seconds, follow).expect("utimensat");
-    fs::set_permissions(w.path(".note.Xq2"), Permissions::from_mode(0o640)).expect("chmod");
-    fs::rename(w.path(".note.Xq2"), w.path("note")).expect("renamed");
-    let stats = w.stats();
-    let changes = ["PutObject", "CopyObject", "DeleteObject"].map(|operation| stats.count(operation));
-    assert_eq!(changes, [1, 1, 1], "{stats:?}");
-    let elsewhere = w.elsewhere(&["--posix-metadata"]);
-    let note = fs::metadata(elsewhere.path("note")).expect("it is there");
-    assert_eq!((note.modified().expect("a time"), note.mode() & 0o777), (time, 0o640));
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn noted(notes: &Path) -> Vec<(PathBuf, Key, UploadId)> {
     notes
         .filter_map(|(file, text)| match Note::parse(&text)? {
             Note::Upload { key, id } => Some((file, key, id)),
-            Note::Rename { .. } | Note::Attributes { .. } => None,
+            Note::Rename { .. } => None,
         })
         .collect()
 }

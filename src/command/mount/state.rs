@@ -39,11 +39,10 @@ pub(super) fn status<E: Env>(fs: Arc<Fs<E>>, facts: Facts) -> Status {
 }
 
 fn describe(facts: &Facts, census: &Census, notes: &[String]) -> Value {
-    let (mut uploads, mut renames, mut attributes_count) = (Vec::new(), Vec::new(), 0);
+    let (mut uploads, mut renames) = (Vec::new(), Vec::new());
     for note in notes.iter().filter_map(|text| Note::parse(text)) {
         match note {
             Note::Upload { key, id } => uploads.push(json!({"key": key.as_str(), "id": id.as_str()})),
-            Note::Attributes { .. } => attributes_count += 1,
             Note::Rename { from, to, began } => renames.push(json!({"from": from, "to": to, "began": began})),
         }
     }
@@ -67,7 +66,6 @@ fn describe(facts: &Facts, census: &Census, notes: &[String]) -> Value {
         "uploads": uploads,
         "renames_count": renames_count,
         "renames": renames,
-        "attributes_count": attributes_count,
         "recovery": facts.recovery,
         "recovery_files": folders::kept_files(&facts.recovery),
         "journal_files": folders::journaled_files(&facts.journals),

@@ -207,7 +207,6 @@ impl<C: Holds> Tree<C> {
         (file.version, file.meta) = (version.clone(), Some(meta.clone()));
         file.content = content.or(file.content.take());
         file.verified = file.verified.max(stamp.at);
-        file.published = Some(stamp.at);
         let unlinked = file.unlinked;
         let Ok(entry) = self.entry_mut(parent, &name) else { return Ok(Vec::new()) };
         if unlinked || entry.ino != Some(ino) {
