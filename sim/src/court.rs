@@ -664,16 +664,11 @@ impl Court {
         let mut inner = locked(&self.inner);
         let Truth { ledger, files, config, .. } = &mut inner.truth;
         let keys = paths.iter().map(|path| format!("{}{}", config.prefix, path.trim_start_matches('/'))).collect();
-        let base = |ino| {
-            let mut open =
-                files.values().filter(|held| held.seat.mount == mount && held.ino == ino && !held.dead).rev();
-            open.find_map(|held| file_content(&held.key, held.published.as_ref()?))
-        };
-        let name = |ino| {
-            let mut open =
-                files.values().filter(|held| held.seat.mount == mount && held.ino == ino && !held.dead).rev();
-            open.next().map(|held| held.key.clone())
-        };
+        // Those that have it open, the last first.
+        let open =
+            |ino| files.values().rev().filter(move |held| held.seat.mount == mount && held.ino == ino && !held.dead);
+        let base = |ino| open(ino).find_map(|held| file_content(&held.key, held.published.as_ref()?));
+        let name = |ino| open(ino).next().map(|held| held.key.clone());
         ledger.begins(mount, (called, now), op, keys, base, name)
     }
 

@@ -126,15 +126,10 @@ impl<E: Env> Fs<E> {
     }
 
     async fn fetch_page(&self, ino: Ino, listing: &mut Listing, token: Option<String>) -> Result<(), FsError> {
-        let stamp = {
-            let mut tree = self.tree.lock();
-            let prefix = &tree.directory(ino)?.prefix;
-            if prefix != listing.prefix() {
-                listing.moves_to(prefix.clone());
-                return Ok(());
-            }
-            tree.stamp(self.now())
-        };
+        if self.follow(ino, listing)? {
+            return Ok(());
+        }
+        let stamp = self.tree.lock().stamp(self.now());
         let key = Key::from(listing.prefix());
         let page = match self.context.list_directory(listing.prefix(), token).await {
             Ok(page) => page,
@@ -142,10 +137,8 @@ impl<E: Env> Fs<E> {
             Err(error) => return Err(FsError::from_store(&key, error)),
         };
         let stamp = if zoo::has(Bug::ListingDatedAtItsAnswer) { self.tree.lock().stamp(self.now()) } else { stamp };
-        let prefix = self.tree.lock().directory(ino)?.prefix.clone();
-        if prefix != listing.prefix() {
-            // It was renamed meanwhile: what this page has is not there any more.
-            listing.moves_to(prefix);
+        if self.follow(ino, listing)? {
+            // What this page has is not there any more.
             return Ok(());
         }
         if page.next.is_some() {
@@ -159,6 +152,17 @@ impl<E: Env> Fs<E> {
         let obsolete = self.tree.lock().observe_listed(ino, found.names)?;
         supersede(obsolete);
         Ok(())
+    }
+
+    /// Whether the directory was renamed: then its listing begins anew where it is by now.
+    fn follow(&self, ino: Ino, listing: &mut Listing) -> Result<bool, FsError> {
+        let tree = self.tree.lock();
+        let prefix = &tree.directory(ino)?.prefix;
+        let moved = prefix != listing.prefix();
+        if moved {
+            listing.moves_to(prefix.clone());
+        }
+        Ok(moved)
     }
 
     /// After the last page: names that were not published when their page was listed. False: there are none.

@@ -1,7 +1,8 @@
 //! The journal of `--write-back`: what was closed and is not published yet, in files that outlive process and machine.
 //!
-//! Each mount has a folder of its own; the next mount of the bucket takes over those of mounts that are gone. An entry is two files, as in the recovery
-//! folder: its bytes, and beside them the text that says what they are; only both together are an entry.
+//! Each mount has a folder of its own; the next mount of the bucket takes over those of mounts that are gone. An entry is two
+//! files, as in the recovery folder: its bytes, and beside them the text that says what they are; only both together are an
+//! entry.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

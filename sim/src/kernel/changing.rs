@@ -8,7 +8,6 @@ use holdfast::error::Errno;
 use holdfast::op::{Allocation, Changes, Ino, Op, Reply, SetTime, SetXattr};
 
 use super::names::{DentryId, Held};
-use super::pages::PAGE_BYTES;
 use super::system_call::{SystemCall, Thread};
 use super::{Kernel, OpenFile};
 
@@ -141,10 +140,7 @@ impl Thread {
             self.kernel.with(|state| state.names.touch(ino));
         }
         if !matches!(how, Allocation::Allocate { .. }) {
-            // What READs under way bring is no longer so, either (truncate_pagecache_range).
-            let pages = offset / PAGE_BYTES..end.div_ceil(PAGE_BYTES);
-            self.wait_for_pages(ino, pages.clone()).await;
-            self.kernel.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.remove(pages)));
+            self.drop_pages(ino, offset..end).await;
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use holdfast::error::Errno;
 use holdfast::op::{Op, Reply};
 
-use super::pages::PAGE_BYTES;
 use super::system_call::{SystemCall, Thread};
 use super::writing::At;
 use super::{Kernel, OpenFile};
@@ -100,10 +99,7 @@ impl Thread {
         } else {
             self.kernel.with(|state| state.names.touch(ino));
         }
-        // What is cached there is not what was copied (truncate_inode_pages_range).
-        let pages = to_offset / PAGE_BYTES..end.div_ceil(PAGE_BYTES);
-        self.wait_for_pages(ino, pages.clone()).await;
-        self.kernel.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.remove(pages)));
+        self.drop_pages(ino, to_offset..end).await;
         Ok(copied)
     }
 

@@ -225,61 +225,43 @@ impl Thread {
     }
 
     async fn mkdir(&self, path: &[u8], revalidate: bool) -> Result<(), Errno> {
-        let place = self.place(path, revalidate, Errno::EEXIST).await?;
-        let directory = place.directory.ino();
-        let _locked = self.lock_for_change(directory).await;
-        if self.find_locked(&place, revalidate).await?.is_some() {
-            return Err(Errno::EEXIST);
-        }
-        self.may_change(directory).await?;
-        let evictions = self.kernel.with(|state| state.names.evictions());
-        let op = Op::Mkdir { parent: directory, name: place.name.to_vec(), node: self.new_node(0o755) };
-        match self.change(op, vec![self.path_of(&place)]).await? {
-            Reply::Entry(entry) => drop(self.link_made(&place, &entry, evictions, Kind::Directory)),
-            other => self.kernel.violated(format!("MKDIR was answered with {other:?}")),
-        }
-        self.kernel.with(|state| state.names.doubt_attributes(directory));
-        Ok(())
+        let node = self.new_node(0o755);
+        self.make(path, Kind::Directory, revalidate, |parent, name| Op::Mkdir { parent, name, node }).await
     }
 
     async fn symlink(&self, target: &[u8], path: &[u8], revalidate: bool) -> Result<(), Errno> {
-        let place = self.place(path, revalidate, Errno::EEXIST).await?;
-        let directory = place.directory.ino();
-        let _locked = self.lock_for_change(directory).await;
-        if self.find_locked(&place, revalidate).await?.is_some() {
-            return Err(Errno::EEXIST);
-        }
-        if place.slash {
-            return Err(Errno::ENOENT);
-        }
-        self.may_change(directory).await?;
-        let evictions = self.kernel.with(|state| state.names.evictions());
-        let (name, target) = (place.name.to_vec(), target.to_vec());
-        let op = Op::Symlink { parent: directory, name, target, node: self.new_node(0o777) };
-        match self.change(op, vec![self.path_of(&place)]).await? {
-            Reply::Entry(entry) => drop(self.link_made(&place, &entry, evictions, Kind::Symlink)),
-            other => self.kernel.violated(format!("SYMLINK was answered with {other:?}")),
-        }
-        self.kernel.with(|state| state.names.doubt_attributes(directory));
-        Ok(())
+        let (target, node) = (target.to_vec(), self.new_node(0o777));
+        self.make(path, Kind::Symlink, revalidate, |parent, name| Op::Symlink { parent, name, target, node }).await
     }
 
     async fn mknod(&self, path: &[u8], kind: Kind, revalidate: bool) -> Result<(), Errno> {
+        let node = self.new_node(0o644);
+        self.make(path, kind, revalidate, |parent, name| Op::Mknod { parent, name, kind, node }).await
+    }
+
+    /// A new name for what the request makes.
+    async fn make(
+        &self,
+        path: &[u8],
+        kind: Kind,
+        revalidate: bool,
+        request: impl FnOnce(Ino, Vec<u8>) -> Op,
+    ) -> Result<(), Errno> {
         let place = self.place(path, revalidate, Errno::EEXIST).await?;
         let directory = place.directory.ino();
         let _locked = self.lock_for_change(directory).await;
         if self.find_locked(&place, revalidate).await?.is_some() {
             return Err(Errno::EEXIST);
         }
-        if place.slash {
+        // mkdir(2) alone takes a path that ends in a slash.
+        if place.slash && kind != Kind::Directory {
             return Err(Errno::ENOENT);
         }
         self.may_change(directory).await?;
         let evictions = self.kernel.with(|state| state.names.evictions());
-        let op = Op::Mknod { parent: directory, name: place.name.to_vec(), kind, node: self.new_node(0o644) };
-        match self.change(op, vec![self.path_of(&place)]).await? {
+        match self.change(request(directory, place.name.to_vec()), vec![self.path_of(&place)]).await? {
             Reply::Entry(entry) => drop(self.link_made(&place, &entry, evictions, kind)),
-            other => self.kernel.violated(format!("MKNOD was answered with {other:?}")),
+            other => self.kernel.violated(format!("what makes a {kind:?} was answered with {other:?}")),
         }
         self.kernel.with(|state| state.names.doubt_attributes(directory));
         Ok(())

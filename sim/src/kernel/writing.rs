@@ -204,6 +204,14 @@ impl Thread {
         })
     }
 
+    /// Bytes that the core has changed by itself: what is cached of them goes, also what READs under way bring
+    /// (truncate_pagecache_range).
+    pub(super) async fn drop_pages(&self, ino: Ino, bytes: Range<u64>) {
+        let pages = bytes.start / PAGE_BYTES..bytes.end.div_ceil(PAGE_BYTES);
+        self.wait_for_pages(ino, pages.clone()).await;
+        self.kernel.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.remove(pages)));
+    }
+
     pub(super) async fn wait_for_pages(&self, ino: Ino, pages: Range<u64>) {
         poll_fn(|context| {
             self.kernel.with(|state| {

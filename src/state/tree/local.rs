@@ -328,8 +328,8 @@ impl<C: Holds> Tree<C> {
         content.map(|content| (content, target.as_successor()))
     }
 
-    /// A file's object stands at another key by now, as `version`, and its inode, if it was `known`, goes with it.
-    /// `source`: what was copied. `replaced`: the inode that had the new name before. `gone`: nothing is left at the key where it was.
+    /// A file's object stands at another key by now, as `version`, and its inode, if it was `known`, goes with it. `source`: what
+    /// was copied. `replaced`: the inode that had the new name before. `gone`: nothing is left at the key where it was.
     #[expect(clippy::too_many_arguments, reason = "two names, and what stands there")]
     pub fn renamed(
         &mut self,
