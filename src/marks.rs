@@ -64,6 +64,7 @@ marks! {
     OrphanAborted: "an upload that an earlier mount had left was aborted",
     RenameResumed: "a rename that an earlier mount had begun was finished",
     MovedAnotherVersion: "a directory was renamed, and others had replaced a file in it meanwhile",
+    VanishedDirectoryMoved: "a directory was renamed, and one in it had vanished from the bucket while somebody had it",
     SourceIsAnother: "what was to be renamed had become another file",
     ReplacedRightAfterItsRename: "what was renamed was replaced there before those who had it open had a GET of it",
     ReadWaitedForItsCommit: "bytes that a file began from were replaced by its own publication while they were read",

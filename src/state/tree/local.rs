@@ -421,13 +421,40 @@ impl<C: Holds> Tree<C> {
             (entry.ino, entry.meta) = (ino, meta);
         }
         let mut files = Moved { files: Vec::new(), rekeyed: Vec::new(), obsolete: Vec::new() };
-        let Some(ino) = ino else { return files };
-        let prefix = self.directory(new_parent).map(|directory| format!("{}{}/", directory.prefix, new_name.as_str()));
-        if let Some(inode) = self.inodes.get_mut(&ino) {
-            (inode.parent, inode.name) = (new_parent, new_name.clone());
+        let prefix_at = |place: (Ino, &Name)| Some(format!("{}/", self.directory(place.0).ok()?.key(place.1)));
+        let (Some(old_prefix), Some(prefix)) = (prefix_at((parent, name)), prefix_at((new_parent, new_name))) else {
+            return files;
+        };
+        if let Some(ino) = ino {
+            self.move_beneath(ino, prefix.clone(), moved, seen, &mut files);
         }
-        self.move_beneath(ino, prefix.unwrap_or_default(), moved, seen, &mut files);
+        // Directories that vanished from the bucket and are somebody's all the same: what is made in them goes along.
+        for (beneath, ino) in self.directories_beneath(&old_prefix) {
+            if self.directory(ino).is_ok_and(|directory| directory.prefix == beneath) {
+                sometimes!(VanishedDirectoryMoved);
+                let rest = &beneath[old_prefix.len()..];
+                self.move_beneath(ino, format!("{prefix}{rest}"), moved, seen, &mut files);
+            }
+        }
+        for inode in self.inodes.values_mut() {
+            if (inode.parent, &inode.name) == (parent, name) && matches!(inode.node, Node::Directory(_)) {
+                (inode.parent, inode.name) = (new_parent, new_name.clone());
+            }
+        }
         files
+    }
+
+    /// Directories whose prefixes start with this one, those above others first, whether or not their names stand for them.
+    fn directories_beneath(&self, prefix: &str) -> Vec<(String, Ino)> {
+        let directories = self.inodes.iter().filter_map(|(ino, inode)| match &inode.node {
+            Node::Directory(directory) if directory.prefix.starts_with(prefix) => {
+                Some((directory.prefix.clone(), *ino))
+            }
+            Node::Directory(_) | Node::File(_) => None,
+        });
+        let mut directories: Vec<_> = directories.collect();
+        directories.sort();
+        directories
     }
 
     fn move_beneath(
