@@ -1,6 +1,7 @@
 //! What changes a file besides write(2) and truncate(2): chmod(2), utimensat(2), setxattr(2), fallocate(2) (fuse_do_setattr,
 //! fuse_setxattr, fuse_file_fallocate).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use holdfast::env::UnixTime;
@@ -114,17 +115,13 @@ impl Thread {
         let ino = file.ino();
         let _locked = self.lock(ino, true).await;
         let end = offset + len;
-        let keeps_size = match how {
-            Allocation::Punch => true,
-            Allocation::Allocate { keep_size } | Allocation::Zero { keep_size } => keep_size,
-        };
         if !matches!(how, Allocation::Allocate { .. }) {
             self.write_back(ino).await;
         }
-        let resizing = self.resizing(ino, !keeps_size).await;
-        let outcome = self.change(Op::Fallocate { ino, fh: file.fh, offset, len, how }, Vec::new()).await;
+        let resizing = self.resizing(ino, !keeps_size(how)).await;
+        let (watched, outcome) = self.change_bytes(Op::Fallocate { ino, fh: file.fh, offset, len, how }).await?;
         drop(resizing);
-        outcome.inspect_err(|_| {
+        if outcome.is_err() {
             // Whether it was done, the next answer shows.
             self.kernel.with(|state| {
                 state.names.doubt_attributes(ino);
@@ -132,16 +129,30 @@ impl Thread {
                     inode.contested = true;
                 }
             });
-        })?;
+        } else {
+            self.allocated(ino, offset..end, how).await;
+        }
+        self.kernel.change_ends(watched, Some(outcome.as_ref().map_err(|errno| *errno)));
+        outcome.map(drop)
+    }
+
+    /// What the kernel makes of a success.
+    async fn allocated(&self, ino: Ino, bytes: Range<u64>, how: Allocation) {
         let size = self.kernel.with(|state| state.names.inode(ino).attr.size);
-        if !keeps_size && end > size {
-            self.resized(ino, end).await;
+        if !keeps_size(how) && bytes.end > size {
+            self.resized(ino, bytes.end).await;
         } else {
             self.kernel.with(|state| state.names.touch(ino));
         }
         if !matches!(how, Allocation::Allocate { .. }) {
-            self.drop_pages(ino, offset..end).await;
+            self.drop_pages(ino, bytes).await;
         }
-        Ok(())
+    }
+}
+
+fn keeps_size(how: Allocation) -> bool {
+    match how {
+        Allocation::Punch => true,
+        Allocation::Allocate { keep_size } | Allocation::Zero { keep_size } => keep_size,
     }
 }

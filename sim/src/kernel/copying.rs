@@ -1,10 +1,11 @@
 //! copy_file_range(2) between two files of the mount (fs/read_write.c, fuse_copy_file_range): one request, or what Linux does
 //! where that is refused, which is reading and writing.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use holdfast::error::Errno;
-use holdfast::op::{Op, Reply};
+use holdfast::op::{Ino, Op, Reply};
 
 use super::system_call::{SystemCall, Thread};
 use super::writing::At;
@@ -79,28 +80,30 @@ impl Thread {
         self.write_back(ino).await;
         let resizing = self.resizing(ino, true).await;
         let (from, to) = ((source.ino(), source.fh), (ino, target.fh));
-        let outcome = self.change(Op::CopyRange { from, from_offset, to, to_offset, len }, Vec::new()).await;
+        let op = Op::CopyRange { from, from_offset, to, to_offset, len };
+        let (watched, outcome) = self.change_bytes(op).await?;
         drop(resizing);
-        let copied = match outcome {
-            Ok(Reply::Written(bytes)) if u64::from(bytes) <= len => u64::from(bytes),
-            Ok(other) => self.kernel.violated(format!("a COPY_FILE_RANGE of {len} bytes was answered with {other:?}")),
-            Err(errno) => {
-                self.kernel.with(|state| state.names.doubt_attributes(ino));
-                return Err(errno);
+        match &outcome {
+            Ok(Reply::Written(0)) => {}
+            Ok(Reply::Written(bytes)) if u64::from(*bytes) <= len => {
+                self.copied(ino, to_offset..to_offset + u64::from(*bytes)).await;
             }
-        };
-        if copied == 0 {
-            return Ok(0);
+            Ok(other) => self.kernel.violated(format!("a COPY_FILE_RANGE of {len} bytes was answered with {other:?}")),
+            Err(_) => self.kernel.with(|state| state.names.doubt_attributes(ino)),
         }
-        let end = to_offset + copied;
+        self.kernel.change_ends(watched, Some(outcome.as_ref().map_err(|errno| *errno)));
+        outcome.map(|reply| if let Reply::Written(bytes) = reply { bytes.into() } else { 0 })
+    }
+
+    /// What the kernel makes of a success.
+    async fn copied(&self, ino: Ino, bytes: Range<u64>) {
         let size = self.kernel.with(|state| state.names.inode(ino).attr.size);
-        if end > size {
-            self.resized(ino, end).await;
+        if bytes.end > size {
+            self.resized(ino, bytes.end).await;
         } else {
             self.kernel.with(|state| state.names.touch(ino));
         }
-        self.drop_pages(ino, to_offset..end).await;
-        Ok(copied)
+        self.drop_pages(ino, bytes).await;
     }
 
     /// By reading and writing (splice_copy_file_range).

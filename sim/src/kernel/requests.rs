@@ -41,7 +41,15 @@ impl Thread {
         self.kernel.carry_watched((self.caller, self.began), op, &names).await
     }
 
-    /// The same, whatever has become of the thread.
+    /// A request by which the core changes bytes of a file by itself. Whoever watches is told of its end with
+    /// [`Kernel::change_ends`], once the page cache has them no more: until then they may be read as they were.
+    pub(super) async fn change_bytes(&self, op: Op) -> Result<(Option<u64>, Result<Reply, Errno>), Errno> {
+        self.sends_one().await?;
+        let at = self.kernel.change_begins(&op, &[], self.began);
+        Ok((at, self.kernel.carry(self.caller, op).await))
+    }
+
+    /// As [`Thread::change`], whatever has become of the thread.
     pub(super) async fn change_by_force(&self, op: Op) -> Result<Reply, Errno> {
         self.kernel.linger().await;
         self.kernel.carry_watched((self.caller, self.began), op, &[]).await
