@@ -338,6 +338,11 @@ impl Store for SimStore {
         self.serve(asked, move |with| Ok(with.bucket.list_uploads(&prefix))).await
     }
 
+    async fn has_parts(&self, key: Key, upload: UploadId) -> Result<bool, StoreError> {
+        let asked = Asked::new(Kind::ListParts, &key);
+        self.serve(asked, move |with| Ok(!with.bucket.parts(&key, &upload)?.is_empty())).await
+    }
+
     fn lists_in_order(&self) -> bool {
         self.server.config().lists_in_order
     }

@@ -101,4 +101,8 @@ impl Store for MemoryStore {
     async fn list_uploads(&self, prefix: String) -> Result<Vec<Upload>, StoreError> {
         Ok(self.lock().list_uploads(&prefix))
     }
+
+    async fn has_parts(&self, key: Key, upload: UploadId) -> Result<bool, StoreError> {
+        Ok(!self.lock().parts(&key, &upload)?.is_empty())
+    }
 }

@@ -234,6 +234,15 @@ impl<E: Env> Content<E> {
         self.inner.lock().first_missing(self.version.size).is_none()
     }
 
+    /// Whether nobody has it open or has read of it, nothing is at hand of it or on its way, and not even its version id is known:
+    /// an open for reading had better begin afresh.
+    pub fn knows_nothing(&self) -> bool {
+        let inner = self.inner.lock();
+        let idle = inner.handles.is_empty() && inner.opening == 0 && inner.streams.is_empty();
+        let empty = inner.extents.is_empty() && inner.boat.is_none() && self.version.size > 0;
+        idle && empty && self.version.version_id.is_none() && inner.superseded.is_none()
+    }
+
     /// The first byte that is neither at hand nor served, if an open has to fetch: `None` also when a stream lives.
     pub fn anchor_wanted_at(&self) -> Option<u64> {
         let inner = self.inner.lock();

@@ -185,6 +185,11 @@ impl<E: Env> Draft<E> {
         self.inner.lock().generation
     }
 
+    /// Whether the first so many changes stand in the bucket.
+    pub fn is_published_up_to(&self, generation: u64) -> bool {
+        self.inner.lock().published >= generation
+    }
+
     pub fn fate(&self) -> Fate {
         self.inner.lock().fate.clone()
     }

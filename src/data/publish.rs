@@ -185,13 +185,18 @@ impl<E: Env> Snapshot<E> {
         }
         let runs = self.runs();
         let published = match (self.copied_whole(&runs), self.unchanged(&runs)) {
-            (Some(version), _) => match self.copy_of_another(version).await? {
-                Some(published) => published,
-                // All of it travels.
-                None => self.send(&[Run { range: 0..size, source: Source::Zeros }]).await?,
-            },
-            (None, Some(version)) => self.copy(version).await?,
+            (Some(version), _) => self.copy_of_another(version).await?,
+            (None, Some(version)) => Some(self.copy(version).await?),
             (None, None) => self.send(&runs).await?,
+        };
+        let published = match published {
+            Some(published) => published,
+            None => {
+                sometimes!(CopiedFileReplaced);
+                // All of it travels.
+                let sent = self.send(&[Run { range: 0..size, source: Source::Zeros }]).await?;
+                sent.ok_or(Unpublished::Conflict)?
+            }
         };
         if self.context.config.preconditions_ignored {
             self.verify_by_looking(&published.written).await?;
@@ -199,10 +204,11 @@ impl<E: Env> Snapshot<E> {
         Ok(published)
     }
 
-    /// In one piece, or in parts of which those of the base among `runs` are copied.
-    async fn send(&self, runs: &[Run]) -> Result<Published, Unpublished> {
+    /// In one piece, or in parts of which those of the base among `runs` are copied. `None`: that is another file, and was
+    /// replaced; its bytes may be at hand.
+    async fn send(&self, runs: &[Run]) -> Result<Option<Published>, Unpublished> {
         match plan(self.overlay.size(), runs, &self.context.config.sizes) {
-            Plan::Put => self.put().await,
+            Plan::Put => self.put().await.map(Some),
             Plan::Parts(parts) => self.upload(parts).await,
         }
     }
@@ -218,10 +224,7 @@ impl<E: Env> Snapshot<E> {
     async fn copy_of_another(&self, version: &Version) -> Result<Option<Published>, Unpublished> {
         match self.copy(version).await {
             Ok(published) => Ok(Some(published)),
-            Err(Unpublished::Conflict) => {
-                sometimes!(CopiedFileReplaced);
-                Ok(None)
-            }
+            Err(Unpublished::Conflict) => Ok(None),
             Err(unpublished) => Err(unpublished),
         }
     }
@@ -388,9 +391,9 @@ impl<E: Env> Context<E> {
             unreachable!("what is longer than a copy may be is longer than a part may be")
         };
         match snapshot.upload(parts).await {
-            Ok(published) => Ok(published.written),
+            Ok(Some(published)) => Ok(published.written),
             Err(Unpublished::Failed { error, .. }) => Err(Refusal::Source(error)),
-            Err(Unpublished::Conflict | Unpublished::Landed(_)) => self.look(key, false, |_, _| false).await,
+            Ok(None) | Err(Unpublished::Conflict | Unpublished::Landed(_)) => self.look(key, false, |_, _| false).await,
         }
     }
 

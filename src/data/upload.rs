@@ -1,6 +1,7 @@
 //! A file published by parts: an upload is begun, its parts are sent or copied S3-side, and it is completed or aborted.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
@@ -12,9 +13,9 @@ use crate::data::plan::{Numbered, Part, numbered};
 use crate::data::publish::{Published, Snapshot, Unpublished};
 use crate::env::store::{
     CompleteUpload, CopySource, CreateUpload, ETag, ErrorKind, Key, NewObject, ObjectMeta, ReadConditions, Store,
-    UploadId, UploadPart, UploadPartCopy, Written,
+    StoreError, Upload as InProgress, UploadId, UploadPart, UploadPartCopy, Written,
 };
-use crate::env::{Disk, Env, NoteId, Spawn};
+use crate::env::{Clock, Disk, Env, NoteId, Spawn};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::zoo::{self, Bug};
@@ -31,7 +32,8 @@ pub(super) struct Upload {
 }
 
 impl<E: Env> Snapshot<E> {
-    pub(super) async fn upload(&self, parts: Vec<Part>) -> Result<Published, Unpublished> {
+    /// `None`: a file of which parts were to be copied, and which is not the one that is replaced, is another by now.
+    pub(super) async fn upload(&self, parts: Vec<Part>) -> Result<Option<Published>, Unpublished> {
         let fresh = numbered(parts);
         let mut begun = match &self.ahead {
             Some(ahead) => ahead.take_over(self).await,
@@ -46,19 +48,23 @@ impl<E: Env> Snapshot<E> {
             };
             let outcome = match self.send_parts(&upload.id, &parts).await {
                 Ok(etags) => self.complete(&upload, etags).await,
+                Err(Refusal::Condition(None)) if self.is_based_elsewhere() => {
+                    self.context.forsake(&self.key, upload);
+                    return Ok(None);
+                }
                 Err(refusal) => Err(self.unpublished(refusal, None)),
             };
             match outcome {
                 Ok(written) => {
                     self.context.take_back_note(upload.note).await;
                     let attributes_behind = attributes != self.attributes;
-                    return Ok(Published {
+                    return Ok(Some(Published {
                         written,
                         body: None,
                         copied: false,
                         object: upload.object,
                         attributes_behind,
-                    });
+                    }));
                 }
                 // By a lifecycle rule, or by somebody who tidied up.
                 Err(Unpublished::Failed { error: FsError::Exhausted { cause, .. }, .. })
@@ -159,10 +165,30 @@ impl<E: Env> Context<E> {
     /// The next mount learns of it if this one ends before it does.
     pub(super) async fn begin_upload(&self, key: &Key, object: &NewObject) -> Result<Upload, FsError> {
         let request = CreateUpload { key: key.clone(), object: object.clone() };
-        let created = self.persist(|| self.env.store().create_upload(request.clone())).await;
+        let beginning = Note::Beginning { key: key.clone(), began: self.env.clock().unix_seconds() };
+        let beginning = self.env.disk().leave_note(beginning.text()).await.ok();
+        let unanswered = AtomicU32::new(0);
+        let create = || async {
+            unanswered.fetch_add(1, Ordering::Relaxed);
+            let created = self.env.store().create_upload(request.clone()).await;
+            if !created.as_ref().is_err_and(|error| error.kind.is_ambiguous()) {
+                unanswered.fetch_sub(1, Ordering::Relaxed);
+            }
+            created
+        };
+        let created = self.persist(create).await;
+        let note = match &created {
+            Ok(id) => {
+                let note = Note::Upload { key: key.clone(), id: id.clone() };
+                self.env.disk().leave_note(note.text()).await.ok()
+            }
+            Err(_) => None,
+        };
+        // An attempt whose answer was lost may have begun another one, which the next mount looks for.
+        if unanswered.into_inner() == 0 {
+            self.take_back_note(beginning).await;
+        }
         let id = created.map_err(|error| FsError::from_store(key, error))?;
-        let note = Note::Upload { key: key.clone(), id: id.clone() };
-        let note = self.env.disk().leave_note(note.text()).await.ok();
         Ok(Upload { id, object: object.clone(), note })
     }
 
@@ -177,6 +203,23 @@ impl<E: Env> Context<E> {
                 context.take_back_note(upload.note).await;
             }
         });
+    }
+
+    /// Uploads in progress to this key.
+    pub async fn uploads_of(&self, key: &Key) -> Result<Vec<InProgress>, StoreError> {
+        let mut uploads = self.persist(|| self.env.store().list_uploads(key.to_string())).await?;
+        uploads.retain(|upload| upload.key == *key);
+        Ok(uploads)
+    }
+
+    /// Whether nothing was sent into it, or it is gone.
+    pub async fn is_empty_upload(&self, upload: &InProgress) -> Result<bool, StoreError> {
+        let (key, id) = (&upload.key, &upload.upload);
+        match self.persist(|| self.env.store().has_parts(key.clone(), id.clone())).await {
+            Ok(has_parts) => Ok(!has_parts),
+            Err(error) if error.kind == ErrorKind::NoSuchUpload => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes the parts of an upload that will not be completed. False: they may still be there.

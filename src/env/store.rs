@@ -361,6 +361,8 @@ pub trait Store: Send + Sync + 'static {
     fn abort_upload(&self, key: Key, upload: UploadId) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// All uploads in progress whose key starts with `prefix`, by key.
     fn list_uploads(&self, prefix: String) -> impl Future<Output = Result<Vec<Upload>, StoreError>> + Send;
+    /// Whether anything was sent into an upload that is in progress.
+    fn has_parts(&self, key: Key, upload: UploadId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// False where ETags of what is written are no MD5s of the bytes, as with encryption by KMS or by a customer's key: then
     /// they do not tell whether what stands is what was sent.

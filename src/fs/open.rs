@@ -283,9 +283,13 @@ impl<E: Env> Fs<E> {
         let ino = opening.ino;
         let pinned = opening.take_pin();
         let (content, key, verified) = {
-            let tree = self.tree.lock();
+            let mut tree = self.tree.lock();
             let verified = tree.is_verified(ino, self.now())?;
-            let file = tree.file(ino)?;
+            let file = tree.file_mut(ino)?;
+            if file.content.as_ref().is_some_and(|content| content.knows_nothing()) {
+                sometimes!(OpenedToWriteBefore);
+                file.content = None;
+            }
             (file.content.clone(), file.version.key.clone(), verified)
         };
         let (content, verified) = match content {

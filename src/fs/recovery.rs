@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use event_listener::Event;
 
 use crate::config::REPUBLISH_DELAY;
 use crate::data::notes::Note;
+use crate::env::store::Key;
 use crate::env::{Clock, Disk, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::marks::sometimes;
 use crate::zoo::{self, Bug};
+
+/// A request that was under way when its mount died has arrived by then, as a rule.
+const BEGINNING_ARRIVES: Duration = Duration::from_secs(3);
 
 /// Whether requests are answered yet.
 #[derive(Default)]
@@ -55,8 +60,11 @@ impl<E: Env> Fs<E> {
     }
 
     async fn recover(&self) {
-        for text in self.context.env.disk().notes_left().await {
-            let Some(note) = Note::parse(&text) else { continue };
+        let left = self.context.env.disk().notes_left().await.into_iter();
+        let mut left: Vec<_> = left.filter_map(|text| Some((Note::parse(&text)?, text))).collect();
+        // Last what is waited for.
+        left.sort_by_key(|(note, _)| matches!(note, Note::Beginning { .. }));
+        for (note, text) in left {
             // Until it is done it is ours to leave again.
             let again = self.context.env.disk().leave_note(text).await.ok();
             let done = match &note {
@@ -64,6 +72,7 @@ impl<E: Env> Fs<E> {
                     sometimes!(OrphanAborted);
                     zoo::has(Bug::OrphansNeverAborted) || self.context.abort_upload(key, id).await
                 }
+                Note::Beginning { key, began } => self.abort_what_was_begun(key, &note, *began).await,
                 Note::Rename { from, to, began } => {
                     zoo::has(Bug::CutShortRenameForgotten) || self.resume_rename(from, to, *began).await
                 }
@@ -72,6 +81,40 @@ impl<E: Env> Fs<E> {
                 self.context.take_back_note(again).await;
             }
         }
+    }
+
+    /// An upload whose beginning was not answered is found by its key and its time; nothing can have been sent into it. False: it
+    /// may still be there.
+    async fn abort_what_was_begun(&self, key: &Key, note: &Note, began: i64) -> bool {
+        let age = self.context.env.clock().unix_seconds().saturating_sub(began);
+        if let Ok(age) = u64::try_from(age)
+            && let Some(left) = BEGINNING_ARRIVES.checked_sub(Duration::from_secs(age))
+        {
+            self.context.env.clock().sleep(left).await;
+        }
+        let uploads = match self.context.uploads_of(key).await {
+            Ok(uploads) => uploads,
+            Err(error) => {
+                tracing::warn!(
+                    "{key:?}: a mount before this one may have begun an upload and was killed; uploads cannot be listed ({error}): \
+                     see `holdfast doctor`"
+                );
+                // Whoever may not list them may not on the next day either.
+                return !error.kind.is_ambiguous();
+            }
+        };
+        let mut done = true;
+        for upload in uploads.iter().filter(|upload| note.may_be_of(upload)) {
+            match self.context.is_empty_upload(upload).await {
+                Ok(true) => {
+                    sometimes!(NamelessUploadAborted);
+                    done &= self.context.abort_upload(key, &upload.upload).await;
+                }
+                Ok(false) => {}
+                Err(error) => done &= !error.kind.is_ambiguous(),
+            }
+        }
+        done
     }
 
     /// What is still at the old place goes to the new one, unless it was put there since.

@@ -161,6 +161,7 @@ impl<E: Env> Fs<E> {
         let content = moved.map(|ino| self.move_handles(ino, &version, old, lead));
         if let (Some(draft), Some(content)) = (&draft, &content) {
             draft.rebased(content.clone());
+            draft.move_stored().await;
         }
         if let Some(replaced) = &replaced {
             forsake(replaced);
@@ -335,6 +336,7 @@ impl<E: Env> Fs<E> {
                 let content = self.move_handles(file, &version, old, lead);
                 if let Some(draft) = draft {
                     draft.rebased(content.clone());
+                    draft.move_stored().await;
                 }
                 if let Ok(file) = self.tree.lock().file_mut(file) {
                     file.content = Some(content);

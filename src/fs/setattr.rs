@@ -74,14 +74,13 @@ impl<E: Env> Fs<E> {
         size: u64,
         by_path: bool,
     ) -> Result<(), FsError> {
-        let (draft, mut was_dirty) = self.draft_for_changer(ino, content).await?;
+        let (draft, before) = self.draft_for_changer(ino, content).await?;
         if by_path && draft.changes_attributes_only() {
             // What is being set is set, whatever becomes of the truncation.
             if let Err(error) = self.commit(ino, &draft).await {
                 self.forget_unopened(ino, &draft, false);
                 return Err(error);
             }
-            was_dirty = draft.is_dirty();
         }
         let outcome = if by_path && (draft.fate() == Fate::Unlinked || self.tree.lock().is_displaced(ino)) {
             // The path came to mean another file, or none, while its turn was waited for.
@@ -93,20 +92,20 @@ impl<E: Env> Fs<E> {
                 other => other.map(drop),
             }
         };
-        self.forget_unopened(ino, &draft, outcome.is_err() && !was_dirty);
+        self.forget_unopened(ino, &draft, outcome.is_err() && draft.is_published_up_to(before));
         outcome
     }
 
-    /// The draft by which a file is changed by somebody who may not have it open, and whether it has changes already. It stays
+    /// The draft by which a file is changed by somebody who may not have it open, and how many changes it has already. It stays
     /// until [`Self::forget_unopened`].
-    async fn draft_for_changer(&self, ino: Ino, base: Arc<Content<E>>) -> Result<(Arc<Draft<E>>, bool), FsError> {
+    async fn draft_for_changer(&self, ino: Ino, base: Arc<Content<E>>) -> Result<(Arc<Draft<E>>, u64), FsError> {
         loop {
             let draft = self.draft_for_change(ino, base.clone()).await?;
             let drafts = self.drafts.lock();
             if drafts.get(&ino).is_some_and(|present| Arc::ptr_eq(present, &draft)) {
                 draft.changer_comes();
-                let was_dirty = draft.is_dirty();
-                return Ok((draft, was_dirty));
+                let before = draft.generation();
+                return Ok((draft, before));
             }
         }
     }
@@ -159,9 +158,9 @@ impl<E: Env> Fs<E> {
             file.content.clone().unwrap_or_else(|| Content::new(self.context.clone(), file.version.clone()))
         };
         let outcome = match self.draft_for_changer(ino, content).await {
-            Ok((draft, was_dirty)) => {
+            Ok((draft, before)) => {
                 let outcome = self.change_attributes_of(ino, &draft, apply).await;
-                self.forget_unopened(ino, &draft, outcome.is_err() && !was_dirty);
+                self.forget_unopened(ino, &draft, outcome.is_err() && draft.is_published_up_to(before));
                 outcome
             }
             Err(error) => Err(error),

@@ -137,6 +137,10 @@ impl Store for S3Store {
         list::list_uploads(&self.connection, &prefix).await
     }
 
+    async fn has_parts(&self, key: Key, upload: UploadId) -> Result<bool, StoreError> {
+        upload::has_parts(&self.connection, &key, &upload).await
+    }
+
     fn etags_tell_bytes(&self) -> bool {
         self.connection.options().protection.keeps_md5_etags()
     }

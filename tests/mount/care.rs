@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use bytes::Bytes;
 use holdfast::bucket::{BucketOptions, Versioning};
-use holdfast::env::store::{CreateUpload, Key, NewObject};
+use holdfast::env::store::{CreateUpload, Key, NewObject, UploadPart};
 
 use crate::mounted::{Endpoint, holdfast};
 use crate::proxy::{Answer, Lying};
@@ -114,23 +115,32 @@ fn the_doctor_aborts_what_a_mount_left_and_only_names_what_others_left() {
     // A mount that dies in the middle of an upload, and has said so in its notes.
     let noted = CreateUpload { key: Key::from("ours"), object: NewObject::default() };
     let ours = w.model().create_upload(noted, 1000).expect("an upload");
+    // Another that died before it was told the upload's id, while somebody else uploads to the same key.
+    let begun = CreateUpload { key: Key::from("begun"), object: NewObject::default() };
+    w.model().create_upload(begun.clone(), 2001).expect("an upload");
+    let used = w.model().create_upload(begun, 2001).expect("an upload");
+    let (key, upload) = (Key::from("begun"), used.clone());
+    let part = UploadPart { key, upload, number: 1, body: Bytes::from("a part") };
+    w.model().upload_part(part, 2002).expect("a part");
     w.mount.kill();
     let home = w.mount.directory().parent().expect("a parent").to_path_buf();
     let folders = home.join("state/holdfast/notes");
     let bucket = fs::read_dir(&folders).expect("notes").next().expect("of the bucket").expect("an entry").path();
     let mount = fs::read_dir(&bucket).expect("notes").next().expect("of the mount").expect("an entry").path();
     fs::write(mount.join("1"), format!("upload 4\nours{ours}")).expect("a note");
+    fs::write(mount.join("2"), "beginning 5 2000\nbegun").expect("a note");
 
     let found = doctor(&w.endpoint(), &home, &["s3://holdfast"]);
     assert_eq!(found.code, 1, "{}", found.text);
     found.says("warn", "uploads", "\"ours\"");
+    found.says("warn", "uploads", "\"begun\"");
     found.says("warn", "uploads", "\"somebody's\"");
-    assert_eq!(w.model().list_uploads("").len(), 2, "without --fix nothing is changed");
+    assert_eq!(w.model().list_uploads("").len(), 4, "without --fix nothing is changed");
     let found = doctor(&w.endpoint(), &home, &["s3://holdfast", "--fix"]);
     found.says("ok", "uploads", "aborted");
     let left: Vec<_> = w.model().list_uploads("").into_iter().map(|upload| upload.upload).collect();
-    assert_eq!(left, [others], "somebody's stays");
-    assert!(!mount.join("1").exists(), "and the note is done with");
+    assert_eq!(left, [used, others], "somebody's stays");
+    assert!(!mount.join("1").exists() && !mount.join("2").exists(), "and the notes are done with");
 }
 
 /// Rule R48.

@@ -119,7 +119,7 @@ impl Thread {
             self.write_back(ino).await;
         }
         let resizing = self.resizing(ino, !keeps_size(how)).await;
-        let (watched, outcome) = self.change_bytes(Op::Fallocate { ino, fh: file.fh, offset, len, how }).await?;
+        let (watched, outcome) = self.change_bytes(Op::Fallocate { ino, fh: file.fh, offset, len, how }, &[]).await?;
         drop(resizing);
         if outcome.is_err() {
             // Whether it was done, the next answer shows.

@@ -81,7 +81,7 @@ impl Thread {
         let resizing = self.resizing(ino, true).await;
         let (from, to) = ((source.ino(), source.fh), (ino, target.fh));
         let op = Op::CopyRange { from, from_offset, to, to_offset, len };
-        let (watched, outcome) = self.change_bytes(op).await?;
+        let (watched, outcome) = self.change_bytes(op, &[]).await?;
         drop(resizing);
         match &outcome {
             Ok(Reply::Written(0)) => {}

@@ -150,19 +150,23 @@ impl Thread {
         let resizing = if mode.truncate { Some(self.resizing(ino, false).await) } else { None };
         let op = Op::Open { ino, mode };
         let names = vec![self.kernel.path_of(held.dentry)];
-        let opened =
-            if self.kernel.shared.config.read_only { self.request(op).await } else { self.change(op, names).await };
-        self.note_stale(opened.as_ref().err(), began);
-        let fh = match opened? {
-            Reply::Opened { fh } => fh,
-            other => self.kernel.violated(format!("OPEN was answered with {other:?}")),
+        let (watched, opened) = match self.kernel.shared.config.read_only {
+            true => (None, self.request(op).await),
+            false => self.change_bytes(op, &names).await?,
         };
-        let file = self.kernel.file(held, fh, how);
-        if mode.truncate {
+        self.note_stale(opened.as_ref().err(), began);
+        let file = match &opened {
+            Ok(Reply::Opened { fh }) => Some(self.kernel.file(held, *fh, how)),
+            Ok(other) => self.kernel.violated(format!("OPEN was answered with {other:?}")),
+            Err(_) => None,
+        };
+        if mode.truncate && file.is_some() {
             // fuse_finish_open, where the server truncates by itself.
             self.resized(ino, 0).await;
         }
+        self.kernel.change_ends(watched, Some(opened.as_ref().map_err(|errno| *errno)));
         drop(resizing);
+        let Some(file) = file else { return Err(opened.err().unwrap_or(Errno::EIO)) };
         self.opened(file).await
     }
 

@@ -43,9 +43,13 @@ impl Thread {
 
     /// A request by which the core changes bytes of a file by itself. Whoever watches is told of its end with
     /// [`Kernel::change_ends`], once the page cache has them no more: until then they may be read as they were.
-    pub(super) async fn change_bytes(&self, op: Op) -> Result<(Option<u64>, Result<Reply, Errno>), Errno> {
+    pub(super) async fn change_bytes(
+        &self,
+        op: Op,
+        names: &[String],
+    ) -> Result<(Option<u64>, Result<Reply, Errno>), Errno> {
         self.sends_one().await?;
-        let at = self.kernel.change_begins(&op, &[], self.began);
+        let at = self.kernel.change_begins(&op, names, self.began);
         Ok((at, self.kernel.carry(self.caller, op).await))
     }
 

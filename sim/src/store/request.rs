@@ -20,6 +20,7 @@ pub enum Kind {
     CompleteUpload,
     AbortUpload,
     ListUploads,
+    ListParts,
 }
 
 impl Kind {
@@ -39,6 +40,7 @@ impl Kind {
             Self::CompleteUpload => "s3 complete upload",
             Self::AbortUpload => "s3 abort upload",
             Self::ListUploads => "s3 LIST uploads",
+            Self::ListParts => "s3 LIST parts",
         }
     }
 }

@@ -7,7 +7,7 @@ use super::bucket::asked;
 use super::report::{Finding, Report};
 use crate::data::notes::Note;
 use crate::env::Store;
-use crate::env::store::{ErrorKind, Key, Upload, UploadId};
+use crate::env::store::{ErrorKind, Upload};
 use crate::real::notes::of_the_gone;
 
 /// Others' uploads that are named one by one.
@@ -29,10 +29,16 @@ pub(super) async fn look(report: &mut Report, store: &impl Store, prefix: &str, 
             return;
         }
     };
-    let is_ours = |upload: &Upload| ours.iter().find(|(_, key, id)| (key, id) == (&upload.key, &upload.upload));
-    let (left, others): (Vec<&Upload>, Vec<&Upload>) = uploads.iter().partition(|upload| is_ours(upload).is_some());
+    let (mut left, mut others) = (Vec::new(), Vec::new());
+    for upload in &uploads {
+        match ours.iter().find(|(_, note)| note.may_be_of(upload)) {
+            Some((file, Note::Upload { .. })) => left.push((upload, file)),
+            Some((file, _)) if is_empty(store, upload).await => left.push((upload, file)),
+            Some(_) | None => others.push(upload),
+        }
+    }
     let mut aborted = 0;
-    for upload in &left {
+    for (upload, note) in &left {
         let words = format!("a mount that is gone has left an upload to {:?}, begun {}", upload.key, age(upload));
         if !fix {
             report.add(Finding::warn("uploads", words, "the next mount from here aborts it, and so does --fix"));
@@ -46,14 +52,12 @@ pub(super) async fn look(report: &mut Report, store: &impl Store, prefix: &str, 
             )),
             Ok(()) | Err(_) => {
                 aborted += 1;
-                if let Some((note, _, _)) = is_ours(upload) {
-                    let _ = std::fs::remove_file(note);
-                }
+                let _ = std::fs::remove_file(note);
                 report.add(Finding::ok("uploads", format!("{words}: aborted")));
             }
         }
     }
-    let (old, young): (Vec<&Upload>, Vec<&Upload>) = others.iter().partition(|upload| hours(upload) >= OLD_HOURS);
+    let (old, young): (Vec<&Upload>, Vec<&Upload>) = others.into_iter().partition(|upload| hours(upload) >= OLD_HOURS);
     for upload in old.iter().take(NAMED_MAX) {
         report.add(Finding::warn(
             "uploads",
@@ -70,15 +74,14 @@ pub(super) async fn look(report: &mut Report, store: &impl Store, prefix: &str, 
     }
 }
 
+/// Whether nothing was sent into it: only then it may be one whose id its mount has never learnt.
+async fn is_empty(store: &impl Store, upload: &Upload) -> bool {
+    matches!(asked(store.has_parts(upload.key.clone(), upload.upload.clone())).await, Ok(false))
+}
+
 /// What mounts that are gone were uploading, with the note that says so.
-fn noted(notes: &Path) -> Vec<(PathBuf, Key, UploadId)> {
-    let notes = of_the_gone(notes).into_iter();
-    notes
-        .filter_map(|(file, text)| match Note::parse(&text)? {
-            Note::Upload { key, id } => Some((file, key, id)),
-            Note::Rename { .. } => None,
-        })
-        .collect()
+fn noted(notes: &Path) -> Vec<(PathBuf, Note)> {
+    of_the_gone(notes).into_iter().filter_map(|(file, text)| Some((file, Note::parse(&text)?))).collect()
 }
 
 fn hours(upload: &Upload) -> i64 {

@@ -43,6 +43,8 @@ fn describe(facts: &Facts, census: &Census, notes: &[String]) -> Value {
     for note in notes.iter().filter_map(|text| Note::parse(text)) {
         match note {
             Note::Upload { key, id } => uploads.push(json!({"key": key.as_str(), "id": id.as_str()})),
+            // Nothing is known of it yet but that.
+            Note::Beginning { .. } => {}
             Note::Rename { from, to, began } => renames.push(json!({"from": from, "to": to, "began": began})),
         }
     }

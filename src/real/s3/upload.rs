@@ -141,6 +141,24 @@ pub(super) async fn abort(connection: &Connection, key: &Key, upload: &UploadId)
     Ok(())
 }
 
+/// The first page tells.
+pub(super) async fn has_parts(connection: &Connection, key: &Key, upload: &UploadId) -> Result<bool, StoreError> {
+    let answer = connection
+        .call(|current| {
+            current
+                .client
+                .list_parts()
+                .bucket(&connection.options().bucket)
+                .key(sent_key(key))
+                .upload_id(upload.as_str())
+                .max_parts(1)
+                .send()
+        })
+        .await
+        .map_err(|failure| failure.error)?;
+    Ok(!answer.parts().is_empty())
+}
+
 fn part_number(number: u32) -> Result<i32, StoreError> {
     i32::try_from(number)
         .map_err(|_| StoreError::new(ErrorKind::InvalidRequest, format!("there is no part number {number}")))
