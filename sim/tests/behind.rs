@@ -76,6 +76,24 @@ fn only_the_last_of_two_closes_is_published_after_a_crash() {
 }
 
 #[test]
+fn what_was_closed_is_published_as_it_was_then_whatever_is_written_since() {
+    let mut w = world();
+    closed_to_puts(&w);
+    w.app().save("/note", "first").unwrap();
+    let note = w.app().open_truncated("/note");
+    w.s3().clear_faults();
+    w.wait(Duration::from_secs(100));
+    assert_eq!(object(&w, "note"), Some("first".into()), "not empty, as it is for its writer");
+    w.app().write(note, "sec");
+    w.wait(Duration::from_secs(100));
+    assert_eq!(object(&w, "note"), Some("first".into()), "nor half of what comes");
+    w.app().write(note, "ond");
+    w.app().close(note);
+    w.wait(Duration::from_secs(100));
+    assert_eq!(object(&w, "note"), Some("second".into()));
+}
+
+#[test]
 fn a_publication_whose_answer_the_crash_cut_off_is_recognised() {
     let mut w = world();
     w.s3().fault(Matcher::of(Kind::Put).nth(1), FaultKind::HangsApplied);

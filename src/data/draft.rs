@@ -83,6 +83,8 @@ struct Inner<E: Env> {
     changers: u32,
     /// The change up to which the journal has it.
     stored: u64,
+    /// The file at that change, in its log, and how often the user had set attributes then.
+    closed: Option<(Overlay, Arc<Log<E>>, u64, u64)>,
 }
 
 /// The log is rewritten when so many records of it are needed no more, and it is more than half garbage.
@@ -155,6 +157,7 @@ impl<E: Env> Draft<E> {
             publishing: false,
             changers: 0,
             stored: 0,
+            closed: None,
         };
         Arc::new(Self {
             context,
@@ -260,10 +263,26 @@ impl<E: Env> Draft<E> {
         self.inner.lock().publishing = false;
     }
 
-    /// The journal has all changes up to this one.
-    pub(super) fn is_stored_up_to(&self, generation: u64) {
+    /// The journal has the file as it was then.
+    pub(super) fn was_stored(&self, snapshot: &Snapshot<E>) {
         let mut inner = self.inner.lock();
-        inner.stored = inner.stored.max(generation);
+        if snapshot.generation > inner.stored {
+            inner.stored = snapshot.generation;
+            let Snapshot { overlay, log, generation, attributes, .. } = snapshot;
+            inner.closed = Some((overlay.clone(), log.clone(), *generation, *attributes));
+        }
+    }
+
+    /// The file as the journal has it, which is how it was when it was closed, whatever was written since. `None`: that, or
+    /// what came after it, is published.
+    pub fn closed(&self) -> Option<Snapshot<E>> {
+        let mut inner = self.inner.lock();
+        if inner.published >= inner.stored {
+            inner.closed = None;
+        }
+        let (overlay, log, generation, attributes) = inner.closed.clone()?;
+        let only_attributes = generation - inner.published == attributes - inner.attributes_published;
+        Some(Snapshot { overlay, log, generation, attributes, only_attributes, ..self.snapshot_of(&inner) })
     }
 
     /// Whether somebody who does not have it open will yet publish it, or let it go.
@@ -460,7 +479,10 @@ impl<E: Env> Draft<E> {
 
     /// The file as it is now.
     pub fn snapshot(&self) -> Snapshot<E> {
-        let inner = self.inner.lock();
+        self.snapshot_of(&self.inner.lock())
+    }
+
+    fn snapshot_of(&self, inner: &Inner<E>) -> Snapshot<E> {
         Snapshot {
             context: self.context.clone(),
             key: inner.key.clone(),

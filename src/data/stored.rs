@@ -53,18 +53,22 @@ impl<E: Env> Drop for Room<E> {
 }
 
 impl<E: Env> Draft<E> {
-    /// Puts the file as it is now into the journal, with these attributes. Afterwards no crash loses it.
+    /// Puts the file, as `look` sees it when it is its turn, into the journal, with these attributes. Afterwards no crash loses it.
     ///
     /// Errors: [`FsError::Disk`] when there is no room; then what was stored before is still there.
-    pub async fn store(&self, attributes: impl FnOnce(NewObject) -> Result<NewObject, FsError>) -> Result<(), FsError> {
+    pub async fn store(
+        &self,
+        look: impl FnOnce() -> Option<Snapshot<E>>,
+        attributes: impl FnOnce(NewObject) -> Result<NewObject, FsError>,
+    ) -> Result<(), FsError> {
         let mut stored = self.stored.lock().await;
         if self.fate() == Fate::Living && !self.is_dirty() {
             // Published while the turn was waited for.
             return Ok(());
         }
-        let snapshot = self.snapshot();
+        let Some(snapshot) = look() else { return Ok(()) };
         if stored.as_ref().is_some_and(|stored| stored.generation == snapshot.generation) {
-            self.is_stored_up_to(snapshot.generation);
+            self.was_stored(&snapshot);
             return Ok(());
         }
         if snapshot.is_based_elsewhere() {
@@ -107,7 +111,7 @@ impl<E: Env> Draft<E> {
         if let Some(old) = stored.replace(fresh) {
             discard_entry(context, &old.id).await;
         }
-        self.is_stored_up_to(snapshot.generation);
+        self.was_stored(&snapshot);
         match self.fate() {
             Fate::Living => Ok(()),
             // While it was written down.

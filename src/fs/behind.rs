@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::{OnConflict, REPUBLISH_DELAY};
 use crate::data::draft::{Draft, Fate};
 use crate::data::journal::Entry;
-use crate::data::publish::{Expects, Unpublished};
+use crate::data::publish::{Expects, Snapshot, Unpublished};
 use crate::data::stored::Left;
 use crate::env::store::ErrorKind;
 use crate::env::{Clock, Disk, Env, Spawn};
@@ -22,11 +22,17 @@ const TRIES_MAX: u32 = 3;
 
 impl<E: Env> Fs<E> {
     /// Whether the journal has the draft now, and somebody will publish it. False: whoever asked has to publish it.
-    pub(super) async fn leave_to_journal(self: &Arc<Self>, ino: Ino, draft: &Arc<Draft<E>>) -> bool {
+    /// `look` sees the file as it is to be stored; `None`: there is nothing to store.
+    pub(super) async fn leave_to_journal(
+        self: &Arc<Self>,
+        ino: Ino,
+        draft: &Arc<Draft<E>>,
+        look: impl FnOnce() -> Option<Snapshot<E>>,
+    ) -> bool {
         if self.context.config.write_back_max == 0 || draft.fate() != Fate::Living {
             return false;
         }
-        if let Err(error) = draft.store(|object| self.with_attributes(ino, object)).await {
+        if let Err(error) = draft.store(look, |object| self.with_attributes(ino, object)).await {
             sometimes!(JournalFull);
             tracing::debug!("{:?}: not put into the journal ({error}); its close waits for S3", draft.key());
             return false;
@@ -50,7 +56,11 @@ impl<E: Env> Fs<E> {
         self.context.env.spawn().spawn("publish behind a close", async move {
             let (mut delay, longest) = REPUBLISH_DELAY;
             loop {
-                let Err(error) = fs.commit(ino, &draft).await else {
+                let outcome = {
+                    let _turn = draft.gate.lock().await;
+                    fs.commit_looked_at(ino, &draft, || draft.closed()).await
+                };
+                let Err(error) = outcome else {
                     // It may have been closed once more meanwhile.
                     if draft.ends_publishing() {
                         sometimes!(PublishedBehind);

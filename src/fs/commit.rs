@@ -29,7 +29,7 @@ impl<E: Env> Fs<E> {
             && !(still_open && draft.is_blank())
             && !zoo::has(Bug::CloseDoesNotCommit)
             && draft.is_dirty_or_lost()
-            && !self.leave_to_journal(ino, &draft).await
+            && !self.leave_to_journal(ino, &draft, || Some(draft.snapshot())).await
         {
             self.commit(ino, &draft).await?;
         }
@@ -52,6 +52,16 @@ impl<E: Env> Fs<E> {
 
     /// The same, by whoever holds the draft's gate.
     pub(super) async fn commit_in_turn(&self, ino: Ino, draft: &Arc<Draft<E>>) -> Result<(), FsError> {
+        self.commit_looked_at(ino, draft, || Some(draft.snapshot())).await
+    }
+
+    /// The same of the file as `look` sees it: each time anew, with its path entered. `None`: there is nothing to publish.
+    pub(super) async fn commit_looked_at(
+        &self,
+        ino: Ino,
+        draft: &Arc<Draft<E>>,
+        look: impl Fn() -> Option<Snapshot<E>>,
+    ) -> Result<(), FsError> {
         loop {
             match draft.fate() {
                 Fate::Living => {}
@@ -68,7 +78,7 @@ impl<E: Env> Fs<E> {
                 continue;
             }
             let stamp = self.tree.lock().stamp(self.now());
-            let mut snapshot = draft.snapshot();
+            let Some(mut snapshot) = look() else { return Ok(()) };
             if zoo::has(Bug::ConditionOfWhatIsThereNow)
                 && let Ok(meta) = self.context.head(&snapshot.key).await
             {

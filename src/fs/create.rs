@@ -3,6 +3,7 @@
 //! A file that is opened as it is created is a draft, and its name is local, until it is published. What nobody opens is put
 //! at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -168,7 +169,9 @@ impl<E: Env> Fs<E> {
         }
         let (_path, key) = self.enter_new(parent, &name, key).await?;
         let stamp = self.tree.lock().stamp(self.now());
-        let marker = self.put_marker(&key, self.posix_of(Kind::Directory, node), Some(WriteCondition::IfAbsent)).await;
+        let mut object = self.new_marker();
+        self.posix_of(Kind::Directory, node).write_into(&mut object.user);
+        let marker = self.put_marker(&key, object, WriteCondition::IfAbsent).await;
         let marker = match marker {
             Ok(marker) => marker,
             Err(Refusal::Condition(_)) => {
@@ -184,18 +187,19 @@ impl<E: Env> Fs<E> {
     }
 
     /// The object `dir/` that makes a directory exist by itself, and carries its attributes.
+    /// What a directory's marker is, where nobody has made one.
+    pub(super) fn new_marker(&self) -> NewObject {
+        let content_type = Some("application/x-directory".to_string());
+        NewObject { content_type, storage_class: self.context.config.storage_class.clone(), user: BTreeMap::new() }
+    }
+
     pub(super) async fn put_marker(
         &self,
         key: &Key,
-        posix: Posix,
-        condition: Option<WriteCondition>,
+        object: NewObject,
+        condition: WriteCondition,
     ) -> Result<ObjectMeta, Refusal> {
-        let mut user = std::collections::BTreeMap::new();
-        posix.write_into(&mut user);
-        let content_type = Some("application/x-directory".to_string());
-        let storage_class = self.context.config.storage_class.clone();
-        let object = NewObject { content_type, storage_class, user };
-        let written = self.context.put_object(key, Bytes::new(), &object, condition).await?;
+        let written = self.context.put_object(key, Bytes::new(), &object, Some(condition)).await?;
         let NewObject { content_type, storage_class, user } = object;
         Ok(ObjectMeta {
             etag: written.etag,

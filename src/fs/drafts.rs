@@ -226,8 +226,14 @@ impl<E: Env> Fs<E> {
 
     /// The last handle is gone: what is unpublished is published, or kept where it can be found; then the draft goes.
     pub(super) async fn retire(self: &Arc<Self>, ino: Ino) {
+        // Who opens it from now on closes it, too. What he makes of it, such as an empty file, is not published before.
+        let unopened = |draft: &Arc<Draft<E>>| {
+            let drafts = self.drafts.lock();
+            let present = drafts.get(&ino).is_some_and(|present| Arc::ptr_eq(present, draft));
+            (present && self.handles.lock().count_of(ino) == 0).then(|| draft.snapshot())
+        };
         let Some(draft) = self.draft_of(ino).filter(|draft| !draft.is_awaited()) else { return };
-        if draft.is_dirty() && self.leave_to_journal(ino, &draft).await {
+        if draft.is_dirty() && self.leave_to_journal(ino, &draft, || unopened(&draft)).await {
             return;
         }
         if zoo::has(Bug::WrittenAfterTheCloseForgotten) {
@@ -235,11 +241,7 @@ impl<E: Env> Fs<E> {
         }
         let outcome = {
             let _turn = draft.gate.lock().await;
-            // Who opened it meanwhile closes it, too.
-            if self.handles.lock().count_of(ino) > 0 {
-                return;
-            }
-            self.commit_in_turn(ino, &draft).await
+            self.commit_looked_at(ino, &draft, || unopened(&draft)).await
         };
         if let Err(error) = &outcome
             && draft.is_dirty()

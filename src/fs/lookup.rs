@@ -121,7 +121,7 @@ impl<E: Env> Fs<E> {
     }
 
     /// What a directory's marker says; of one that has none, nothing.
-    async fn marker(&self, key: &Key) -> Result<ObjectMeta, FsError> {
+    pub(super) async fn marker(&self, key: &Key) -> Result<ObjectMeta, FsError> {
         let key = Key::from(format!("{key}/"));
         match self.context.head(&key).await {
             Ok(meta) => Ok(meta),

@@ -3,19 +3,25 @@
 //! A file with unpublished changes takes new attributes along when it is published. A published one gets a draft that
 //! changes nothing else, so that it is copied onto itself, under the condition that it is still the one that is shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::ATTR_TTL;
 use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
 use crate::data::mutations::Refusal;
-use crate::env::store::Key;
+use crate::env::store::{ErrorKind, Key, ObjectMeta, WriteCondition};
 use crate::env::{Clock, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
+use crate::marks::sometimes;
 use crate::op::{Changes, Fh, Ino, Kind, Reply, SetTime};
 use crate::state::posix::Posix;
 use crate::state::tree::Own;
+use crate::state::version::Version;
+
+/// How often a marker that others change at the same time is looked at afresh.
+const MARKER_TRIES_MAX: u32 = 4;
 
 impl<E: Env> Fs<E> {
     pub(super) async fn setattr(
@@ -206,15 +212,62 @@ impl<E: Env> Fs<E> {
         if !changes_posix(&changes) {
             return Ok(());
         }
+        if ino == Ino::ROOT {
+            // The mount's own directory has no key.
+            let mut tree = self.tree.lock();
+            let posix = self.changed(tree.directory_posix(ino)?, &changes);
+            return tree.set_directory_posix(ino, posix, None);
+        }
+        self.change_marker(ino, |shown, user| {
+            // What it says is kept, also where it is not shown.
+            let said = Posix::of_user(user);
+            let (perm, uid, gid) = (said.perm.or(shown.perm), said.uid.or(shown.uid), said.gid.or(shown.gid));
+            let posix = self.changed(Posix { perm, uid, gid, ..shown }, &changes);
+            posix.write_into(user);
+            Ok(posix)
+        })
+        .await
+    }
+
+    /// Gives a directory's marker other metadata, and what it is told by `apply` to show, which is handed what it shows. What
+    /// others have put there stays; where there is no marker, there is one afterwards.
+    pub(super) async fn change_marker(
+        &self,
+        ino: Ino,
+        apply: impl Fn(Posix, &mut BTreeMap<String, String>) -> Result<Posix, FsError>,
+    ) -> Result<(), FsError> {
         let gate = self.setattrs.of(ino);
         let _turn = gate.lock().await;
         let (_path, key) = self.enter_where(|tree| Ok(Key::from(tree.directory(ino)?.prefix.as_str()))).await?;
-        let posix = self.changed(self.tree.lock().directory_posix(ino)?, &changes);
-        // The mount's own directory has no key.
-        if ino != Ino::ROOT {
-            self.put_marker(&key, posix, None).await.map_err(|refusal: Refusal| refusal.into_error(&key))?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let stands = match self.context.head(&key).await {
+                Ok(meta) => Some(meta),
+                Err(error) if error.kind == ErrorKind::NotFound => None,
+                Err(error) => return Err(FsError::from_store(&key, error)),
+            };
+            let mut object = stands.as_ref().map_or_else(|| self.new_marker(), |meta| self.context.as_new(meta));
+            let shown = self.tree.lock().directory_posix(ino)?;
+            let posix = apply(shown, &mut object.user)?;
+            let outcome = match &stands {
+                // Bytes that somebody put there stay, too.
+                Some(meta) if meta.size > 0 => {
+                    let version = Version::of(&key, meta);
+                    let condition = Some(WriteCondition::IfMatch(meta.etag.clone()));
+                    let copied = self.context.copy_object(&version, &key, Some(object.clone()), condition).await;
+                    copied.map(|written| ObjectMeta { etag: written.etag, user: object.user, ..meta.clone() })
+                }
+                Some(meta) => self.put_marker(&key, object, WriteCondition::IfMatch(meta.etag.clone())).await,
+                None => self.put_marker(&key, object, WriteCondition::IfAbsent).await,
+            };
+            match outcome {
+                Ok(marker) => return self.tree.lock().set_directory_posix(ino, posix, Some(marker)),
+                // Made, replaced or removed meanwhile.
+                Err(Refusal::Condition(_)) if tries < MARKER_TRIES_MAX => sometimes!(MarkerChangedMeanwhile),
+                Err(refusal) => return Err(refusal.into_error(&key)),
+            }
         }
-        self.tree.lock().set_directory_posix(ino, posix)
     }
 
     fn changed(&self, posix: Posix, changes: &Changes) -> Posix {

@@ -1,5 +1,6 @@
 //! Extended attributes: what S3 knows of an object, how it is held, and those that users set.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::data::draft::Draft;
@@ -7,7 +8,7 @@ use crate::env::Env;
 use crate::env::store::{ErrorKind, ObjectMeta};
 use crate::error::FsError;
 use crate::fs::Fs;
-use crate::fs::lookup::supersede;
+use crate::fs::lookup::{no_meta, supersede};
 use crate::op::{Ino, Reply, SetXattr};
 use crate::state::tree::{ObserveError, Own, Target};
 use crate::state::version::Version;
@@ -56,8 +57,8 @@ impl<E: Env> Fs<E> {
 
     pub(super) async fn listxattr(&self, ino: Ino) -> Result<Reply, FsError> {
         if self.version_and_hold(ino).is_err() {
-            self.tree.lock().attr(ino)?;
-            return Ok(Reply::Xattr(Vec::new()));
+            let names = self.user_xattrs(ino).await?.into_keys();
+            return Ok(Reply::Xattr(listed(names)));
         }
         let meta = self.meta(ino).await?;
         let mut names = vec![ETAG.to_string(), STORAGE_CLASS.to_string(), HOLD.to_string()];
@@ -65,12 +66,7 @@ impl<E: Env> Fs<E> {
         names.extend(meta.content_type.as_ref().map(|_| CONTENT_TYPE.to_string()));
         names.extend(meta.user.keys().map(|name| format!("{META}{name}")));
         names.extend(self.user_xattrs(ino).await?.into_keys());
-        let mut list = Vec::new();
-        for name in names {
-            list.extend_from_slice(name.as_bytes());
-            list.push(0);
-        }
-        Ok(Reply::Xattr(list))
+        Ok(Reply::Xattr(listed(names)))
     }
 
     /// `value`: `None` removes it.
@@ -83,25 +79,20 @@ impl<E: Env> Fs<E> {
     ) -> Result<Reply, FsError> {
         self.may_change("set extended attributes")?;
         let name = std::str::from_utf8(name).ok().filter(|name| name.starts_with(USER) && !is_ours(name));
-        // Those of directories would be those of a marker that may not be there.
-        let (Some(name), true) = (name, self.tree.lock().file(ino).is_ok()) else { return Err(FsError::Unsupported) };
+        let Some(name) = name else { return Err(FsError::Unsupported) };
+        if self.tree.lock().directory(ino).is_ok() {
+            // The mount's own directory has no key.
+            if ino == Ino::ROOT {
+                return Err(FsError::Unsupported);
+            }
+            self.change_marker(ino, |shown, user| change(user, name, &value, how).map(|_| shown)).await?;
+            return Ok(Reply::Done);
+        }
         let apply = |_: &mut Own, draft: &Draft<E>| {
             let mut user = draft.user();
-            let mut xattrs = xattrs::read_from(&user);
-            match (how, xattrs.contains_key(name)) {
-                (SetXattr::Create, true) => return Err(FsError::Exists),
-                (SetXattr::Replace, false) => return Err(FsError::NoAttribute),
-                (SetXattr::Create | SetXattr::Either | SetXattr::Replace, _) => {}
-            }
-            let before = match &value {
-                Some(value) => xattrs.insert(name.to_string(), value.clone()),
-                None => xattrs.remove(name),
-            };
-            if !xattrs::write_into(&xattrs, &mut user) {
-                return Err(FsError::NoRoomForAttribute);
-            }
+            let changed = change(&mut user, name, &value, how)?;
             draft.set_user(user);
-            Ok(before != value && !zoo::has(Bug::AttributeIsNotPublished))
+            Ok(changed && !zoo::has(Bug::AttributeIsNotPublished))
         };
         self.change_attributes(ino, apply).await?;
         Ok(Reply::Done)
@@ -109,13 +100,31 @@ impl<E: Env> Fs<E> {
 
     /// Those that users set.
     async fn user_xattrs(&self, ino: Ino) -> Result<xattrs::Xattrs, FsError> {
-        if self.tree.lock().file(ino).is_err() {
-            return Ok(xattrs::Xattrs::new());
+        if self.tree.lock().directory(ino).is_ok() {
+            return Ok(xattrs::read_from(&self.marker_meta(ino).await?.user));
         }
         match self.draft_of(ino) {
             Some(draft) => Ok(xattrs::read_from(&draft.user())),
             None => Ok(xattrs::read_from(&self.meta(ino).await?.user)),
         }
+    }
+
+    /// What S3 knows of a directory's marker.
+    async fn marker_meta(&self, ino: Ino) -> Result<Arc<ObjectMeta>, FsError> {
+        let (parent, name) = self.tree.lock().place(ino)?;
+        if ino == Ino::ROOT {
+            return Ok(Arc::new(no_meta()));
+        }
+        let (known, key) = {
+            let tree = self.tree.lock();
+            (tree.meta_of(parent, &name), tree.directory(parent)?.key(&name))
+        };
+        if let Some(marker) = known {
+            return Ok(marker);
+        }
+        let marker = Arc::new(self.marker(&key).await?);
+        self.tree.lock().describe_directory(parent, &name, &marker);
+        Ok(marker)
     }
 
     fn version_and_hold(&self, ino: Ino) -> Result<(Version, String), FsError> {
@@ -165,4 +174,32 @@ impl<E: Env> Fs<E> {
         }
         Err(FsError::Superseded { key })
     }
+}
+
+/// Changes what users have set among an object's user metadata. Answers whether it is other than before.
+fn change(
+    user: &mut BTreeMap<String, String>,
+    name: &str,
+    value: &Option<Vec<u8>>,
+    how: SetXattr,
+) -> Result<bool, FsError> {
+    let mut xattrs = xattrs::read_from(user);
+    match (how, xattrs.contains_key(name)) {
+        (SetXattr::Create, true) => return Err(FsError::Exists),
+        (SetXattr::Replace, false) => return Err(FsError::NoAttribute),
+        (SetXattr::Create | SetXattr::Either | SetXattr::Replace, _) => {}
+    }
+    let before = match value {
+        Some(value) => xattrs.insert(name.to_string(), value.clone()),
+        None => xattrs.remove(name),
+    };
+    if !xattrs::write_into(&xattrs, user) {
+        return Err(FsError::NoRoomForAttribute);
+    }
+    Ok(before != *value)
+}
+
+/// Names as listxattr(2) gives them: each ends in a zero.
+fn listed(names: impl IntoIterator<Item = String>) -> Vec<u8> {
+    names.into_iter().flat_map(|name| name.into_bytes().into_iter().chain([0])).collect()
 }

@@ -34,7 +34,12 @@ const OCTAL_FROM: u32 = 100_000;
 
 impl Posix {
     pub fn of(meta: &ObjectMeta) -> Self {
-        let text = |name: &str| meta.user.get(name).map(|value| value.trim());
+        Self::of_user(&meta.user)
+    }
+
+    /// The same of an object's user metadata.
+    pub fn of_user(user: &BTreeMap<String, String>) -> Self {
+        let text = |name: &str| user.get(name).map(|value| value.trim());
         let mode = text("mode").and_then(parse_mode);
         let time = |name: &str| text(name).and_then(parse_time);
         Self {

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::reader::xattr;
+use crate::reader::{xattr, xattrs};
 use crate::world::World;
 
 const SHOWN: &[&str] = &["--posix-metadata"];
@@ -88,6 +88,31 @@ fn an_edit_keeps_what_others_left_in_metadata() {
     assert_eq!(meta.content_type.as_deref(), Some("text/x-tale"));
     assert_eq!(meta.user.get("director").map(String::as_str), Some("Murnau"));
     assert_eq!(xattr(&w.path("note"), "user.s3.content-type"), Ok("text/x-tale".into()));
+}
+
+#[test]
+fn a_directory_has_attributes_in_its_marker_and_keeps_what_others_left_there() {
+    let Some(w) = World::plain() else { return };
+    let object = holdfast::env::store::NewObject {
+        user: [("mode".to_string(), "16832".to_string()), ("director".to_string(), "Murnau".to_string())].into(),
+        ..Default::default()
+    };
+    w.put_object("films/", "somebody's bytes".into(), object);
+    w.put_bytes("implied/note", "x".into());
+    for name in ["films", "implied"] {
+        let set = "import os, sys; os.setxattr(sys.argv[1], 'user.colour', b'red'); os.utime(sys.argv[1], (1, 2))";
+        w.mount.sh(&format!("python3 -c \"{set}\" {name}"));
+        assert_eq!(xattr(&w.path(name), "user.colour"), Ok("red".into()), "{name}");
+        assert_eq!(xattrs(&w.path(name)), Ok(vec!["user.colour".to_string()]), "{name}");
+    }
+    let meta = w.model().current("films/").expect("the marker").meta.clone();
+    assert_eq!(meta.user.get("director").map(String::as_str), Some("Murnau"));
+    assert_eq!(meta.user.get("mode").map(String::as_str), Some("16832"), "0700, though it is not shown");
+    assert_eq!(w.text("films/").as_deref(), Some("somebody's bytes"));
+    let elsewhere = w.elsewhere(SHOWN);
+    assert_eq!(xattr(&elsewhere.path("implied"), "user.colour"), Ok("red".into()));
+    let shown = fs::metadata(elsewhere.path("films")).expect("stat");
+    assert_eq!((shown.mode() & 0o777, shown.mtime()), (0o700, 2));
 }
 
 #[test]

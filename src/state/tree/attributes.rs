@@ -97,14 +97,12 @@ impl<C: Holds> Tree<C> {
         }
     }
 
-    /// A directory's attributes from now on.
-    pub fn set_directory_posix(&mut self, ino: Ino, posix: Posix) -> Result<(), FsError> {
+    /// A directory's attributes from now on, and its marker, if it has one.
+    pub fn set_directory_posix(&mut self, ino: Ino, posix: Posix, marker: Option<ObjectMeta>) -> Result<(), FsError> {
         self.directory_mut(ino)?.posix = posix;
         let (parent, name) = self.place(ino)?;
-        if let Ok(entry) = self.entry_mut(parent, &name)
-            && let Some(meta) = &mut entry.meta
-        {
-            posix.write_into(&mut Arc::make_mut(meta).user);
+        if let Some(marker) = marker {
+            self.describe_directory(parent, &name, &Arc::new(marker));
         }
         Ok(())
     }
