@@ -98,7 +98,7 @@ fn a_directory_has_attributes_in_its_marker_and_keeps_what_others_left_there() {
         ..Default::default()
     };
     w.put_object("films/", "somebody's bytes".into(), object);
-    w.put_bytes("implied/note", "x".into());
+    w.put_object("implied/note", "x".into(), Default::default());
     for name in ["films", "implied"] {
         let set = "import os, sys; os.setxattr(sys.argv[1], 'user.colour', b'red'); os.utime(sys.argv[1], (1, 2))";
         w.mount.sh(&format!("python3 -c \"{set}\" {name}"));
