@@ -22,7 +22,7 @@ pub struct Options {
 
 pub fn execute(options: &Options) -> Result<Verdict, Misuse> {
     let run = format!(
-        "run --release -p holdfast-sim -- run --seeds {} --from {} --jobs {}",
+        "run --release -p holdfast-sim -- run --profile all --keep-going --seeds {} --from {} --jobs {}",
         options.seeds, options.from, options.jobs
     );
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -35,7 +35,7 @@ pub struct Options {
     /// Threads; each runs scenarios of its own
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// What sort of scenarios: mixed, swarm, fair, storm, pauses, listing, viewers, trials, tiny, writers
+    /// What sort of scenarios: mixed, swarm, fair, storm, pauses, listing, viewers, trials, tiny, writers, all
     #[arg(long, default_value = "mixed", value_parser = profile)]
     profile: Profile,
     /// Run one of so many seeds twice, and compare

@@ -28,7 +28,7 @@ pub struct Options {
     /// Shrink the first scenario that finds each, and say what is left of it
     #[arg(long)]
     shrink: bool,
-    /// Put the table between the marks of this document
+    /// Put the table between the marks of this document; with --bug, only its row
     #[arg(long)]
     write: Option<std::path::PathBuf>,
 }
@@ -53,7 +53,6 @@ pub use released::execute;
 
 #[cfg(feature = "zoo")]
 mod released {
-    use std::fmt::Write as _;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
@@ -121,7 +120,7 @@ mod released {
             if missed.is_empty() { "none".to_owned() } else { missed.join(", ") }
         );
         if let Some(path) = &options.write {
-            write(path, &animals, &results)?;
+            write(path, &animals, &results, options.bug.is_some())?;
         }
         Ok(if missed.is_empty() { Verdict::Clean } else { Verdict::Finding })
     }
@@ -202,22 +201,28 @@ mod released {
         )
     }
 
-    /// Puts the table between the document's marks.
-    fn write(path: &std::path::Path, animals: &[&Animal], results: &[Vec<Hunt>]) -> Result<(), Misuse> {
+    /// Puts the table between the document's marks, or these rows in the places of those that it has.
+    fn write(
+        path: &std::path::Path,
+        animals: &[&Animal],
+        results: &[Vec<Hunt>],
+        rows_only: bool,
+    ) -> Result<(), Misuse> {
         const MARKS: (&str, &str) = ("<!-- zoo:begin -->", "<!-- zoo:end -->");
         let fail = |what: String| Misuse(format!("{}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        let parts = text.split_once(MARKS.0).and_then(|(before, rest)| Some((before, rest.split_once(MARKS.1)?.1)));
-        let Some((before, after)) = parts else { return Err(fail(format!("there are no marks {MARKS:?}"))) };
-        let mut table = String::from("| bug | what is wrong | from | race | found by | seeds | CPU s |\n");
-        table.push_str("|---|---|---|---|---|---:|---:|\n");
+        let no_marks = || fail(format!("there are no marks {MARKS:?}"));
+        let Some((before, rest)) = text.split_once(MARKS.0) else { return Err(no_marks()) };
+        let Some((present, after)) = rest.split_once(MARKS.1) else { return Err(no_marks()) };
+        let head =
+            "| bug | what is wrong | from | race | found by | seeds | CPU s |\n|---|---|---|---|---|---:|---:|\n";
+        let mut table = if rows_only { present.trim_start().to_owned() } else { head.to_owned() };
         for (animal, hunts) in animals.iter().zip(results) {
             let from = match animal.origin {
                 Origin::History(of) => of,
                 Origin::Aimed => "made up",
             };
-            let _ = writeln!(
-                table,
+            let row = format!(
                 "| {} | {} | {from} | {} | {} | {} | {:.2} |",
                 animal.id,
                 animal.sentence,
@@ -226,6 +231,14 @@ mod released {
                 median(hunts.iter().map(|hunt| hunt.seeds)),
                 median(hunts.iter().map(|hunt| hunt.cpu_seconds)),
             );
+            let start = format!("| {} |", animal.id);
+            match table.lines().find(|line| line.starts_with(&start)).map(str::to_owned) {
+                Some(present) => table = table.replace(&present, &row),
+                None => {
+                    table.push_str(&row);
+                    table.push('\n');
+                }
+            }
         }
         let text = format!("{before}{}\n{table}{}{after}", MARKS.0, MARKS.1);
         std::fs::write(path, text).map_err(|error| fail(error.to_string()))

@@ -47,6 +47,8 @@ pub enum Profile {
     Tiny,
     /// Several applications of one or two mounts change a few files, others put and delete them.
     Writers,
+    /// Mixed and writers, one as often as the other.
+    All,
 }
 
 impl Profile {
@@ -61,6 +63,7 @@ impl Profile {
         Self::Trials,
         Self::Tiny,
         Self::Writers,
+        Self::All,
     ];
 
     pub fn name(self) -> &'static str {
@@ -75,6 +78,7 @@ impl Profile {
             Self::Trials => "trials",
             Self::Tiny => "tiny",
             Self::Writers => "writers",
+            Self::All => "all",
         }
     }
 
@@ -117,6 +121,10 @@ fn of_rng(rng: TestRng, profile: Profile) -> Scenario {
 }
 
 fn generate(profile: Profile, draw: &mut Draw<'_>) -> Scenario {
+    let profile = match profile {
+        Profile::All => draw.pick(&[Profile::Mixed, Profile::Writers]),
+        one => one,
+    };
     let profile = match profile {
         Profile::Mixed => draw.weigh(&[
             (4, Profile::Swarm),

@@ -54,7 +54,7 @@ pub(super) fn faults(
     draw: &mut Draw<'_>,
 ) -> Vec<FaultAt> {
     let count = match profile {
-        Profile::Fair | Profile::Viewers | Profile::Trials | Profile::Writers => 0,
+        Profile::Fair | Profile::Viewers | Profile::Trials | Profile::Writers | Profile::All => 0,
         Profile::Storm => draw.within(5, 40),
         Profile::Tiny => draw.below(2),
         Profile::Mixed | Profile::Swarm | Profile::Pauses | Profile::Listing if draw.chance(2, 5) => 0,

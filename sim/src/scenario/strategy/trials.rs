@@ -33,6 +33,10 @@ enum Story {
     Refusals,
     /// Opens of a file that is replaced without pause.
     Openers,
+    /// A 404 that comes when its name is somebody's again.
+    LateAbsence,
+    /// The version that is read is purged.
+    Purged,
 }
 
 const STORIES: &[(u64, Story)] = &[
@@ -45,6 +49,8 @@ const STORIES: &[(u64, Story)] = &[
     (2, Story::Cramped),
     (3, Story::Refusals),
     (3, Story::Openers),
+    (1, Story::LateAbsence),
+    (1, Story::Purged),
 ];
 
 /// Versions of mutations count from here.
@@ -67,6 +73,8 @@ pub(super) fn scenario(config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario 
         Story::Cramped => tale.cramped(draw),
         Story::Refusals => tale.refusals(draw),
         Story::Openers => tale.openers(draw),
+        Story::LateAbsence => tale.late_absence(draw),
+        Story::Purged => tale.purged(draw),
     }
     tale.scenario
 }
@@ -361,6 +369,65 @@ impl Tale {
             self.op(0, 90_000, Call::Sleep);
         }
         self.op(0, 0, Call::ReadToEnd { file: 0 });
+    }
+
+    /// The film is known, then gone; whoever asks for it again is answered late, and others have it made anew before.
+    fn late_absence(&mut self, draw: &mut Draw<'_>) {
+        self.scenario.config.machines.apps = 2;
+        let ttl_ms = draw.pick(&[0, 1_000]);
+        self.scenario.config.mount.metadata_ttl_ms = ttl_ms;
+        let stat = || Call::Stat { path: format!("/{FILM}") };
+        let gone_ms = draw.within(100, 1_000);
+        let again_ms = gone_ms + ttl_ms + draw.within(100, 1_000);
+        self.op(0, 0, stat());
+        let late = self.op(0, again_ms, stat());
+        self.op(1, again_ms + draw.within(20, 1_000), Call::Open { file: 0, path: format!("/{FILM}"), direct: false });
+        let size = self.size();
+        for _ in 0..draw.within(1, 8) {
+            let pause_ms = draw.below(3) * draw.below(2_000);
+            match draw.below(4) {
+                0 => self.op(draw.below(2) as u8, pause_ms, stat()),
+                1 => self.op(1, pause_ms, Call::Open { file: 1, path: format!("/{FILM}"), direct: false }),
+                _ => self.op(1, pause_ms, Call::Pread { file: 0, at: draw.below(size), len: PAGE_BYTES }),
+            };
+        }
+        let change = Change::Delete { key: FILM.to_owned() };
+        self.scenario.mutations.push(MutationAt { when: Cause::AtMs(gone_ms), change });
+        let head = |point| RequestCause {
+            kind: Some(RequestKind::Head),
+            key: Some(FILM.to_owned()),
+            nth: Some(1),
+            since: Some(late),
+            point,
+        };
+        self.fault(head(None), FaultSpec::AnswerSlow { ms: draw.within(500, 4_000) });
+        let change = self.put(FILM, draw);
+        self.scenario.mutations.push(MutationAt { when: Cause::Request(head(Some(Point::After))), change });
+    }
+
+    /// On a bucket with versions, whoever reads here and there of one that is purged.
+    fn purged(&mut self, draw: &mut Draw<'_>) {
+        self.scenario.config.bucket.versioned = true;
+        let size = self.size();
+        self.open(0, 0, FILM);
+        for _ in 0..draw.within(4, 14) {
+            let pause_ms = draw.below(2) * draw.below(2_000);
+            self.op(0, pause_ms, Call::Pread { file: 0, at: draw.below(size), len: 1 + draw.below(PAGE_BYTES) });
+        }
+        let purge = Change::Purge { key: FILM.to_owned() };
+        let when = match draw.below(2) {
+            0 => Cause::AtMs(draw.below(self.elapsed_ms() + 100)),
+            _ => Cause::Request(get(FILM, Some(draw.within(2, 8)), None, Some(Point::Before))),
+        };
+        self.scenario.mutations.push(MutationAt { when, change: purge });
+        if draw.chance(1, 2) {
+            let at_ms = draw.below(self.elapsed_ms() + 100);
+            let change = self.put(FILM, draw);
+            self.scenario.mutations.push(MutationAt { when: Cause::AtMs(at_ms), change });
+        }
+        for _ in 0..draw.within(1, 4) {
+            self.op(0, 0, Call::Pread { file: 0, at: draw.below(size), len: 1 + draw.below(PAGE_BYTES) });
+        }
     }
 
     fn breaks(&mut self, draw: &mut Draw<'_>) {
