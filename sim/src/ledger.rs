@@ -388,6 +388,13 @@ impl Ledger {
             }
             Op::Setxattr { ino, .. } | Op::Removexattr { ino, .. } => {
                 self.enter(mount, *ino, &keys, (called, now), base);
+                // fsetxattr(2) of a descriptor whose name is gone.
+                if keys.is_empty()
+                    && let Some(file) = self.files.get_mut(&(mount, *ino)).filter(|file| file.keys.is_empty())
+                {
+                    file.keys.extend(name(*ino));
+                    file.unnamed_at = Some(now);
+                }
                 self.xattr_begins(at, mount, op, now);
                 Request::Xattr { ino: *ino }
             }

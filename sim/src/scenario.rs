@@ -204,6 +204,9 @@ pub enum Call {
         /// O_SYNC
         #[serde(default, skip_serializing_if = "is_false")]
         sync: bool,
+        /// O_DSYNC
+        #[serde(default, skip_serializing_if = "is_false")]
+        dsync: bool,
     },
     /// write(2), from the descriptor's position; at the end if it was opened with `append`.
     WriteOn {
@@ -251,6 +254,18 @@ pub enum Call {
     },
     Removexattr {
         path: String,
+        name: String,
+    },
+    /// fsetxattr(2), also of a descriptor that is not for writing.
+    Fsetxattr {
+        file: Slot,
+        name: String,
+        value: String,
+        #[serde(default)]
+        how: SetXattrName,
+    },
+    Fremovexattr {
+        file: Slot,
         name: String,
     },
     /// mknod(2): a file that nobody opens yet.

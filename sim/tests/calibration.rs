@@ -9,10 +9,10 @@ use std::time::Duration;
 use holdfast::config::Hold;
 use holdfast::env::store::NewObject;
 use holdfast::error::Errno;
-use holdfast::op::{Attr, Kind, OpenMode};
+use holdfast::op::{Attr, Kind, OpenMode, SetXattr};
 use holdfast_sim::kernel::recording::{Played, Recording};
-use holdfast_sim::kernel::script::{Options, Script, Step, nth_key};
-use holdfast_sim::kernel::{Directory, Kernel, Mapping, OpenFile, SeekFrom};
+use holdfast_sim::kernel::script::{Flags, Options, Script, Step, nth_key};
+use holdfast_sim::kernel::{At, CopyError, Directory, Kernel, Mapping, OpenFile, OpenHow, SeekFrom};
 use holdfast_sim::{MIB, Mutation, World, WorldConfig, version};
 
 /// How long each step takes at least: what is left of it goes on meanwhile, as after the real steps.
@@ -30,6 +30,9 @@ fn config(options: &Options) -> WorldConfig {
     config.mount.metadata_ttl = Duration::from_millis(options.metadata_ttl_ms);
     config.mount.negative_metadata_ttl = Duration::from_millis(options.negative_metadata_ttl_ms);
     config.mount.posix_metadata = options.posix_metadata;
+    if options.writable {
+        config = config.writable();
+    }
     if options.no_hold {
         config.mount.hold = Hold::Off;
     }
@@ -100,9 +103,8 @@ impl Player {
             Step::Listxattr { path } => {
                 w.run(kernel.listxattr(path)).map(|names| format!("value of {} bytes", names.len()))
             }
-            Step::Open { file, path, write, direct } => {
-                let mode = OpenMode { write: *write, direct: *direct, ..OpenMode::default() };
-                let opened = w.run(kernel.open_with(path, mode))?;
+            Step::Open { file, path, flags } => {
+                let opened = w.run(kernel.open_how(path, how(flags)))?;
                 self.files.insert(file.clone(), opened);
                 Ok(done())
             }
@@ -137,6 +139,34 @@ impl Player {
                 self.mappings.remove(mapping).expect("it is mapped");
                 Ok(done())
             }
+            Step::Write { file, len } => self.write(file, At::Position, *len),
+            Step::Pwrite { file, offset, len } => self.write(file, At::Offset(*offset), *len),
+            Step::Ftruncate { file, size } => w.run(kernel.ftruncate(&self.files[file], *size)).map(|()| done()),
+            Step::Truncate { path, size } => w.run(kernel.truncate(path, *size)).map(|()| done()),
+            Step::Fallocate { file, how, offset, len } => {
+                w.run(kernel.fallocate(&self.files[file], *offset, *len, *how)).map(|()| done())
+            }
+            Step::Copy { file, offset, to, to_offset, len } => {
+                let (from, to) = ((&self.files[file], *offset), (&self.files[to], *to_offset));
+                match w.run(kernel.copy_range(from, to, *len)) {
+                    Ok(copied) => Ok(bytes(copied)),
+                    Err(CopyError::Source { errno, .. } | CopyError::Target(errno)) => Err(errno),
+                }
+            }
+            Step::Setxattr { path, name, value } => {
+                w.run(kernel.setxattr(path, name, value, SetXattr::Either)).map(|()| done())
+            }
+            Step::Removexattr { path, name } => w.run(kernel.removexattr(path, name)).map(|()| done()),
+            Step::Fsetxattr { file, name, value } => {
+                w.run(kernel.fsetxattr(&self.files[file], name, value, SetXattr::Either)).map(|()| done())
+            }
+            Step::Fremovexattr { file, name } => w.run(kernel.fremovexattr(&self.files[file], name)).map(|()| done()),
+            Step::Chmod { path, perm } => w.run(kernel.chmod(path, *perm)).map(|()| done()),
+            Step::Mknod { path } => w.run(kernel.mknod(path, Kind::File)).map(|()| done()),
+            Step::Unlink { path } => w.run(kernel.unlink(path)).map(|()| done()),
+            Step::Mkdir { path } => w.run(kernel.mkdir(path)).map(|()| done()),
+            Step::Rmdir { path } => w.run(kernel.rmdir(path)).map(|()| done()),
+            Step::Rename { path, to } => w.run(kernel.rename(path, to, false)).map(|()| done()),
             Step::OpenDirectory { directory, path } => {
                 let opened = w.run(kernel.open_directory(path))?;
                 self.directories.insert(directory.clone(), opened);
@@ -174,10 +204,21 @@ impl Player {
         }
     }
 
+    fn write(&mut self, file: &str, at: At, len: u64) -> Result<String, Errno> {
+        let written = self.w.run(self.kernel.write(&self.files[file], at, move |_| vec![0; len as usize].into()))?;
+        Ok(format!("{} bytes", written.bytes))
+    }
+
     fn seek(&mut self, file: &str, to: SeekFrom) -> Result<String, Errno> {
         let at = self.w.run(self.kernel.lseek(&self.files[file], to))?;
         Ok(format!("at {at}"))
     }
+}
+
+/// The flags of open(2).
+fn how(flags: &Flags) -> OpenHow {
+    let Flags { write, write_only, create, exclusive, truncate, append, direct, sync, dsync } = *flags;
+    OpenHow { mode: OpenMode { write, write_only, truncate, direct }, create, exclusive, append, sync: sync || dsync }
 }
 
 fn shown(attr: &Attr) -> String {

@@ -220,6 +220,27 @@ fn an_extended_attribute_goes_with_the_file() {
 }
 
 #[test]
+fn an_extended_attribute_is_set_by_a_descriptor_for_reading_and_of_a_file_that_is_removed() {
+    let mut w = World::new(WorldConfig { mounts: 2, ..WorldConfig::calm().writable() });
+    w.app().save("/note", "text").unwrap();
+    let file = w.app().open("/note");
+    w.app().fsetxattr(file, "user.colour", "red", SetXattr::Create).unwrap();
+    w.wait(Duration::from_secs(2));
+    assert_eq!(w.app_on(1).xattr_at("/note", "user.colour"), Ok(Some("red".into())));
+    w.app().rename("/note", "/paper").unwrap();
+    w.app().fsetxattr(file, "user.colour", "blue", SetXattr::Replace).unwrap();
+    w.wait(Duration::from_secs(2));
+    assert_eq!(w.app_on(1).xattr_at("/paper", "user.colour"), Ok(Some("blue".into())));
+    w.app().unlink("/paper").unwrap();
+    w.app().fsetxattr(file, "user.origin", "here", SetXattr::Either).unwrap();
+    assert_eq!(w.app().xattr(file, "user.origin"), "here");
+    w.app().fremovexattr(file, "user.colour").unwrap();
+    assert_eq!(w.app().fremovexattr(file, "user.colour"), Err(Errno::ENODATA));
+    w.app().close(file);
+    assert_eq!(object(&w, "paper"), None);
+}
+
+#[test]
 fn with_o_sync_a_write_is_published_when_it_returns() {
     let mut w = World::writable();
     let mode = OpenMode { write: true, ..OpenMode::default() };

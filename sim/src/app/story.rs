@@ -232,6 +232,14 @@ impl<'w> App<'w> {
         self.world.run(self.process.removexattr(path, name))
     }
 
+    pub fn fsetxattr(&mut self, file: File, name: &str, value: &str, how: SetXattr) -> Result<(), Errno> {
+        self.world.run(self.process.fsetxattr(file, name, value, how))
+    }
+
+    pub fn fremovexattr(&mut self, file: File, name: &str) -> Result<(), Errno> {
+        self.world.run(self.process.fremovexattr(file, name))
+    }
+
     /// `None`: there is none.
     pub fn xattr_at(&mut self, path: &str, name: &str) -> Result<Option<String>, Errno> {
         self.world.run(self.process.xattr_at(path, name))

@@ -145,6 +145,25 @@ impl Process {
         self.change("removexattr", path, call).await
     }
 
+    /// fsetxattr(2)
+    pub async fn fsetxattr(&self, file: File, name: &str, value: &str, how: SetXattr) -> Result<(), Errno> {
+        let open = self.get(file);
+        let began = self.court.now();
+        let set = open.kernel.fsetxattr(&open.file, name, value, how).await;
+        self.check("fsetxattr", began, On::File { file: open.id, offset: 0, len: 0 }, set)?;
+        self.see(began, What::Done { call: "fsetxattr" });
+        Ok(())
+    }
+
+    pub async fn fremovexattr(&self, file: File, name: &str) -> Result<(), Errno> {
+        let open = self.get(file);
+        let began = self.court.now();
+        let removed = open.kernel.fremovexattr(&open.file, name).await;
+        self.check("fremovexattr", began, On::File { file: open.id, offset: 0, len: 0 }, removed)?;
+        self.see(began, What::Done { call: "fremovexattr" });
+        Ok(())
+    }
+
     /// copy_file_range(2), until all is copied or nothing more comes.
     pub async fn copy_range(&self, from: (File, u64), to: (File, u64), len: u64) -> Result<u64, Errno> {
         let (source, target) = (self.get(from.0), self.get(to.0));

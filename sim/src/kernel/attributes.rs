@@ -144,6 +144,19 @@ impl Thread {
         self.ask_attributes(ino).await
     }
 
+    /// For who reads beyond the end.
+    pub(super) async fn size(&self, ino: Ino) -> Result<u64, Errno> {
+        let now = self.kernel.now();
+        let fresh = self.kernel.with(|state| {
+            let inode = state.names.inode(ino);
+            inode.size_is_fresh(now).then_some(inode.attr.size)
+        });
+        match fresh {
+            Some(size) => Ok(size),
+            None => Ok(self.ask_attributes(ino).await?.size),
+        }
+    }
+
     async fn ask_attributes(&self, ino: Ino) -> Result<Attr, Errno> {
         match self.request(Op::Getattr { ino }).await? {
             Reply::Attr { attr, ttl } => {
@@ -169,13 +182,19 @@ impl Thread {
         let (uid, gid) = (self.kernel.shared.config.uid, self.kernel.shared.config.gid);
         let cached = self.kernel.with(|state| {
             let inode = state.names.inode(ino);
-            inode.attributes_are_fresh(now).then(|| grants(&inode.attr, mask, uid, gid))
+            inode.mode_is_fresh(now).then(|| grants(&inode.attr, mask, uid, gid))
         });
         let granted = match cached {
             Some(true) => true,
             Some(false) | None => grants(&self.ask_attributes(ino).await?, mask, uid, gid),
         };
         if granted { Ok(()) } else { Err(Errno::EACCES) }
+    }
+
+    /// What Linux asks before it changes a file's bytes: whether it has privileges that go with that (file_remove_privs). What
+    /// is answered makes no difference here.
+    pub(super) async fn ask_privileges(&self, ino: Ino) {
+        let _ = self.request(Op::Getxattr { ino, name: b"security.capability".to_vec() }).await;
     }
 
     async fn access(&self, ino: Ino, mask: u32) -> Result<(), Errno> {

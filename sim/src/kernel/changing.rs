@@ -33,6 +33,34 @@ impl Kernel {
         self.change_xattr(path, move |ino| Op::Removexattr { ino, name: name.clone() })
     }
 
+    /// Whatever the descriptor is for: permission is asked of the file.
+    pub fn fsetxattr(
+        &self,
+        file: &Arc<OpenFile>,
+        name: &str,
+        value: &str,
+        how: SetXattr,
+    ) -> SystemCall<Result<(), Errno>> {
+        let (ino, name, value) = (file.ino(), name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        self.change_xattr_of(file, Op::Setxattr { ino, name, value, how })
+    }
+
+    pub fn fremovexattr(&self, file: &Arc<OpenFile>, name: &str) -> SystemCall<Result<(), Errno>> {
+        self.change_xattr_of(file, Op::Removexattr { ino: file.ino(), name: name.as_bytes().to_vec() })
+    }
+
+    fn change_xattr_of(&self, file: &Arc<OpenFile>, op: Op) -> SystemCall<Result<(), Errno>> {
+        let file = file.clone();
+        self.enter(move |thread| async move {
+            const WRITE: u32 = 2;
+            if thread.kernel.shared.config.read_only {
+                return Err(Errno::EROFS);
+            }
+            thread.permit(file.ino(), WRITE).await?;
+            thread.set_xattr(file.ino(), op, || file.names()).await
+        })
+    }
+
     fn change_xattr(
         &self,
         path: &str,
@@ -44,7 +72,7 @@ impl Kernel {
                 return Err(Errno::EROFS);
             }
             thread.permit(held.ino(), WRITE).await?;
-            thread.set_xattr(held.ino(), op(held.ino()), held.dentry).await
+            thread.set_xattr(held.ino(), op(held.ino()), || vec![thread.kernel.path_of(held.dentry)]).await
         };
         self.at_path(path, true, set, Arc::new(op) as Arc<dyn Fn(Ino) -> Op + Send + Sync>)
     }
@@ -77,31 +105,27 @@ impl Thread {
         // It may have been renamed while the lock was waited for.
         let names = vec![self.kernel.path_of(dentry)];
         // The server may show it before it answers.
-        self.kernel.with(|state| state.names.touch(ino));
+        self.kernel.with(|state| state.names.note_change(ino));
         match self.change(Op::Setattr { ino, fh: None, changes }, names).await? {
-            Reply::Attr { .. } => {}
+            Reply::Attr { attr, ttl } => {
+                let now = self.kernel.now();
+                self.kernel.with(|state| state.names.attributes_set(&attr, ttl, now));
+            }
             other => self.kernel.violated(format!("SETATTR was answered with {other:?}")),
         }
-        // What it shows from now on, the next who asks is told.
-        self.kernel.with(|state| {
-            state.names.touch(ino);
-            state.names.doubt_attributes(ino);
-        });
         Ok(())
     }
 
-    async fn set_xattr(&self, ino: Ino, op: Op, dentry: DentryId) -> Result<(), Errno> {
+    /// `names`: the paths that it is about, once nobody else changes it.
+    async fn set_xattr(&self, ino: Ino, op: Op, names: impl FnOnce() -> Vec<String>) -> Result<(), Errno> {
         let _locked = self.lock_for_change(ino).await;
-        let names = vec![self.kernel.path_of(dentry)];
-        self.kernel.with(|state| state.names.touch(ino));
+        let names = names();
+        self.kernel.with(|state| state.names.note_change(ino));
         match self.change(op, names).await? {
             Reply::Done => {}
             other => self.kernel.violated(format!("SETXATTR was answered with {other:?}")),
         }
-        self.kernel.with(|state| {
-            state.names.touch(ino);
-            state.names.doubt_attributes(ino);
-        });
+        self.kernel.with(|state| state.names.touch(ino));
         Ok(())
     }
 
@@ -115,6 +139,7 @@ impl Thread {
         let ino = file.ino();
         let _locked = self.lock(ino, true).await;
         let end = offset + len;
+        self.ask_privileges(ino).await;
         if !matches!(how, Allocation::Allocate { .. }) {
             self.write_back(ino).await;
         }
@@ -142,10 +167,10 @@ impl Thread {
         if !keeps_size(how) && bytes.end > size {
             self.resized(ino, bytes.end).await;
         } else {
-            self.kernel.with(|state| state.names.touch(ino));
+            self.kernel.with(|state| state.names.allocated(ino));
         }
         if !matches!(how, Allocation::Allocate { .. }) {
-            self.drop_pages(ino, bytes).await;
+            self.zero_pages(ino, bytes).await;
         }
     }
 }

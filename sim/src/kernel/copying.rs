@@ -77,6 +77,7 @@ impl Thread {
         drop(locked);
         let ino = target.ino();
         let _locked = self.lock(ino, true).await;
+        self.ask_privileges(ino).await;
         self.write_back(ino).await;
         let resizing = self.resizing(ino, true).await;
         let (from, to) = ((source.ino(), source.fh), (ino, target.fh));
@@ -101,7 +102,7 @@ impl Thread {
         if bytes.end > size {
             self.resized(ino, bytes.end).await;
         } else {
-            self.kernel.with(|state| state.names.touch(ino));
+            self.kernel.with(|state| state.names.allocated(ino));
         }
         self.drop_pages(ino, bytes).await;
     }

@@ -168,6 +168,7 @@ impl Thread {
         for entry in &entries {
             self.link_listed(directory, entry, seen, &mut late).await;
         }
+        self.kernel.note_read(ino);
         let listed = |entry: DirEntry| {
             let name = entry.name.to_string();
             Listed { name, kind: entry.kind, ino: entry.ino, offset: entry.offset }

@@ -26,7 +26,7 @@ pub struct OpenFile {
     pub(super) reads: bool,
     /// O_APPEND
     pub(super) appends: bool,
-    /// O_SYNC
+    /// O_SYNC or O_DSYNC
     pub(super) syncs: bool,
     /// Of read(2) and lseek(2).
     pub(super) position: Mutex<u64>,
@@ -45,7 +45,7 @@ pub struct OpenHow {
     pub exclusive: bool,
     /// O_APPEND
     pub append: bool,
-    /// O_SYNC
+    /// O_SYNC, or O_DSYNC: of which it is, the core is not told.
     pub sync: bool,
 }
 
@@ -167,6 +167,9 @@ impl Thread {
         self.kernel.change_ends(watched, Some(opened.as_ref().map_err(|errno| *errno)));
         drop(resizing);
         let Some(file) = file else { return Err(opened.err().unwrap_or(Errno::EIO)) };
+        if mode.truncate {
+            self.ask_privileges(ino).await;
+        }
         self.opened(file).await
     }
 
@@ -221,6 +224,13 @@ impl Kernel {
 }
 
 impl OpenFile {
+    /// The path that leads to it; none where its name is gone.
+    pub(super) fn names(&self) -> Vec<String> {
+        let dentry = self.held.as_ref().map(|held| held.dentry);
+        let named = dentry.filter(|dentry| self.kernel.with(|state| state.names.leads_to(*dentry)));
+        named.map(|dentry| self.kernel.path_of(dentry)).into_iter().collect()
+    }
+
     pub fn ino(&self) -> Ino {
         self.ino
     }

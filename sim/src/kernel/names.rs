@@ -30,6 +30,7 @@ pub(super) struct Inode {
     pub(super) open: u32,
     pub(super) attr: Attr,
     attr_until: Time,
+    doubt: Doubt,
     pub(super) pages: Pages,
     /// What a symbolic link points to, once read (FUSE_CACHE_SYMLINKS).
     pub(super) link: Option<Arc<[u8]>>,
@@ -51,6 +52,14 @@ pub(super) struct Inode {
     pub(super) lost: Option<Errno>,
     /// When it was last changed from here, on the clock of [`Names::changes`] (fi->attr_version).
     pub(super) changed: u64,
+}
+
+/// Which attributes are asked for again by whoever wants them, though they have not expired (fi->inval_mask).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Doubt {
+    Nothing,
+    Times,
+    SizeToo,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,6 +155,7 @@ impl Inode {
             open: 0,
             attr,
             attr_until: Time::ZERO,
+            doubt: Doubt::Nothing,
             pages: Pages::default(),
             link: None,
             advised_plus: false,
@@ -161,6 +171,14 @@ impl Inode {
     }
 
     pub(super) fn attributes_are_fresh(&self, now: Time) -> bool {
+        self.mode_is_fresh(now) && self.doubt == Doubt::Nothing
+    }
+
+    pub(super) fn size_is_fresh(&self, now: Time) -> bool {
+        self.mode_is_fresh(now) && self.doubt < Doubt::SizeToo
+    }
+
+    pub(super) fn mode_is_fresh(&self, now: Time) -> bool {
         now < self.attr_until
     }
 }
@@ -286,7 +304,7 @@ impl Names {
             self.invalidate(known.dentry);
         }
         let dentry = self.link(parent, name, attr, entry, seen);
-        self.touch(attr.ino);
+        self.note_change(attr.ino);
         dentry
     }
 
@@ -371,23 +389,51 @@ impl Names {
                 inode.attr.size = size;
             }
         }
-        inode.attr_until = seen.now.plus(ttl);
+        (inode.attr_until, inode.doubt) = (seen.now.plus(ttl), Doubt::Nothing);
+    }
+
+    /// What a SETATTR made of them, as its answer says (fuse_change_attributes_common).
+    pub(super) fn attributes_set(&mut self, attr: &Attr, ttl: Duration, now: Time) {
+        self.note_change(attr.ino);
+        if let Some(inode) = self.inodes.get_mut(&attr.ino) {
+            inode.attr = attr.clone();
+            (inode.attr_until, inode.doubt) = (now.plus(ttl), Doubt::Nothing);
+        }
     }
 
     /// The file ends elsewhere from now on, by a change from here that was answered.
     pub(super) fn resize(&mut self, ino: Ino, size: u64) {
+        self.note_change(ino);
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.attr.size = size;
+            inode.doubt = Doubt::SizeToo;
+        }
+    }
+
+    /// It was read, listed, or changed from here in another way than in its size: when, the server knows.
+    pub(super) fn doubt_times(&mut self, ino: Ino) {
+        if let Some(inode) = self.inodes.get_mut(&ino) {
+            inode.doubt = inode.doubt.max(Doubt::Times);
+        }
+    }
+
+    /// It is changed from here: a new time is no surprise.
+    pub(super) fn note_change(&mut self, ino: Ino) {
         self.changes += 1;
         let changes = self.changes;
         if let Some(inode) = self.inodes.get_mut(&ino) {
             inode.changed = changes;
-            inode.attr.size = size;
-            // When it was, the server knows.
-            inode.attr_until = Time::ZERO;
         }
     }
 
-    /// It was changed from here in another way than in its size: a new time is no surprise.
+    /// It was changed from here in another way than in its size.
     pub(super) fn touch(&mut self, ino: Ino) {
+        self.note_change(ino);
+        self.doubt_times(ino);
+    }
+
+    /// Of an allocation that leaves the size as it is.
+    pub(super) fn allocated(&mut self, ino: Ino) {
         if let Some(size) = self.inodes.get(&ino).map(|inode| inode.attr.size) {
             self.resize(ino, size);
         }
@@ -413,6 +459,11 @@ impl Names {
         above.users += 1;
         above.children.insert(name.clone(), from);
         self.let_go(before);
+    }
+
+    /// Whether the name of a dentry leads to it.
+    pub(super) fn leads_to(&self, id: DentryId) -> bool {
+        self.dentry(id).hashed
     }
 
     // References.

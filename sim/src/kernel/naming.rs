@@ -187,7 +187,8 @@ impl Thread {
             return self.follow_found(path, held, how, revalidate).await;
         }
         let locked = self.lock_for_change(place.directory.ino()).await;
-        if let Some(held) = self.find_locked(&place, revalidate).await? {
+        // What must not be there is looked for past every entry TTL (LOOKUP_EXCL).
+        if let Some(held) = self.find_locked(&place, revalidate || how.exclusive).await? {
             drop(locked);
             return self.follow_found(path, held, how, revalidate).await;
         }
@@ -202,6 +203,8 @@ impl Thread {
             Reply::Created { entry, fh } => (entry, fh),
             other => self.kernel.violated(format!("CREATE was answered with {other:?}")),
         };
+        // Of a file that is made and opened at once, the mount tells one TTL for both.
+        let entry = Entry { attr_ttl: entry.attr_ttl.min(entry.entry_ttl), ..entry };
         let held = self.link_made(&place, &entry, evictions, Kind::File);
         let ino = held.ino();
         let file = self.kernel.file(held, fh, how);
@@ -209,6 +212,8 @@ impl Thread {
             self.resized(ino, 0).await;
         }
         self.kernel.with(|state| state.names.doubt_attributes(parent));
+        // may_open, for which no mode is needed.
+        self.permit(ino, 0).await?;
         self.opened(file).await.map(Reached::Created)
     }
 
@@ -250,7 +255,8 @@ impl Thread {
         let place = self.place(path, revalidate, Errno::EEXIST).await?;
         let directory = place.directory.ino();
         let _locked = self.lock_for_change(directory).await;
-        if self.find_locked(&place, revalidate).await?.is_some() {
+        // LOOKUP_EXCL
+        if self.find_locked(&place, true).await?.is_some() {
             return Err(Errno::EEXIST);
         }
         // mkdir(2) alone takes a path that ends in a slash.
@@ -309,7 +315,8 @@ impl Thread {
         let _first = self.lock(first, true).await;
         let _second = if renaming.is_some() { Some(self.lock(second, true).await) } else { None };
         let source = self.find_locked(&from, revalidate).await?.ok_or(Errno::ENOENT)?;
-        let target = self.find_locked(&to, revalidate).await?;
+        // LOOKUP_RENAME_TARGET
+        let target = self.find_locked(&to, true).await?;
         let is_directory = self.kind(source.ino()) == Kind::Directory;
         if !is_directory && (from.slash || to.slash) {
             return Err(Errno::ENOTDIR);

@@ -1,7 +1,7 @@
 //! The page cache of one inode: what is here, what is on its way, what failed to come.
 //!
 //! Pure data. A page is absent, locked by a READ under way, up to date, or here without being up to date because its READ
-//! failed. Up-to-date pages are kept in the runs they came in; only the last page of a file is short.
+//! failed, or because only a part of it was written. Up-to-date pages are kept in the runs they came in; only the last page of a file is short.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -180,12 +180,13 @@ impl Pages {
         self.dirty.retain(|page| *page < pages);
     }
 
-    /// These bytes are in the file, which already reaches to their end. A page is here afterwards if it was, or if all of
-    /// it was written (fuse_fill_write_pages).
+    /// These bytes are in the file, which already reaches to their end. A page is up to date afterwards if it was, or if all
+    /// of it was written (fuse_fill_write_pages).
     pub(super) fn write(&mut self, offset: u64, data: &Bytes) {
         let end = offset + data.len() as u64;
         let pages = offset / PAGE_BYTES..end.div_ceil(PAGE_BYTES);
         let mut whole: Vec<(u64, Bytes)> = Vec::new();
+        let mut parts = Vec::new();
         for page in pages.clone() {
             let (from, to) = (page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
             let piece = data.slice((from.max(offset) - offset) as usize..(to.min(end) - offset) as usize);
@@ -198,9 +199,12 @@ impl Pages {
                 merged.resize(merged.len().max(at + piece.len()), 0);
                 merged[at..at + piece.len()].copy_from_slice(&piece);
                 whole.push((page, merged.into()));
+            } else {
+                parts.push(page);
             }
         }
         self.take_out(pages);
+        self.failed.extend(parts);
         let mut run: Option<(u64, Vec<u8>)> = None;
         for (page, bytes) in whole {
             match &mut run {
@@ -214,6 +218,22 @@ impl Pages {
         }
         if let Some((first, joined)) = run {
             self.runs.insert(first, joined.into());
+        }
+    }
+
+    /// Zeros are in the file there, which ends no earlier: whole pages go, and of others what is here is zeroed.
+    pub(super) fn zero(&mut self, bytes: Range<u64>) {
+        let whole = bytes.start.div_ceil(PAGE_BYTES)..bytes.end / PAGE_BYTES;
+        let edges = [bytes.start / PAGE_BYTES, bytes.end / PAGE_BYTES];
+        for page in edges.into_iter().filter(|page| !whole.contains(page)) {
+            let from = bytes.start.max(page * PAGE_BYTES);
+            let to = bytes.end.min((page + 1) * PAGE_BYTES);
+            if from < to && self.run_at(page).is_some() {
+                self.write(from, &vec![0; (to - from) as usize].into());
+            }
+        }
+        if !whole.is_empty() {
+            self.remove(whole);
         }
     }
 
@@ -410,7 +430,19 @@ mod tests {
         let Found::UpToDate { bytes, .. } = pages.find(1, 100) else { panic!("it was here") };
         assert_eq!((bytes[0], bytes[PAGE_BYTES as usize - 11], bytes[PAGE_BYTES as usize - 10]), (7, 7, 9));
         assert!(matches!(pages.find(2, 100), Found::UpToDate { .. }));
-        assert_eq!(pages.find(3, 100), Found::Absent);
+        // Here, and not up to date.
+        assert_eq!(pages.find(3, 100), Found::Failed);
+    }
+
+    #[test]
+    fn zeros_take_whole_pages_and_are_written_into_others() {
+        let mut pages = with(&[0..4]);
+        pages.zero(PAGE_BYTES - 10..3 * PAGE_BYTES + 10);
+        let Found::UpToDate { bytes, .. } = pages.find(0, 1) else { panic!("the rest of it is as it was") };
+        assert_eq!((bytes[PAGE_BYTES as usize - 11], bytes[PAGE_BYTES as usize - 10]), (7, 0));
+        assert_eq!((pages.find(1, 100), pages.find(2, 100)), (Found::Absent, Found::Absent));
+        let Found::UpToDate { bytes, .. } = pages.find(3, 4) else { panic!("the rest of it is as it was") };
+        assert_eq!((bytes[9], bytes[10]), (0, 7));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Kernel {
             let inode = state.names.inode(ino);
             let size = inode.attr.size;
             let end = asked.min(size);
-            if offset >= end || (asked > size && !inode.attributes_are_fresh(now)) {
+            if offset >= end || (asked > size && !inode.size_is_fresh(now)) {
                 return None;
             }
             let first = offset / PAGE_BYTES;
@@ -152,7 +152,7 @@ impl Thread {
         let mut size = self.kernel.with(|state| state.names.inode(file.ino()).attr.size);
         if asked > size {
             // fuse_cache_read_iter: past the end it wants to know where that is by now.
-            size = self.attributes(file.ino()).await?.size;
+            size = self.size(file.ino()).await?;
         }
         if file.direct {
             return self.read_direct(file, offset, len, size).await;
@@ -340,6 +340,7 @@ impl Thread {
             }
         });
         let read: Result<Vec<Bytes>, Errno> = join_all(requests).await.into_iter().collect();
+        self.kernel.note_read(file.ino());
         Ok(Pieces(read?.into_iter().filter(|piece| !piece.is_empty()).collect()))
     }
 }
@@ -371,6 +372,7 @@ impl Read {
             Err(errno) => Err(errno),
         };
         self.ended = true;
+        self.kernel.note_read(self.file.ino());
         let failed = bytes.as_ref().err().copied();
         self.unlock(bytes.ok());
         failed.map_or(Ok(()), Err)
@@ -407,6 +409,13 @@ impl Kernel {
             let inode = state.names.inode(ino);
             inode.changing > 0 || inode.contested || inode.changed > changes
         })
+    }
+
+    /// Of a mount that may be written to, when a file was read last is for the server to say (fuse_invalidate_atime).
+    pub(super) fn note_read(&self, ino: Ino) {
+        if !self.shared.config.read_only {
+            self.with(|state| state.names.doubt_times(ino));
+        }
     }
 
     /// What a READ brought, as it goes into the cache. An answer that is short while an open truncates the file shows where

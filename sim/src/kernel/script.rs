@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use holdfast::op::Allocation;
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
@@ -20,6 +22,8 @@ pub struct Options {
     pub metadata_ttl_ms: u64,
     pub negative_metadata_ttl_ms: u64,
     pub posix_metadata: bool,
+    /// Applications may write.
+    pub writable: bool,
     /// `--hold=off`
     pub no_hold: bool,
     /// As `holdfast mount` raises it where it may; else as Linux has it.
@@ -32,10 +36,26 @@ impl Default for Options {
             metadata_ttl_ms: 60_000,
             negative_metadata_ttl_ms: 60_000,
             posix_metadata: false,
+            writable: false,
             no_hold: false,
             readahead_raised: false,
         }
     }
+}
+
+/// The flags of open(2), but for O_RDWR, which `write` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    pub write: bool,
+    /// O_WRONLY in its place.
+    pub write_only: bool,
+    pub create: bool,
+    pub exclusive: bool,
+    pub truncate: bool,
+    pub append: bool,
+    pub direct: bool,
+    pub sync: bool,
+    pub dsync: bool,
 }
 
 /// Descriptors, mappings and directories go by names of the script.
@@ -88,8 +108,7 @@ pub enum Step {
     Open {
         file: Name,
         path: String,
-        write: bool,
-        direct: bool,
+        flags: Flags,
     },
     Dup {
         file: Name,
@@ -138,6 +157,75 @@ pub enum Step {
     },
     Unmap {
         mapping: Name,
+    },
+    Write {
+        file: Name,
+        len: u64,
+    },
+    Pwrite {
+        file: Name,
+        offset: u64,
+        len: u64,
+    },
+    Ftruncate {
+        file: Name,
+        size: u64,
+    },
+    Truncate {
+        path: String,
+        size: u64,
+    },
+    Fallocate {
+        file: Name,
+        how: Allocation,
+        offset: u64,
+        len: u64,
+    },
+    /// copy_file_range(2)
+    Copy {
+        file: Name,
+        offset: u64,
+        to: Name,
+        to_offset: u64,
+        len: u64,
+    },
+    Setxattr {
+        path: String,
+        name: String,
+        value: String,
+    },
+    Removexattr {
+        path: String,
+        name: String,
+    },
+    Fsetxattr {
+        file: Name,
+        name: String,
+        value: String,
+    },
+    Fremovexattr {
+        file: Name,
+        name: String,
+    },
+    Chmod {
+        path: String,
+        perm: u16,
+    },
+    Mknod {
+        path: String,
+    },
+    Unlink {
+        path: String,
+    },
+    Mkdir {
+        path: String,
+    },
+    Rmdir {
+        path: String,
+    },
+    Rename {
+        path: String,
+        to: String,
     },
     OpenDirectory {
         directory: Name,
@@ -200,6 +288,7 @@ impl Options {
             ["metadata-ttl-ms", ms] => self.metadata_ttl_ms = ms.parse().ok()?,
             ["negative-metadata-ttl-ms", ms] => self.negative_metadata_ttl_ms = ms.parse().ok()?,
             ["posix-metadata"] => self.posix_metadata = true,
+            ["writable"] => self.writable = true,
             ["no-hold"] => self.no_hold = true,
             ["readahead-raised"] => self.readahead_raised = true,
             _ => return None,
@@ -225,13 +314,7 @@ fn step(words: &[&str]) -> Option<Step> {
         ["statfs", path] => Step::Statfs { path: text(path) },
         ["getxattr", path, name] => Step::Getxattr { path: text(path), name: text(name) },
         ["listxattr", path] => Step::Listxattr { path: text(path) },
-        ["open", file, path, how @ ..] => {
-            if how.iter().any(|word| !["write", "direct"].contains(word)) {
-                return None;
-            }
-            let (write, direct) = (how.contains(&"write"), how.contains(&"direct"));
-            Step::Open { file: text(file), path: text(path), write, direct }
-        }
+        ["open", file, path, how @ ..] => Step::Open { file: text(file), path: text(path), flags: flags(how)? },
         ["dup", file, twin] => Step::Dup { file: text(file), twin: text(twin) },
         ["close", file] => Step::Close { file: text(file) },
         ["fstat", file] => Step::Fstat { file: text(file) },
@@ -244,6 +327,28 @@ fn step(words: &[&str]) -> Option<Step> {
         ["advise-random", file] => Step::AdviseRandom { file: text(file) },
         ["map", file, mapping] => Step::Map { file: text(file), mapping: text(mapping) },
         ["touch", mapping, offset] => Step::Touch { mapping: text(mapping), offset: number(offset)? },
+        ["write", file, len] => Step::Write { file: text(file), len: number(len)? },
+        ["pwrite", file, offset, len] => Step::Pwrite { file: text(file), offset: number(offset)?, len: number(len)? },
+        ["ftruncate", file, size] => Step::Ftruncate { file: text(file), size: number(size)? },
+        ["truncate", path, size] => Step::Truncate { path: text(path), size: number(size)? },
+        ["fallocate", file, how, offset, len] => {
+            let (offset, len) = (number(offset)?, number(len)?);
+            Step::Fallocate { file: text(file), how: allocation(how)?, offset, len }
+        }
+        ["copy", file, offset, to, to_offset, len] => {
+            let (offset, to_offset, len) = (number(offset)?, number(to_offset)?, number(len)?);
+            Step::Copy { file: text(file), offset, to: text(to), to_offset, len }
+        }
+        ["setxattr", path, name, value] => Step::Setxattr { path: text(path), name: text(name), value: text(value) },
+        ["removexattr", path, name] => Step::Removexattr { path: text(path), name: text(name) },
+        ["fsetxattr", file, name, value] => Step::Fsetxattr { file: text(file), name: text(name), value: text(value) },
+        ["fremovexattr", file, name] => Step::Fremovexattr { file: text(file), name: text(name) },
+        ["chmod", path, perm] => Step::Chmod { path: text(path), perm: u16::from_str_radix(perm, 8).ok()? },
+        ["mknod", path] => Step::Mknod { path: text(path) },
+        ["unlink", path] => Step::Unlink { path: text(path) },
+        ["mkdir", path] => Step::Mkdir { path: text(path) },
+        ["rmdir", path] => Step::Rmdir { path: text(path) },
+        ["rename", path, to] => Step::Rename { path: text(path), to: text(to) },
         ["unmap", mapping] => Step::Unmap { mapping: text(mapping) },
         ["opendir", directory, path] => Step::OpenDirectory { directory: text(directory), path: text(path) },
         ["getdents", directory] => Step::Getdents { directory: text(directory) },
@@ -252,6 +357,36 @@ fn step(words: &[&str]) -> Option<Step> {
         ["closedir", directory] => Step::CloseDirectory { directory: text(directory) },
         ["drop-caches"] => Step::DropCaches,
         ["wait", ms] => Step::Wait { ms: number(ms)? },
+        _ => return None,
+    })
+}
+
+fn flags(words: &[&str]) -> Option<Flags> {
+    let mut flags = Flags::default();
+    for word in words {
+        match *word {
+            "write" => flags.write = true,
+            "write-only" => (flags.write, flags.write_only) = (true, true),
+            "create" => flags.create = true,
+            "exclusive" => flags.exclusive = true,
+            "truncate" => flags.truncate = true,
+            "append" => flags.append = true,
+            "direct" => flags.direct = true,
+            "sync" => flags.sync = true,
+            "dsync" => flags.dsync = true,
+            _ => return None,
+        }
+    }
+    Some(flags)
+}
+
+fn allocation(word: &str) -> Option<Allocation> {
+    Some(match word {
+        "allocate" => Allocation::Allocate { keep_size: false },
+        "allocate-keeping-size" => Allocation::Allocate { keep_size: true },
+        "punch" => Allocation::Punch,
+        "zero" => Allocation::Zero { keep_size: false },
+        "zero-keeping-size" => Allocation::Zero { keep_size: true },
         _ => return None,
     })
 }
@@ -272,5 +407,6 @@ mod tests {
         assert_eq!(script.steps[1], ("stat /film".into(), Step::Stat { path: "/film".into() }));
         assert_eq!(Script::parse("stat /film\nstat").unwrap_err().number, 2);
         assert!(Script::parse("open f /film sideways").is_err());
+        assert!(Script::parse("fallocate f sideways 0 1").is_err());
     }
 }

@@ -14,7 +14,7 @@ use holdfast::op::{Changes, Fh, Ino, Kind, Op, Reply};
 
 use super::locks::Locked;
 use super::names::{DentryId, Held};
-use super::pages::PAGE_BYTES;
+use super::pages::{Found, PAGE_BYTES};
 use super::system_call::{SystemCall, Thread};
 use super::{Kernel, OpenFile};
 use crate::MIB;
@@ -114,13 +114,12 @@ impl Thread {
             At::Position => *locked(&file.position),
             At::Offset(offset) => offset,
         };
+        self.ask_privileges(ino).await;
         let data = make(offset);
         let mut written = 0;
         while written < data.len() as u64 {
             let from = offset + written;
-            // As many whole pages as one request takes.
-            let most = WRITE_BYTES_MAX - from % PAGE_BYTES;
-            let to = (written + most).min(data.len() as u64);
+            let to = (written + self.room(file, from).await).min(data.len() as u64);
             let chunk = data.slice(written as usize..to as usize);
             match self.write_chunk(file, from, chunk).await {
                 Ok(()) => written = to,
@@ -137,6 +136,19 @@ impl Thread {
             self.fsync(file).await?;
         }
         Ok(Written { offset, bytes: written })
+    }
+
+    /// How many bytes the next WRITE takes: as many whole pages as one request has room for; of a page that is not here and
+    /// of which the start is not written, no more than that (fuse_fill_write_pages).
+    async fn room(&self, file: &OpenFile, from: u64) -> u64 {
+        let (within, first) = (from % PAGE_BYTES, from / PAGE_BYTES);
+        if within > 0 && !file.direct {
+            self.wait_for_pages(file.ino(), first..first + 1).await;
+            if !matches!(self.find(file, first, first + 1), Found::UpToDate { .. }) {
+                return PAGE_BYTES - within;
+            }
+        }
+        WRITE_BYTES_MAX - within
     }
 
     async fn write_chunk(&self, file: &Arc<OpenFile>, offset: u64, data: Bytes) -> Result<(), Errno> {
@@ -204,12 +216,23 @@ impl Thread {
         })
     }
 
-    /// Bytes that the core has changed by itself: what is cached of them goes, also what READs under way bring
-    /// (truncate_pagecache_range).
+    /// Bytes that the core has put there by itself: what is cached of their pages goes, also what READs under way bring
+    /// (truncate_inode_pages_range).
     pub(super) async fn drop_pages(&self, ino: Ino, bytes: Range<u64>) {
         let pages = bytes.start / PAGE_BYTES..bytes.end.div_ceil(PAGE_BYTES);
         self.wait_for_pages(ino, pages.clone()).await;
         self.kernel.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.remove(pages)));
+    }
+
+    /// Bytes that the core has made zeros (truncate_pagecache_range).
+    pub(super) async fn zero_pages(&self, ino: Ino, bytes: Range<u64>) {
+        let pages = bytes.start / PAGE_BYTES..bytes.end.div_ceil(PAGE_BYTES);
+        self.wait_for_pages(ino, pages).await;
+        self.kernel.with(|state| {
+            let inode = state.names.inode_mut(ino)?;
+            inode.pages.zero(bytes.start..bytes.end.min(inode.attr.size));
+            Some(())
+        });
     }
 
     pub(super) async fn wait_for_pages(&self, ino: Ino, pages: Range<u64>) {
@@ -231,6 +254,7 @@ impl Thread {
         if i64::try_from(size).is_err() {
             return Err(Errno::EINVAL);
         }
+        self.ask_privileges(ino).await;
         let _locked = self.lock_for_change(ino).await;
         let resizing = self.resizing(ino, true).await;
         // It may have been renamed while the lock was waited for.
@@ -248,14 +272,16 @@ impl Thread {
                 }
             });
         })?;
-        let Reply::Attr { attr, .. } = answer else {
+        let Reply::Attr { attr, ttl } = answer else {
             self.kernel.violated(format!("SETATTR was answered with {answer:?}"))
         };
         // An open with O_TRUNC does not wait for the lock.
         if attr.size != size && !self.kernel.is_unsettled(ino, before) {
             self.kernel.violated(format!("a SETATTR of the size {size} was answered with {attr:?}"));
         }
-        self.resized(ino, attr.size).await;
+        let now = self.kernel.now();
+        self.kernel.with(|state| state.names.attributes_set(&attr, ttl, now));
+        self.cut(ino, attr.size).await;
         // invalidate_inode_pages2
         self.write_back(ino).await;
         self.kernel.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.drop_all()));
@@ -276,8 +302,14 @@ impl Thread {
         Resizing { kernel: self.kernel.clone(), ino, unstable }
     }
 
-    /// The core made the file end there. Pages beyond go, those of READs under way once these are answered.
+    /// The core made the file end there.
     pub(super) async fn resized(&self, ino: Ino, size: u64) {
+        self.kernel.with(|state| state.names.resize(ino, size));
+        self.cut(ino, size).await;
+    }
+
+    /// Pages beyond go, those of READs under way once these are answered.
+    async fn cut(&self, ino: Ino, size: u64) {
         let pages = size / PAGE_BYTES..u64::MAX;
         let cut = || {
             self.kernel.with(|state| {
@@ -286,7 +318,6 @@ impl Thread {
                 }
             });
         };
-        self.kernel.with(|state| state.names.resize(ino, size));
         cut();
         self.wait_for_pages(ino, pages).await;
         cut();

@@ -8,7 +8,7 @@ use holdfast::error::Errno;
 use super::delays::Delays;
 use super::freshness::before;
 use super::{Oracle, OracleId};
-use crate::court::{On, Sight, Truth, What};
+use crate::court::{FileId, On, Sight, Truth, What};
 use crate::history::Published;
 use crate::store::{FaultKind, Suffered};
 
@@ -77,6 +77,7 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
         },
         Errno::ESTALE => match on {
             On::File { len: 1.., .. } => Ok(()),
+            On::File { file, .. } if call == "getxattr" && is_lost_to_a_listing(truth, sight, file) => Ok(()),
             On::File { .. } => Err("and attributes of an open file are always at hand"),
             On::Key(key) => {
                 let from = before(sight.began, config.metadata_ttl + holdfast::config::PIN_KEPT);
@@ -131,6 +132,16 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
         ELOOP if config.posix_metadata => Ok(()),
         _ => Err("which nothing here explains"),
     }
+}
+
+/// Whether an open file was replaced of which its open fetched nothing, because it is empty or was opened to be written to: what
+/// a listing does not tell of it, such as extended attributes, nobody ever asked for.
+fn is_lost_to_a_listing(truth: &Truth, sight: &Sight<'_>, file: FileId) -> bool {
+    let Some(held) = truth.files.get(&file) else { return false };
+    let from = before(held.opened_at, truth.config.metadata_ttl + truth.under_way_max());
+    let is_empty = held.published.as_ref().is_some_and(|held| held.size == 0);
+    (is_empty || truth.ledger.was_changed(held.seat.mount, held.ino))
+        && truth.history.changes_within(&held.key, from, sight.ended) > 0
 }
 
 /// Whether the key was a file with something in it at every moment, and never a directory's name, nor its parents a file's.

@@ -184,7 +184,7 @@ pub fn call(call: &Call) -> String {
         Call::Cat { path } => format!("cat {path}"),
         Call::Statfs => "statfs".into(),
         Call::Write { path } => format!("write {path}"),
-        Call::OpenWrite { file, path, create, exclusive, truncate, append, write_only, direct, sync } => {
+        Call::OpenWrite { file, path, create, exclusive, truncate, append, write_only, direct, sync, dsync } => {
             let flags = [
                 (*write_only, " O_WRONLY"),
                 (!*write_only, " O_RDWR"),
@@ -194,6 +194,7 @@ pub fn call(call: &Call) -> String {
                 (*append, " O_APPEND"),
                 (*direct, " O_DIRECT"),
                 (*sync, " O_SYNC"),
+                (*dsync, " O_DSYNC"),
             ];
             let flags: String = flags.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
             format!("open {path} as #{file}{flags}")
@@ -211,6 +212,8 @@ pub fn call(call: &Call) -> String {
         }
         Call::Setxattr { path, name, value, how } => format!("setxattr {path} {name}={value} {how:?}"),
         Call::Removexattr { path, name } => format!("removexattr {path} {name}"),
+        Call::Fsetxattr { file, name, value, how } => format!("fsetxattr #{file} {name}={value} {how:?}"),
+        Call::Fremovexattr { file, name } => format!("fremovexattr #{file} {name}"),
         Call::Mknod { path, fifo } => format!("mknod {path}{}", if *fifo { " S_IFIFO" } else { "" }),
         Call::Chmod { path, perm } => format!("chmod {path} {perm:o}"),
         Call::Utimens { path, seconds } => format!("touch {path} at {seconds} s"),

@@ -216,6 +216,16 @@ impl Application {
                 let _ = process.setxattr(path, name, value, set_xattr(*how)).await;
             }
             Call::Removexattr { path, name } => drop(process.removexattr(path, name).await),
+            Call::Fsetxattr { file, name, value, how } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.fsetxattr(file, name, value, set_xattr(*how)).await;
+                }
+            }
+            Call::Fremovexattr { file, name } => {
+                if let Some(file) = self.file(*file) {
+                    let _ = process.fremovexattr(file, name).await;
+                }
+            }
             Call::Mknod { path, fifo } => {
                 let _ = process.mknod(path, if *fifo { Kind::Fifo } else { Kind::File }).await;
             }
@@ -274,10 +284,16 @@ impl Application {
 
 /// The flags of [`Call::OpenWrite`].
 fn open_how(call: &Call) -> OpenHow {
-    let Call::OpenWrite { create, exclusive, truncate, append, write_only, direct, sync, .. } = *call else {
+    let Call::OpenWrite { create, exclusive, truncate, append, write_only, direct, sync, dsync, .. } = *call else {
         return OpenHow::default();
     };
-    OpenHow { mode: OpenMode { write: true, write_only, truncate, direct }, create, exclusive, append, sync }
+    OpenHow {
+        mode: OpenMode { write: true, write_only, truncate, direct },
+        create,
+        exclusive,
+        append,
+        sync: sync || dsync,
+    }
 }
 
 fn set_xattr(how: SetXattrName) -> SetXattr {

@@ -183,6 +183,7 @@ fn written_end(call: &Call) -> Option<u64> {
         | Call::CopyRange { to_at: at, len, .. } => Some(at.saturating_add(*len)),
         // A version of its own, of the same bytes.
         Call::Setxattr { .. } | Call::Removexattr { .. } | Call::Mknod { .. } => Some(0),
+        Call::Fsetxattr { .. } | Call::Fremovexattr { .. } => Some(0),
         Call::Ftruncate { size, .. } | Call::Truncate { size, .. } => Some(*size),
         _ => None,
     }

@@ -168,6 +168,8 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::Fsync { file }
         | Call::Ftruncate { file, .. }
         | Call::Fallocate { file, .. }
+        | Call::Fsetxattr { file, .. }
+        | Call::Fremovexattr { file, .. }
         | Call::Close { file } => &[*file],
         Call::Dup { file, to } | Call::Map { file, to } | Call::CopyRange { file, to, .. } => &[*file, *to],
         Call::Opendir { dir, .. } | Call::Getdents { dir } | Call::Rewinddir { dir } | Call::Seekdir { dir, .. } => {
@@ -217,13 +219,19 @@ fn check_change_by(scenario: &Scenario, call: &Call) -> Result<(), String> {
         Call::OpenWrite { .. } | Call::Fsync { .. } | Call::Unlink { .. } | Call::Mkdir { .. } | Call::Rmdir { .. } => {
             0
         }
-        Call::Setxattr { name, .. } | Call::Removexattr { name, .. } if !is_a_users(name) => {
+        Call::Setxattr { name, .. }
+        | Call::Removexattr { name, .. }
+        | Call::Fsetxattr { name, .. }
+        | Call::Fremovexattr { name, .. }
+            if !is_a_users(name) =>
+        {
             return Err(format!("{name:?} is no attribute that a user may set"));
         }
-        Call::Setxattr { value, .. } if value.len() > XATTR_BYTES_MAX => {
+        Call::Setxattr { value, .. } | Call::Fsetxattr { value, .. } if value.len() > XATTR_BYTES_MAX => {
             return Err(format!("a value of an attribute has at most {XATTR_BYTES_MAX} bytes here"));
         }
-        Call::Setxattr { .. } | Call::Removexattr { .. } | Call::Mknod { .. } | Call::Msync { .. } => 0,
+        Call::Setxattr { .. } | Call::Removexattr { .. } | Call::Fsetxattr { .. } | Call::Fremovexattr { .. } => 0,
+        Call::Mknod { .. } | Call::Msync { .. } => 0,
         Call::CopyRange { at, to_at, len, .. } => at.max(to_at).saturating_add(*len),
         Call::Chmod { perm, .. } if *perm > 0o7777 => return Err(format!("{perm:o} are no permissions")),
         Call::Utimens { seconds, .. } if seconds.unsigned_abs() > SECONDS_MAX => {

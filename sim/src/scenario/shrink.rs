@@ -288,11 +288,13 @@ fn reduce_op(op: &mut AppOp, edit: usize) {
         (2, Call::Pread { at, .. } | Call::Touch { at, .. } | Call::Store { at, .. }) => *at /= 2,
         (2, Call::Pwrite { at, .. } | Call::Fallocate { at, .. }) => *at /= 2,
         (2, Call::Ftruncate { size, .. } | Call::Truncate { size, .. }) => *size /= 2,
-        (2, Call::OpenWrite { direct, exclusive, sync, .. }) => (*direct, *exclusive, *sync) = (false, false, false),
+        (2, Call::OpenWrite { direct, exclusive, sync, dsync, .. }) => {
+            (*direct, *exclusive, *sync, *dsync) = (false, false, false, false);
+        }
         (2, Call::CopyRange { at, to_at, .. }) => (*at, *to_at) = (*at / 2, *to_at / 2),
         (2, Call::Mknod { fifo, .. }) => *fifo = false,
-        (2, Call::Setxattr { how, .. }) => *how = SetXattrName::Either,
-        (3, Call::Setxattr { value, .. }) => value.truncate(1),
+        (2, Call::Setxattr { how, .. } | Call::Fsetxattr { how, .. }) => *how = SetXattrName::Either,
+        (3, Call::Setxattr { value, .. } | Call::Fsetxattr { value, .. }) => value.truncate(1),
         (
             3,
             Call::WriteOn { len, .. }

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,13 +18,13 @@ use holdfast::env::store::{Delete, NewObject, Put};
 use holdfast::error::FsError;
 use holdfast::fs::Fs;
 use holdfast::fuse::{Access, MountOptions, Mounted, Observer};
-use holdfast::op::{Op, Reply};
+use holdfast::op::{Allocation, Op, Reply};
 use holdfast::real::mountpoint::{Unmount, raise_readahead, unmount};
 use holdfast::real::{LocalDisk, RealEnv};
 use holdfast_sim::content::version_bytes;
 use holdfast_sim::kernel::Trace;
 use holdfast_sim::kernel::recording::{Played, Recording};
-use holdfast_sim::kernel::script::{Options, Script, Step, nth_key};
+use holdfast_sim::kernel::script::{Flags, Options, Script, Step, nth_key};
 use holdfast_sim::version;
 use nix::libc;
 
@@ -103,8 +103,8 @@ pub fn play(script: &Script) -> Recording {
     let options = MountOptions {
         source: "calibration".to_string(),
         access: Access::Owner,
-        // No script writes; and of a mount that may be written to, Linux asks for the time of access after reads.
-        read_only: true,
+        // Of a mount that may be written to, Linux asks for the time of access after reads.
+        read_only: !script.options.writable,
         descriptors: None,
         status: None,
         observer: Some(recorder.clone()),
@@ -133,7 +133,7 @@ fn config(options: &Options) -> Config {
         negative_metadata_ttl: Duration::from_millis(options.negative_metadata_ttl_ms),
         posix_metadata: options.posix_metadata,
         hold: if options.no_hold { Hold::Off } else { Hold::Auto },
-        read_only: true,
+        read_only: !options.writable,
         ..Config::default()
     };
     config.validated().expect("valid options")
@@ -209,12 +209,66 @@ impl Player {
                 let len = ok(unsafe { libc::listxattr(path.as_ptr(), names.as_mut_ptr().cast(), names.len()) })?;
                 Ok(format!("value of {len} bytes"))
             }
-            Step::Open { file, path, write, direct } => {
-                let flags = if *write { libc::O_RDWR } else { libc::O_RDONLY };
-                let opened = open(&self.path(path), flags | if *direct { libc::O_DIRECT } else { 0 })?;
+            Step::Open { file, path, flags } => {
+                let opened = open(&self.path(path), of_open(flags))?;
                 self.files.insert(file.clone(), opened);
                 done
             }
+            // Memory that was never written to is not there yet, and Linux copies from it bit by bit.
+            Step::Write { file, len } => written(self.file(file).write(&vec![1; *len as usize])),
+            Step::Pwrite { file, offset, len } => written(self.file(file).write_at(&vec![1; *len as usize], *offset)),
+            Step::Ftruncate { file, size } => self.file(file).set_len(*size).and(done),
+            Step::Truncate { path, size } => {
+                let path = c_path(&self.path(path));
+                // SAFETY: a string that ends in NUL.
+                ok(unsafe { libc::truncate(path.as_ptr(), *size as i64) } as isize).and(done)
+            }
+            Step::Fallocate { file, how, offset, len } => {
+                let fd = self.file(file).as_raw_fd();
+                // SAFETY: touches no memory.
+                ok(unsafe { libc::fallocate(fd, mode(*how), *offset as i64, *len as i64) } as isize).and(done)
+            }
+            Step::Copy { file, offset, to, to_offset, len } => {
+                let (from, to) = (self.file(file).as_raw_fd(), self.file(to).as_raw_fd());
+                let (mut offset, mut to_offset) = (*offset as i64, *to_offset as i64);
+                // SAFETY: two numbers of our own.
+                let copied = unsafe { libc::copy_file_range(from, &mut offset, to, &mut to_offset, *len as usize, 0) };
+                written(ok(copied))
+            }
+            Step::Setxattr { path, name, value } => {
+                let (path, name) = (c_path(&self.path(path)), CString::new(name.as_str()).expect("no NUL"));
+                let (value, len) = (value.as_ptr().cast(), value.len());
+                // SAFETY: strings that end in NUL, and a value of the length that is told.
+                ok(unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value, len, 0) } as isize).and(done)
+            }
+            Step::Removexattr { path, name } => {
+                let (path, name) = (c_path(&self.path(path)), CString::new(name.as_str()).expect("no NUL"));
+                // SAFETY: strings that end in NUL.
+                ok(unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) } as isize).and(done)
+            }
+            Step::Fsetxattr { file, name, value } => {
+                let (fd, name) = (self.file(file).as_raw_fd(), CString::new(name.as_str()).expect("no NUL"));
+                let (value, len) = (value.as_ptr().cast(), value.len());
+                // SAFETY: a string that ends in NUL, and a value of the length that is told.
+                ok(unsafe { libc::fsetxattr(fd, name.as_ptr(), value, len, 0) } as isize).and(done)
+            }
+            Step::Fremovexattr { file, name } => {
+                let (fd, name) = (self.file(file).as_raw_fd(), CString::new(name.as_str()).expect("no NUL"));
+                // SAFETY: a string that ends in NUL.
+                ok(unsafe { libc::fremovexattr(fd, name.as_ptr()) } as isize).and(done)
+            }
+            Step::Chmod { path, perm } => {
+                std::fs::set_permissions(self.path(path), std::fs::Permissions::from_mode((*perm).into())).and(done)
+            }
+            Step::Mknod { path } => {
+                let path = c_path(&self.path(path));
+                // SAFETY: a string that ends in NUL.
+                ok(unsafe { libc::mknod(path.as_ptr(), libc::S_IFREG | 0o644, 0) } as isize).and(done)
+            }
+            Step::Unlink { path } => std::fs::remove_file(self.path(path)).and(done),
+            Step::Mkdir { path } => std::fs::create_dir(self.path(path)).and(done),
+            Step::Rmdir { path } => std::fs::remove_dir(self.path(path)).and(done),
+            Step::Rename { path, to } => std::fs::rename(self.path(path), self.path(to)).and(done),
             Step::OpenDirectory { directory, path } => {
                 let opened = open(&self.path(path), libc::O_RDONLY | libc::O_DIRECTORY)?;
                 self.files.insert(directory.clone(), opened);
@@ -349,10 +403,41 @@ impl Player {
     }
 }
 
+/// What open(2) is given.
+fn of_open(flags: &Flags) -> i32 {
+    let Flags { write, write_only, create, exclusive, truncate, append, direct, sync, dsync } = *flags;
+    let given = [
+        (write && !write_only, libc::O_RDWR),
+        (write_only, libc::O_WRONLY),
+        (create, libc::O_CREAT),
+        (exclusive, libc::O_EXCL),
+        (truncate, libc::O_TRUNC),
+        (append, libc::O_APPEND),
+        (direct, libc::O_DIRECT),
+        (sync, libc::O_SYNC),
+        (dsync, libc::O_DSYNC),
+    ];
+    given.iter().filter(|(is, _)| *is).fold(libc::O_RDONLY, |all, (_, flag)| all | flag)
+}
+
+fn mode(how: Allocation) -> i32 {
+    match how {
+        Allocation::Allocate { keep_size: false } => 0,
+        Allocation::Allocate { keep_size: true } => libc::FALLOC_FL_KEEP_SIZE,
+        Allocation::Punch => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+        Allocation::Zero { keep_size: false } => libc::FALLOC_FL_ZERO_RANGE,
+        Allocation::Zero { keep_size: true } => libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE,
+    }
+}
+
+fn written(bytes: io::Result<usize>) -> io::Result<String> {
+    Ok(format!("{} bytes", bytes?))
+}
+
 fn open(path: &Path, flags: i32) -> io::Result<File> {
     let path = c_path(path);
     // SAFETY: a string that ends in NUL.
-    let fd = ok(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) } as isize)?;
+    let fd = ok(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, 0o644) } as isize)?;
     // SAFETY: a descriptor that was opened just now.
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
 }

@@ -39,6 +39,8 @@ fn of_file(
         ("write" | "fallocate" | "copy_range", Errno::EBADF) | ("ftruncate" | "copy_range", Errno::EINVAL) => {
             Some(Ok(()))
         }
+        // XATTR_CREATE, XATTR_REPLACE, and what is none.
+        ("fsetxattr", Errno::EEXIST | Errno::ENODATA) | ("fremovexattr", Errno::ENODATA) => Some(Ok(())),
         // Beyond the end, which others may have moved, there is nothing to see nor to write through.
         ("store", SIGBUS) => Some(Ok(())),
         ("page fault", SIGBUS) => {
@@ -56,7 +58,11 @@ fn of_file(
             let local = truth.ledger.latest(held.seat.mount, held.ino)?;
             of_file(truth, sight, file, call, local.lost.filter(|lost| *lost == Errno::ESTALE)?)
         }
-        ("write" | "fsync" | "msync" | "ftruncate" | "fallocate" | "copy_range" | "close", Errno::ESTALE) => {
+        (
+            "write" | "fsync" | "msync" | "ftruncate" | "fallocate" | "copy_range" | "fsetxattr" | "fremovexattr"
+            | "close",
+            Errno::ESTALE,
+        ) => {
             let Some((held, local)) = truth.local_file(file) else { return Some(Ok(())) };
             let mount = held.seat.mount;
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);

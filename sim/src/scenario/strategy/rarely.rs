@@ -1,8 +1,12 @@
-//! What few programs do to files: write through mappings, copy within the mount, set extended attributes.
+//! What few programs do to files: write through mappings, copy within the mount, set extended attributes; and what few mounts
+//! meet: to die in the middle of a directory's rename.
 
 use super::Draw;
-use super::writers::open_for_both;
-use crate::scenario::{Call, SetXattrName, Slot};
+use super::writers::{self, open_for_both};
+use crate::scenario::config::{Object, ScenarioConfig};
+use crate::scenario::{
+    AppOp, Call, Cause, Change, MutationAt, Point, RequestCause, RequestKind, Scenario, SetXattrName, Slot,
+};
 
 /// Mappings have places of their own.
 const MAPS_FROM: Slot = 3;
@@ -75,21 +79,76 @@ pub(super) fn copied(
     calls
 }
 
-pub(super) fn name(draw: &mut Draw<'_>) -> String {
+fn name(draw: &mut Draw<'_>) -> String {
     draw.pick(&["user.colour", "user.origin"]).to_owned()
+}
+
+fn value(draw: &mut Draw<'_>) -> (String, SetXattrName) {
+    let letter = char::from(b'a' + draw.below(26) as u8);
+    let value = String::from(letter).repeat(draw.within(0, 40) as usize);
+    (value, draw.pick(&[SetXattrName::Either, SetXattrName::Either, SetXattrName::Create, SetXattrName::Replace]))
 }
 
 pub(super) fn attribute(path: String, draw: &mut Draw<'_>) -> Call {
     let name = name(draw);
     match draw.below(6) {
         0..3 => {
-            let letter = char::from(b'a' + draw.below(26) as u8);
-            let value = String::from(letter).repeat(draw.within(0, 40) as usize);
-            let how =
-                draw.pick(&[SetXattrName::Either, SetXattrName::Either, SetXattrName::Create, SetXattrName::Replace]);
+            let (value, how) = value(draw);
             Call::Setxattr { path, name, value, how }
         }
         3 => Call::Removexattr { path, name },
         _ => Call::XattrAt { path, name },
     }
+}
+
+/// The same by a descriptor.
+pub(super) fn attribute_of(file: Slot, draw: &mut Draw<'_>) -> Call {
+    let name = name(draw);
+    match draw.below(6) {
+        0..3 => {
+            let (value, how) = value(draw);
+            Call::Fsetxattr { file, name, value, how }
+        }
+        3 => Call::Fremovexattr { file, name },
+        _ => Call::Xattr { file, name },
+    }
+}
+
+/// Opens a file to read it, and sets or asks for its attributes by that descriptor.
+pub(super) fn described(file: Slot, path: String, draw: &mut Draw<'_>) -> Vec<Call> {
+    let mut calls = vec![Call::Open { file, path, direct: false }];
+    calls.extend((0..draw.within(1, 3)).map(|_| attribute_of(file, draw)));
+    calls
+}
+
+/// A directory with a few files is renamed while others use them, and its mount dies in the middle of moving them. Nothing else
+/// goes wrong, so that the next mount has to finish it.
+pub(super) fn cut_short(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
+    let (from, to) = draw.pick(&[("d", "f"), ("d/e", "e"), ("d", "e")]);
+    let names = draw.some(&["a", "b", "new", "e/b", "g/x"], 1, 2);
+    let files: Vec<String> = names.iter().map(|name| format!("{}{from}/{name}", config.mount.prefix)).collect();
+    let object = |(version, key): (usize, &String)| Object {
+        key: key.clone(),
+        version: version as u32,
+        size: writers::size(&config, draw),
+        link_to: None,
+    };
+    config.objects = files.iter().enumerate().map(object).collect();
+    config.disk.faults.clear();
+    let mut ops = writers::ops(&config, &files, draw);
+    ops.truncate(draw.below(12) as usize);
+    let id = 1000;
+    let app = draw.below(config.machines.apps.into()) as u8;
+    let call = Call::Rename { path: format!("/{from}"), to: format!("/{to}"), no_replace: false };
+    let place = draw.below(ops.len() as u64 + 1) as usize;
+    ops.insert(place, AppOp { id, app, pause_ms: 0, call, killed_after_ms: None });
+    let when = Cause::Request(RequestCause {
+        kind: Some(draw.pick(&[RequestKind::Copy, RequestKind::Copy, RequestKind::Delete])),
+        key: None,
+        nth: Some(draw.within(1, files.len() as u64)),
+        since: Some(id),
+        point: Some(draw.pick(&[Point::Before, Point::After])),
+    });
+    let change = Change::Crash { mount: app % config.machines.mounts };
+    Scenario { config, ops, faults: Vec::new(), mutations: vec![MutationAt { when, change }] }
 }

@@ -58,6 +58,9 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     if draw.chance(1, 10) {
         return contended(config, draw);
     }
+    if draw.chance(1, 30) {
+        return rarely::cut_short(config, draw);
+    }
     let files: Vec<String> =
         draw.some(FILES, 1, 3).into_iter().map(|name| format!("{}{name}", config.mount.prefix)).collect();
     let there = files.iter().filter(|_| draw.chance(2, 3)).cloned().collect::<Vec<_>>();
@@ -101,6 +104,7 @@ fn contended(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
                 write_only: draw.chance(1, 3),
                 direct: false,
                 sync: false,
+                dsync: false,
             },
             5..8 => Call::Save { path, len: size(&config, draw) },
             8 => Call::SaveBeside { path, len: size(&config, draw) },
@@ -129,7 +133,7 @@ fn contended(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
 }
 
 /// Around the thresholds of publishing: a record, a part, several parts.
-fn size(config: &ScenarioConfig, draw: &mut Draw<'_>) -> u64 {
+pub(super) fn size(config: &ScenarioConfig, draw: &mut Draw<'_>) -> u64 {
     let mib = (1 << 20) / config.mount.sizes_divided_by;
     let exact = draw.weigh(&[(2, 0), (4, 100), (4, mib), (3, 5 * mib), (3, 8 * mib), (2, 20 * mib)]);
     match draw.below(4) {
@@ -139,7 +143,7 @@ fn size(config: &ScenarioConfig, draw: &mut Draw<'_>) -> u64 {
     }
 }
 
-fn ops(config: &ScenarioConfig, files: &[String], draw: &mut Draw<'_>) -> Vec<AppOp> {
+pub(super) fn ops(config: &ScenarioConfig, files: &[String], draw: &mut Draw<'_>) -> Vec<AppOp> {
     let count = draw.pick(&[6, 15, 40, 80]);
     let hurried = draw.chance(1, 2);
     let kills = draw.chance(1, 6);
@@ -175,7 +179,7 @@ fn session(config: &ScenarioConfig, paths: &[String], draw: &mut Draw<'_>) -> Ve
         29..31 => rarely::copied(&mut |draw| size(config, draw), (file, path), draw.pick(paths), draw),
         31 => vec![Call::Mknod { path, fifo: config.mount.posix_metadata && draw.chance(1, 3) }],
         32 => vec![rarely::attribute(path, draw)],
-        33 => vec![Call::Open { file, path, direct: false }, Call::Xattr { file, name: rarely::name(draw) }],
+        33 => rarely::described(file, path, draw),
         25 if draw.chance(1, 3) => rewrite(config, file, path),
         0..4 => edit(config, file, path, draw),
         4..6 => vec![Call::Save { path, len: size(config, draw) }],
@@ -224,10 +228,11 @@ fn edit(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) 
         // Who mixes O_DIRECT and the page cache sees what Linux makes of it.
         direct: false,
         sync: draw.chance(1, 12),
+        dsync: draw.chance(1, 12),
     }];
     for _ in 0..draw.within(1, 6) {
         let (at, len) = (size(config, draw), size(config, draw));
-        calls.push(match draw.below(11) {
+        calls.push(match draw.below(12) {
             0..4 => Call::WriteOn { file, len },
             4..6 => Call::Pwrite { file, at, len },
             6 => Call::Ftruncate { file, size: at },
@@ -245,6 +250,7 @@ fn edit(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) 
                     AllocationName::ZeroKeepingSize,
                 ]),
             },
+            10 => rarely::attribute_of(file, draw),
             _ => Call::Fstat { file },
         });
     }
@@ -270,8 +276,8 @@ fn rewrite(config: &ScenarioConfig, file: Slot, path: String) -> Vec<Call> {
 /// O_RDWR | O_CREAT
 pub(super) fn open_for_both(file: Slot, path: String) -> Call {
     let (create, exclusive, truncate, append) = (true, false, false, false);
-    let (write_only, direct, sync) = (false, false, false);
-    Call::OpenWrite { file, path, create, exclusive, truncate, append, write_only, direct, sync }
+    let (write_only, direct, sync, dsync) = (false, false, false, false);
+    Call::OpenWrite { file, path, create, exclusive, truncate, append, write_only, direct, sync, dsync }
 }
 
 fn append(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>) -> Vec<Call> {
@@ -285,6 +291,7 @@ fn append(config: &ScenarioConfig, file: Slot, path: String, draw: &mut Draw<'_>
         write_only: draw.chance(1, 2),
         direct: false,
         sync: draw.chance(1, 12),
+        dsync: draw.chance(1, 12),
     }];
     for _ in 0..draw.within(1, 4) {
         calls.push(Call::WriteOn { file, len: size(config, draw) });
