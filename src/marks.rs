@@ -65,6 +65,7 @@ marks! {
     OrphanAborted: "an upload that an earlier mount had left was aborted",
     RenameResumed: "a rename that an earlier mount had begun was finished",
     MarkerChangedMeanwhile: "a directory's attributes were set while somebody else changed its marker",
+    OpenOfOwnAttributes: "an open waited for attributes that this mount was publishing",
     MovedAnotherVersion: "a directory was renamed, and others had replaced a file in it meanwhile",
     VanishedDirectoryMoved: "a directory was renamed, and one in it had vanished from the bucket while somebody had it",
     SourceIsAnother: "what was to be renamed had become another file",

@@ -172,18 +172,23 @@ impl<E: Env> Content<E> {
             && !inner.streams.iter().any(|stream| stream.keep)
     }
 
-    /// Whether somebody has it open whose bytes would be out of reach once its object is replaced or deleted.
-    pub fn wants_holding(&self) -> bool {
-        let kept = self.inner.lock().streams.iter().any(|stream| stream.keep);
-        self.first_to_hold().is_some() && !kept
+    /// Whether somebody has it open whose bytes would be out of reach once its object is replaced or deleted. `needed`: or
+    /// needs them without having it open.
+    pub fn wants_holding(&self, needed: bool) -> bool {
+        let inner = self.inner.lock();
+        let kept = inner.streams.iter().any(|stream| stream.keep);
+        (needed || !inner.handles.is_empty()) && self.would_miss(&inner).is_some() && !kept
     }
 
     /// The first byte that who has it open would miss once its object is replaced or deleted, and nothing but GETs under way
     /// held it.
     pub fn first_to_hold(&self) -> Option<u64> {
         let inner = self.inner.lock();
+        if inner.handles.is_empty() { None } else { self.would_miss(&inner) }
+    }
+
+    fn would_miss(&self, inner: &Inner<BoatOf<E>>) -> Option<u64> {
         let holds = self.context.config.hold != Hold::Off
-            && !inner.handles.is_empty()
             && self.version.version_id.is_none()
             && inner.superseded.is_none()
             && !inner.is_whole(self.version.size);

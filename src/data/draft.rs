@@ -416,6 +416,13 @@ impl<E: Env> Draft<E> {
         Ok(true)
     }
 
+    /// Whether it is unpublished and made of this version of another file.
+    pub fn is_copy_of(&self, source: &Arc<Content<E>>) -> bool {
+        let inner = self.inner.lock();
+        let base = inner.base.as_ref().filter(|_| inner.is_dirty() && inner.key != source.version().key);
+        base.is_some_and(|base| Arc::ptr_eq(base.content(), source))
+    }
+
     /// Zeros in `range`, which may reach beyond the end. Returns the size then.
     pub async fn zero(&self, range: Range<u64>) -> Result<u64, FsError> {
         self.check_size(range.end)?;

@@ -162,15 +162,23 @@ impl<E: Env> Fs<E> {
 
     /// Whoever has open what a publication is about to replace goes on reading it.
     async fn hold_what_is_replaced(&self, ino: Ino) {
-        let held = self.tree.lock().held_beside(ino);
+        let mut held = self.tree.lock().held_beside(ino);
+        held.extend(
+            self.tree.lock().file(ino).ok().and_then(|file| file.content.clone()).filter(|it| self.is_copied(it)),
+        );
         for content in held {
             self.hold_fully(&content).await;
         }
     }
 
+    /// Whether another file that is not published yet is made of it.
+    fn is_copied(&self, content: &Arc<Content<E>>) -> bool {
+        self.drafts.lock().values().any(|draft| draft.is_copy_of(content))
+    }
+
     /// A GET of all of it begins, for those who have it open, before its object goes.
     pub(super) async fn hold_fully(&self, content: &Arc<Content<E>>) {
-        if !content.wants_holding() {
+        if !content.wants_holding(self.is_copied(content)) {
             return;
         }
         if let Ok(reply) = self.context.get_if_current(content.version(), None).await {

@@ -373,10 +373,17 @@ impl<E: Env> Fs<E> {
             }
             Err(error) => return Err(FsError::from_store(key, error)),
         };
+        let mut version = Version::of(key, &reply.meta);
+        if !version.is_same(&self.tree.lock().file(ino)?.version)
+            && let Some(draft) = self.draft_of(ino).filter(|draft| draft.changes_attributes_only())
+        {
+            // It may be what this mount has just put there, of which it is yet to be told.
+            sometimes!(OpenOfOwnAttributes);
+            drop(draft.gate.lock().await);
+        }
         if self.was_moved(ino, key) {
             return Err(FsError::Superseded { key: key.clone() });
         }
-        let mut version = Version::of(key, &reply.meta);
         let mut tree = self.tree.lock();
         let file = tree.file_mut(ino)?;
         if zoo::has(Bug::VersionFromLookupBytesFromGet) {

@@ -376,7 +376,10 @@ impl Names {
             let told = (self.changes > 0 || inode.contested) && inode.attr.kind == attr.kind;
             // A chmod elsewhere within the second of the last write leaves ETag and time as they were: the same Version.
             let Attr { perm, uid, gid, atime, ctime, .. } = inode.attr;
-            let same = Attr { perm, uid, gid, atime, ctime, ..attr.clone() } == inode.attr;
+            // And touch(1): where times are of metadata, that of the last change need not be that of the bytes.
+            let touched = (attr.mtime, attr.mtime_nanos) != (attr.ctime.seconds, attr.ctime.nanos);
+            let Attr { mtime, mtime_nanos, .. } = if touched { inode.attr.clone() } else { attr.clone() };
+            let same = Attr { perm, uid, gid, atime, ctime, mtime, mtime_nanos, ..attr.clone() } == inode.attr;
             assert!(
                 !in_use || (told && inode.attr.size == attr.size) || inode.changing > 0 || same,
                 "the attributes of an inode in use changed from {:?} to {attr:?}",

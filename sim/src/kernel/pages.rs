@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn zeros_take_whole_pages_and_are_written_into_others() {
-        let mut pages = with(&[0..4]);
+        let mut pages = with(std::slice::from_ref(&(0..4)));
         pages.zero(PAGE_BYTES - 10..3 * PAGE_BYTES + 10);
         let Found::UpToDate { bytes, .. } = pages.find(0, 1) else { panic!("the rest of it is as it was") };
         assert_eq!((bytes[PAGE_BYTES as usize - 11], bytes[PAGE_BYTES as usize - 10]), (7, 0));
