@@ -79,7 +79,8 @@ impl<E: Env> Fs<E> {
                 delay = (2 * delay).min(longest);
             }
             draft.stops_publishing();
-            fs.forget_draft(ino, &draft);
+            // What nobody has closed since, and nobody has open, such as a truncation that failed, goes the same way.
+            fs.retire(ino).await;
             fs.close_inode(ino);
         });
     }
