@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast::env::UnixTime;
 use holdfast::error::Errno;
-use holdfast::op::{Allocation, Changes, Ino, Op, Reply, SetTime, SetXattr};
+use holdfast::op::{Allocation, Attr, Changes, Ino, Op, Reply, SetTime, SetXattr};
 
 use super::names::{DentryId, Held};
 use super::system_call::{SystemCall, Thread};
@@ -105,15 +106,29 @@ impl Thread {
         // It may have been renamed while the lock was waited for.
         let names = vec![self.kernel.path_of(dentry)];
         // The server may show it before it answers.
-        self.kernel.with(|state| state.names.note_change(ino));
+        let before = self.kernel.with(|state| {
+            state.names.note_change(ino);
+            state.names.changes
+        });
         match self.change(Op::Setattr { ino, fh: None, changes }, names).await? {
-            Reply::Attr { attr, ttl } => {
-                let now = self.kernel.now();
-                self.kernel.with(|state| state.names.attributes_set(&attr, ttl, now));
-            }
+            Reply::Attr { attr, ttl } => self.attributes_set(ino, &attr, ttl, before),
             other => self.kernel.violated(format!("SETATTR was answered with {other:?}")),
         }
         Ok(())
+    }
+
+    /// What a SETATTR was answered with. An open with O_TRUNC, which does not wait for the lock, may have changed the file since
+    /// there had been so many changes: then the next who asks is told.
+    pub(super) fn attributes_set(&self, ino: Ino, attr: &Attr, ttl: Duration, changes: u64) {
+        let (now, unsettled) = (self.kernel.now(), self.kernel.is_unsettled(ino, changes));
+        self.kernel.with(|state| {
+            if unsettled {
+                state.names.touch(ino);
+                state.names.doubt_attributes(ino);
+            } else {
+                state.names.attributes_set(attr, ttl, now);
+            }
+        });
     }
 
     /// `names`: the paths that it is about, once nobody else changes it.

@@ -279,9 +279,12 @@ impl Thread {
         if attr.size != size && !self.kernel.is_unsettled(ino, before) {
             self.kernel.violated(format!("a SETATTR of the size {size} was answered with {attr:?}"));
         }
-        let now = self.kernel.now();
-        self.kernel.with(|state| state.names.attributes_set(&attr, ttl, now));
+        let before = self.kernel.with(|state| {
+            state.names.resize(ino, attr.size);
+            state.names.changes
+        });
         self.cut(ino, attr.size).await;
+        self.attributes_set(ino, &attr, ttl, before);
         // invalidate_inode_pages2
         self.write_back(ino).await;
         self.kernel.with(|state| state.names.inode_mut(ino).map(|inode| inode.pages.drop_all()));

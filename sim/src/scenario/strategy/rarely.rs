@@ -3,9 +3,10 @@
 
 use super::Draw;
 use super::writers::{self, open_for_both};
-use crate::scenario::config::{Object, ScenarioConfig};
+use crate::scenario::config::{Disk, Object, ScenarioConfig};
 use crate::scenario::{
-    AppOp, Call, Cause, Change, MutationAt, Point, RequestCause, RequestKind, Scenario, SetXattrName, Slot,
+    AppOp, Call, Cause, Change, FaultAt, FaultSpec, MutationAt, Point, RequestCause, RequestKind, Scenario,
+    SetXattrName, Slot,
 };
 
 /// Mappings have places of their own.
@@ -142,6 +143,13 @@ pub(super) fn cut_short(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scen
     let call = Call::Rename { path: format!("/{from}"), to: format!("/{to}"), no_replace: false };
     let place = draw.below(ops.len() as u64 + 1) as usize;
     ops.insert(place, AppOp { id, app, pause_ms: 0, call, killed_after_ms: None });
+    if draw.chance(1, 2) {
+        // Somebody who lists it meanwhile, page by page.
+        config.mount.list_page_keys = draw.pick(&[1, 2]);
+        let (app, pause_ms) = (draw.below(config.machines.apps.into()) as u8, draw.below(100));
+        let call = Call::Readdir { path: format!("/{from}") };
+        ops.push(AppOp { id: id + 1, app, pause_ms, call, killed_after_ms: None });
+    }
     let when = Cause::Request(RequestCause {
         kind: Some(draw.pick(&[RequestKind::Copy, RequestKind::Copy, RequestKind::Delete])),
         key: None,
@@ -150,5 +158,48 @@ pub(super) fn cut_short(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scen
         point: Some(draw.pick(&[Point::Before, Point::After])),
     });
     let change = Change::Crash { mount: app % config.machines.mounts };
-    Scenario { config, ops, faults: Vec::new(), mutations: vec![MutationAt { when, change }] }
+    let mutations = if draw.chance(3, 4) { vec![MutationAt { when, change }] } else { Vec::new() };
+    Scenario { config, ops, faults: Vec::new(), mutations }
+}
+
+/// With `--write-back`: a file is saved, and edited again while it is published behind its close; then its mount dies, and the
+/// next one finds in the bucket what the journal says is older, the latest, or nothing.
+pub(super) fn left_in_the_journal(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
+    config.mount.write_back_max = 1 << 30;
+    config.machines.mounts = 1;
+    config.disk = Disk::default();
+    let key = format!("{}log", config.mount.prefix);
+    config.objects = Vec::new();
+    if draw.chance(1, 2) {
+        config.objects.push(Object { key: key.clone(), version: 0, size: writers::size(&config, draw), link_to: None });
+    }
+    let path = "/log".to_owned();
+    let mut calls = vec![(0, Call::Save { path: path.clone(), len: 1 + writers::size(&config, draw) })];
+    for _ in 0..draw.within(1, 3) {
+        let pause_ms = draw.below(3) * draw.below(60);
+        let len = 1 + writers::size(&config, draw);
+        let edit = [open_for_both(0, path.clone()), Call::Pwrite { file: 0, at: 0, len }, Call::Close { file: 0 }];
+        calls.extend(edit.into_iter().map(|call| (0, call)));
+        calls.last_mut().expect("an edit is not empty").0 = pause_ms;
+    }
+    let op = |(n, (pause_ms, call)): (usize, (u64, Call))| AppOp {
+        id: n as u32 + 1,
+        app: 0,
+        pause_ms,
+        call,
+        killed_after_ms: None,
+    };
+    let ops = calls.into_iter().enumerate().map(op).collect();
+    let put =
+        |point| RequestCause { kind: Some(RequestKind::Put), key: Some(key.clone()), nth: Some(1), since: None, point };
+    let slow_ms = draw.within(100, 2_000);
+    let faults = match draw.below(3) {
+        0 => Vec::new(),
+        _ => vec![FaultAt { when: Cause::Request(put(None)), what: FaultSpec::AnswerSlow { ms: slow_ms } }],
+    };
+    let when = match draw.below(3) {
+        0 => Cause::Request(put(Some(draw.pick(&[Point::Before, Point::After])))),
+        _ => Cause::AtMs(draw.below(slow_ms)),
+    };
+    Scenario { config, ops, faults, mutations: vec![MutationAt { when, change: Change::Crash { mount: 0 } }] }
 }

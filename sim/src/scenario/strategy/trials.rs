@@ -37,6 +37,8 @@ enum Story {
     LateAbsence,
     /// The version that is read is purged.
     Purged,
+    /// So many ask at once of a service that fails that retries run short.
+    Crowd,
 }
 
 const STORIES: &[(u64, Story)] = &[
@@ -51,6 +53,7 @@ const STORIES: &[(u64, Story)] = &[
     (3, Story::Openers),
     (1, Story::LateAbsence),
     (1, Story::Purged),
+    (1, Story::Crowd),
 ];
 
 /// Versions of mutations count from here.
@@ -75,6 +78,7 @@ pub(super) fn scenario(config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario 
         Story::Openers => tale.openers(draw),
         Story::LateAbsence => tale.late_absence(draw),
         Story::Purged => tale.purged(draw),
+        Story::Crowd => tale.crowd(draw),
     }
     tale.scenario
 }
@@ -428,6 +432,19 @@ impl Tale {
         for _ in 0..draw.within(1, 4) {
             self.op(0, 0, Call::Pread { file: 0, at: draw.below(size), len: 1 + draw.below(PAGE_BYTES) });
         }
+    }
+
+    fn crowd(&mut self, draw: &mut Draw<'_>) {
+        let config = &mut self.scenario.config;
+        config.mount.deadline_ms = draw.within(2_000, 5_000);
+        config.mount.attempt_timeout_ms = 1_000;
+        config.machines.apps = draw.within(50, 64) as u8;
+        for app in 0..config.machines.apps {
+            let pause_ms = draw.below(2) * draw.below(100);
+            self.op(app, pause_ms, Call::Stat { path: format!("/{FILM}-{app}") });
+        }
+        let cause = RequestCause::default();
+        self.fault(cause, FaultSpec::Refused { error: ErrorName::Unavailable, retry_after_ms: None });
     }
 
     fn breaks(&mut self, draw: &mut Draw<'_>) {

@@ -61,6 +61,9 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     if draw.chance(1, 30) {
         return rarely::cut_short(config, draw);
     }
+    if draw.chance(1, 40) {
+        return rarely::left_in_the_journal(config, draw);
+    }
     let files: Vec<String> =
         draw.some(FILES, 1, 3).into_iter().map(|name| format!("{}{name}", config.mount.prefix)).collect();
     let there = files.iter().filter(|_| draw.chance(2, 3)).cloned().collect::<Vec<_>>();
@@ -92,7 +95,7 @@ fn contended(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
     for id in 1..=draw.within(12, 40) as u32 {
         let (path, file) = (path.clone(), 0);
         let truncate = draw.chance(1, 4);
-        let call = match draw.below(14) {
+        let call = match draw.below(15) {
             0..3 => Call::Open { file, path, direct: false },
             3..5 => Call::OpenWrite {
                 file,
@@ -112,7 +115,7 @@ fn contended(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
             10 => Call::ReadToEnd { file },
             11 => Call::Close { file },
             12 => Call::Truncate { path, size: size(&config, draw) },
-            _ if draw.chance(1, 2) => Call::Unlink { path },
+            13 => Call::Unlink { path },
             _ => Call::Rename { path, to: "/b".to_owned(), no_replace: false },
         };
         let app = draw.below(config.machines.apps.into()) as u8;
