@@ -53,23 +53,24 @@ impl<E: Env> Drop for Room<E> {
 }
 
 impl<E: Env> Draft<E> {
-    /// Puts the file, as `look` sees it when it is its turn, into the journal, with these attributes. Afterwards no crash loses it.
+    /// Puts the file, as `look` sees it when it is its turn, into the journal, with these attributes. Afterwards no crash loses
+    /// it. False: there is nothing to store.
     ///
     /// Errors: [`FsError::Disk`] when there is no room; then what was stored before is still there.
     pub async fn store(
         &self,
         look: impl FnOnce() -> Option<Snapshot<E>>,
         attributes: impl FnOnce(NewObject) -> Result<NewObject, FsError>,
-    ) -> Result<(), FsError> {
+    ) -> Result<bool, FsError> {
         let mut stored = self.stored.lock().await;
         if self.fate() == Fate::Living && !self.is_dirty() {
             // Published while the turn was waited for.
-            return Ok(());
+            return Ok(false);
         }
-        let Some(snapshot) = look() else { return Ok(()) };
+        let Some(snapshot) = look() else { return Ok(false) };
         if stored.as_ref().is_some_and(|stored| stored.generation == snapshot.generation) {
             self.was_stored(&snapshot);
-            return Ok(());
+            return Ok(true);
         }
         if snapshot.is_based_elsewhere() {
             // An entry does not say on what.
@@ -113,11 +114,11 @@ impl<E: Env> Draft<E> {
         }
         self.was_stored(&snapshot);
         match self.fate() {
-            Fate::Living => Ok(()),
+            Fate::Living => Ok(true),
             // While it was written down.
             Fate::Unlinked => {
                 discard_in(context, &mut stored).await;
-                Ok(())
+                Ok(false)
             }
             Fate::Lost(_) => {
                 discard_in(context, &mut stored).await;

@@ -32,13 +32,19 @@ impl<E: Env> Fs<E> {
         if self.context.config.write_back_max == 0 || draft.fate() != Fate::Living {
             return false;
         }
-        if let Err(error) = draft.store(look, |object| self.with_attributes(ino, object)).await {
-            sometimes!(JournalFull);
-            tracing::debug!("{:?}: not put into the journal ({error}); its close waits for S3", draft.key());
-            return false;
+        match draft.store(look, |object| self.with_attributes(ino, object)).await {
+            Ok(stored) => {
+                if stored {
+                    self.publish_behind(ino, draft.clone());
+                }
+                stored
+            }
+            Err(error) => {
+                sometimes!(JournalFull);
+                tracing::debug!("{:?}: not put into the journal ({error}); its close waits for S3", draft.key());
+                false
+            }
         }
-        self.publish_behind(ino, draft.clone());
-        true
     }
 
     /// Until it is published, given up or gone.
@@ -79,8 +85,11 @@ impl<E: Env> Fs<E> {
                 delay = (2 * delay).min(longest);
             }
             draft.stops_publishing();
-            // What nobody has closed since, and nobody has open, such as a truncation that failed, goes the same way.
-            fs.retire(ino).await;
+            // Whoever changes it without having it open tells what becomes of that. What is left then, and nobody has open, such
+            // as a truncation that failed, goes the same way.
+            if !draft.is_in_use() && fs.handles.lock().count_of(ino) == 0 {
+                fs.retire(ino).await;
+            }
             fs.close_inode(ino);
         });
     }
