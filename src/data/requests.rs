@@ -179,7 +179,7 @@ impl<E: Env> Context<E> {
     }
 
     /// Attempts until one succeeds, fails for good, or the deadline has passed.
-    pub(super) async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
+    pub async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         once: impl FnMut() -> F,
     ) -> Result<T, StoreError> {

@@ -38,17 +38,21 @@ impl<E: Env> Fs<E> {
             let cause = StoreError::new(ErrorKind::InvalidAnswer, format!("a link of {} bytes", version.size));
             return Err(FsError::Nonsense { key: key.clone(), cause });
         }
-        let reply = self.context.get_version(&version, None).await;
-        let mut body = reply.map_err(|error| FsError::from_store(key, error))?.body;
-        let mut target = Vec::new();
-        let patience = self.context.config.attempt_timeout;
-        while target.len() as u64 <= version.size {
-            let chunk = or_timeout(self.context.env.clock(), patience, body.next()).await;
-            match chunk.unwrap_or(Some(Err(ErrorKind::NoAnswer.into()))) {
-                Some(chunk) => target.extend_from_slice(&chunk.map_err(|error| FsError::from_store(key, error))?),
-                None => break,
+        // A body that breaks is asked for again, as a request is.
+        let fetched = self.context.persist(|| async {
+            let mut body = self.context.get_version(&version, None).await?.body;
+            let mut target = Vec::new();
+            let patience = self.context.config.attempt_timeout;
+            while target.len() as u64 <= version.size {
+                let chunk = or_timeout(self.context.env.clock(), patience, body.next()).await;
+                match chunk.unwrap_or(Some(Err(ErrorKind::NoAnswer.into()))) {
+                    Some(chunk) => target.extend_from_slice(&chunk?),
+                    None => break,
+                }
             }
-        }
+            Ok(target)
+        });
+        let target = fetched.await.map_err(|error| FsError::from_store(key, error))?;
         if target.len() as u64 != version.size {
             let what = format!("{} bytes of a link of {}", target.len(), version.size);
             let cause = StoreError::new(ErrorKind::InvalidAnswer, what);
