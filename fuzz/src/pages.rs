@@ -146,6 +146,10 @@ impl Store for Pages {
     async fn list_uploads(&self, _: String) -> Result<Vec<Upload>, StoreError> {
         unsupported()
     }
+
+    async fn has_parts(&self, _: Key, _: UploadId) -> Result<bool, StoreError> {
+        unsupported()
+    }
 }
 
 /// The simulated world with that store in it.
