@@ -56,23 +56,36 @@ pub fn write(file: &ScenarioFile, out: Option<&PathBuf>) -> Result<(), Misuse> {
 
 /// The smallest scenario found within `budget` in which the same oracle objects; `None`: none does to begin with.
 pub fn shrunk(scenario: &Scenario, budget: Duration) -> Option<(OracleId, Scenario)> {
-    let oracle = run::run(scenario).findings.first()?.oracle;
-    let began = now();
-    let fails = |candidate: &Scenario| {
-        // Less to do is another order of tasks: a few others are tried before it counts as harmless.
-        (0..SCHEDULES).find_map(|n| {
-            let mut candidate = candidate.clone();
-            candidate.config.seed = candidate.config.seed.wrapping_add(n);
-            let findings = run::run(&candidate).findings;
-            findings.iter().any(|finding| finding.oracle == oracle).then_some(candidate)
-        })
+    // What only differs between two runs needs two.
+    let (run, oracle): (fn(&Scenario) -> run::Outcome, _) = match run::run(scenario).findings.first() {
+        Some(finding) => (run::run, finding.oracle),
+        None => (run::run_twice, run::run_twice(scenario).findings.first()?.oracle),
     };
-    let small = shrink::shrink(scenario.clone(), fails, || now().duration_since(began) > budget);
+    let began = now();
+    let enough = || now().duration_since(began) > budget;
+    let mut small = scenario.clone();
+    for schedules in SCHEDULES {
+        let fails = |candidate: &Scenario| {
+            // Less to do is another order of tasks: a few others are tried before it counts as harmless.
+            (0..*schedules).take_while(|_| !enough()).find_map(|n| {
+                let mut candidate = candidate.clone();
+                candidate.config.seed = candidate.config.seed.wrapping_add(n);
+                let findings = run(&candidate).findings;
+                findings.iter().any(|finding| finding.oracle == oracle).then_some(candidate)
+            })
+        };
+        small = shrink::shrink(small, fails, enough);
+        if small.ops.len() <= FEW.0 && small.faults.len() <= FEW.1 {
+            break;
+        }
+    }
     Some((oracle, small))
 }
 
-/// Orders tried for each smaller scenario.
-const SCHEDULES: u64 = 4;
+/// Orders tried for each smaller scenario; of one that stays large, more and more.
+const SCHEDULES: &[u64] = &[4, 32, 256];
+/// Operations and faults that are read at a glance.
+const FEW: (usize, usize) = (10, 2);
 
 #[allow(clippy::disallowed_methods)]
 fn now() -> Instant {
