@@ -83,8 +83,19 @@ struct Inner<E: Env> {
     changers: u32,
     /// The change up to which the journal has it.
     stored: u64,
-    /// The file at that change, in its log, and how often the user had set attributes then.
-    closed: Option<(Overlay, Arc<Log<E>>, u64, u64)>,
+    /// The file at that change.
+    closed: Option<Closed<E>>,
+}
+
+/// A file as the journal has it.
+struct Closed<E: Env> {
+    overlay: Overlay,
+    log: Arc<Log<E>>,
+    /// Not the draft's own where that was made of another file since.
+    base: Option<Arc<Base<E>>>,
+    generation: u64,
+    /// How often the user had set attributes.
+    attributes: u64,
 }
 
 /// The log is rewritten when so many records of it are needed no more, and it is more than half garbage.
@@ -268,8 +279,9 @@ impl<E: Env> Draft<E> {
         let mut inner = self.inner.lock();
         if snapshot.generation > inner.stored {
             inner.stored = snapshot.generation;
-            let Snapshot { overlay, log, generation, attributes, .. } = snapshot;
-            inner.closed = Some((overlay.clone(), log.clone(), *generation, *attributes));
+            let Snapshot { overlay, log, base, generation, attributes, .. } = snapshot;
+            let (overlay, log, base) = (overlay.clone(), log.clone(), base.clone());
+            inner.closed = Some(Closed { overlay, log, base, generation: *generation, attributes: *attributes });
         }
     }
 
@@ -280,9 +292,11 @@ impl<E: Env> Draft<E> {
         if inner.published >= inner.stored {
             inner.closed = None;
         }
-        let (overlay, log, generation, attributes) = inner.closed.clone()?;
+        let Closed { overlay, log, base, generation, attributes } = inner.closed.as_ref()?;
+        let (overlay, log, base) = (overlay.clone(), log.clone(), base.clone());
+        let (generation, attributes) = (*generation, *attributes);
         let only_attributes = generation - inner.published == attributes - inner.attributes_published;
-        Some(Snapshot { overlay, log, generation, attributes, only_attributes, ..self.snapshot_of(&inner) })
+        Some(Snapshot { overlay, log, base, generation, attributes, only_attributes, ..self.snapshot_of(&inner) })
     }
 
     /// Whether somebody who does not have it open will yet publish it, or let it go.
@@ -655,7 +669,11 @@ impl<E: Env> Inner<E> {
         self.key = base.version().key.clone();
         self.expects = Expects::ETag(base.version().etag.clone());
         self.in_doubt.clear();
-        self.base = Some(Base::new(base));
+        let base = Base::new(base);
+        if let Some(closed) = &mut self.closed {
+            closed.base = Some(base.clone());
+        }
+        self.base = Some(base);
     }
 }
 

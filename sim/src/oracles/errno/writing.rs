@@ -74,8 +74,11 @@ fn of_file(
             let unheld = truth.config.hold == holdfast::config::Hold::Off;
             let took = |key: &String| unheld && truth.history.changes_within(key, from, sight.ended) > 0;
             let mut siblings = local.keys.iter().flat_map(|key| truth.ledger.named(mount, key));
+            // What is no more what the name means can be given no attributes.
+            let described = matches!(call, "fsetxattr" | "fremovexattr");
             let lost = local.doubtful
-                || siblings.any(|other| other.ino != local.ino && other.states.len() > 1)
+                || siblings.any(|other| other.ino != local.ino && (described || other.states.len() > 1))
+                || (described && local.keys.iter().any(|key| truth.ledger.was_truncated(mount, key)))
                 || local.sources.iter().any(took)
                 || local.keys.iter().chain(&local.sources).any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody else changed it") })
