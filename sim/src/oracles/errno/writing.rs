@@ -127,7 +127,7 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
         ("symlink" | "mknod", Errno::EPERM) if !truth.config.posix_metadata => Some(Ok(())),
         // Of a FIFO, which nobody has opened at its other end; and none of which is a file to be cut.
         ("open", Errno::ENXIO) | ("truncate", Errno::EINVAL) if truth.config.posix_metadata => Some(Ok(())),
-        // XATTR_CREATE, XATTR_REPLACE, and what is none; directories have none.
+        // XATTR_CREATE, XATTR_REPLACE, and what is none; the mount's own directory has none.
         ("setxattr", Errno::EEXIST | Errno::ENODATA | Errno::EOPNOTSUPP) => Some(Ok(())),
         ("removexattr", Errno::ENODATA | Errno::EOPNOTSUPP) => Some(Ok(())),
         // An inode that lost its condition costs the one walk that Linux makes again.
