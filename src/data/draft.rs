@@ -91,8 +91,6 @@ struct Inner<E: Env> {
 struct Closed<E: Env> {
     overlay: Overlay,
     log: Arc<Log<E>>,
-    /// Not the draft's own where that was made of another file since.
-    base: Option<Arc<Base<E>>>,
     generation: u64,
     /// How often the user had set attributes.
     attributes: u64,
@@ -279,9 +277,9 @@ impl<E: Env> Draft<E> {
         let mut inner = self.inner.lock();
         if snapshot.generation > inner.stored {
             inner.stored = snapshot.generation;
-            let Snapshot { overlay, log, base, generation, attributes, .. } = snapshot;
-            let (overlay, log, base) = (overlay.clone(), log.clone(), base.clone());
-            inner.closed = Some(Closed { overlay, log, base, generation: *generation, attributes: *attributes });
+            let Snapshot { overlay, log, generation, attributes, .. } = snapshot;
+            let (overlay, log) = (overlay.clone(), log.clone());
+            inner.closed = Some(Closed { overlay, log, generation: *generation, attributes: *attributes });
         }
     }
 
@@ -292,11 +290,10 @@ impl<E: Env> Draft<E> {
         if inner.published >= inner.stored {
             inner.closed = None;
         }
-        let Closed { overlay, log, base, generation, attributes } = inner.closed.as_ref()?;
-        let (overlay, log, base) = (overlay.clone(), log.clone(), base.clone());
-        let (generation, attributes) = (*generation, *attributes);
+        let Closed { overlay, log, generation, attributes } = inner.closed.as_ref()?;
+        let (overlay, log, generation, attributes) = (overlay.clone(), log.clone(), *generation, *attributes);
         let only_attributes = generation - inner.published == attributes - inner.attributes_published;
-        Some(Snapshot { overlay, log, base, generation, attributes, only_attributes, ..self.snapshot_of(&inner) })
+        Some(Snapshot { overlay, log, generation, attributes, only_attributes, ..self.snapshot_of(&inner) })
     }
 
     /// Whether somebody who does not have it open will yet publish it, or let it go.
@@ -413,9 +410,14 @@ impl<E: Env> Draft<E> {
     /// Bytes `range`, which begins at its end, are those of `source` at the same place. False: it is not made of that alone, so
     /// nothing was done.
     pub async fn continues_as(&self, source: &Arc<Content<E>>, range: Range<u64>) -> Result<bool, FsError> {
+        // What is in the journal, or on its way there, is made of what the draft is made of until that is published.
+        let _stored = self.stored.lock().await;
         let _turn = self.changes.lock().await;
         let mut inner = self.inner.lock();
         inner.may_change()?;
+        if inner.stored > inner.published {
+            return Ok(false);
+        }
         let goes_on = inner.base.as_ref().is_some_and(|base| Arc::ptr_eq(base.content(), source));
         let begins = range.start == 0 && inner.generation != inner.published;
         let bare = inner.overlay.is_bare() && inner.overlay.size() == range.start && inner.standing.is_none();
@@ -669,11 +671,7 @@ impl<E: Env> Inner<E> {
         self.key = base.version().key.clone();
         self.expects = Expects::ETag(base.version().etag.clone());
         self.in_doubt.clear();
-        let base = Base::new(base);
-        if let Some(closed) = &mut self.closed {
-            closed.base = Some(base.clone());
-        }
-        self.base = Some(base);
+        self.base = Some(Base::new(base));
     }
 }
 
