@@ -66,6 +66,7 @@ marks! {
     RenameResumed: "a rename that an earlier mount had begun was finished",
     MarkerChangedMeanwhile: "a directory's attributes were set while somebody else changed its marker",
     OpenOfOwnAttributes: "an open waited for attributes that this mount was publishing",
+    MovedWhileMadeOfAnother: "a file that is made of another was moved, or found published, before that was published",
     MovedAnotherVersion: "a directory was renamed, and others had replaced a file in it meanwhile",
     VanishedDirectoryMoved: "a directory was renamed, and one in it had vanished from the bucket while somebody had it",
     SourceIsAnother: "what was to be renamed had become another file",

@@ -548,14 +548,20 @@ impl<E: Env> Draft<E> {
 
     /// The same bytes stand elsewhere, or under another ETag, by now.
     pub fn rebased(&self, base: Arc<Content<E>>) {
-        self.inner.lock().rebase(base);
+        self.inner.lock().replaces(base);
     }
 
     /// An earlier publication stands in the bucket, and nobody knows which.
     pub fn landed(&self, base: Arc<Content<E>>) {
         let mut inner = self.inner.lock();
-        inner.rebase(base);
+        inner.replaces(base);
         inner.standing = None;
+        // What was closed may be older than what landed: what is published over that is the file as it is.
+        if inner.closed.is_some() {
+            let (overlay, log) = (inner.overlay.clone(), inner.log.clone());
+            let (generation, attributes) = (inner.generation, inner.attributes);
+            inner.closed = Some(Closed { overlay, log, generation, attributes });
+        }
     }
 
     /// A publication failed, and may have been applied all the same.
@@ -573,7 +579,18 @@ impl<E: Env> Draft<E> {
 
     /// Puts all of it into the recovery folder, and answers where.
     pub async fn keep(&self, reason: &str) -> Result<String, FsError> {
-        let snapshot = self.snapshot();
+        self.keep_as(&self.snapshot(), reason).await
+    }
+
+    /// Whether the snapshot is what was closed, and something else was made of the file since.
+    pub fn has_changed_since(&self, snapshot: &Snapshot<E>) -> bool {
+        let inner = self.inner.lock();
+        let closed = inner.closed.as_ref().is_some_and(|closed| closed.generation == snapshot.generation);
+        closed && inner.generation != snapshot.generation
+    }
+
+    /// The same of the file as it was.
+    pub async fn keep_as(&self, snapshot: &Snapshot<E>, reason: &str) -> Result<String, FsError> {
         let file = self.context.env.disk().create_kept().await.map_err(FsError::Disk)?;
         let size = snapshot.overlay.size();
         let mut missing: Vec<Range<u64>> = Vec::new();
@@ -665,6 +682,16 @@ impl<E: Env> Inner<E> {
 
     fn only_attributes(&self) -> bool {
         self.generation - self.published == self.attributes - self.attributes_published
+    }
+
+    /// This stands where it is to be published, and has the bytes that it had there; what it is made of another file, it still is.
+    fn replaces(&mut self, standing: Arc<Content<E>>) {
+        let made_of = self.base.take().filter(|base| base.content().version().key != self.key);
+        self.rebase(standing);
+        if made_of.is_some() {
+            sometimes!(MovedWhileMadeOfAnother);
+            self.base = made_of;
+        }
     }
 
     fn rebase(&mut self, base: Arc<Content<E>>) {

@@ -338,6 +338,10 @@ async fn base_bytes<E: Env>(base: &Arc<Content<E>>, range: Range<u64>, kept: Kep
     let mut at = range.start;
     while at < range.end {
         let piece = base.read(at, READ_BYTES_MAX.min(range.end - at), kept).await?;
+        if piece.is_empty() {
+            // It is shorter than what is made of it believes.
+            return Err(FsError::LostHold { key: base.version().key.clone(), start: at, end: range.end });
+        }
         at += piece.len() as u64;
         joined.extend_from_slice(&piece);
     }

@@ -61,7 +61,7 @@ impl<E: Env> Fs<E> {
         let fs = self.clone();
         self.context.env.spawn().spawn("publish behind a close", async move {
             let (mut delay, longest) = REPUBLISH_DELAY;
-            loop {
+            let ended = loop {
                 let outcome = {
                     let _turn = draft.gate.lock().await;
                     fs.commit_looked_at(ino, &draft, || draft.closed()).await
@@ -70,21 +70,24 @@ impl<E: Env> Fs<E> {
                     // It may have been closed once more meanwhile.
                     if draft.ends_publishing() {
                         sometimes!(PublishedBehind);
-                        break;
+                        break true;
                     }
                     continue;
                 };
                 fs.complain(&error);
                 if draft.fate() != Fate::Living {
-                    break;
+                    break false;
                 }
                 if !may_pass(&error) && fs.give_up(ino, &draft, &error).await {
-                    break;
+                    break false;
                 }
                 fs.context.env.clock().sleep(delay).await;
                 delay = (2 * delay).min(longest);
+            };
+            // Where it has ended by itself, the next one may have begun already.
+            if !ended {
+                draft.stops_publishing();
             }
-            draft.stops_publishing();
             // Whoever changes it without having it open tells what becomes of that. What is left then, and nobody has open, such
             // as a truncation that failed, goes the same way.
             if !draft.is_in_use() && fs.handles.lock().count_of(ino) == 0 {

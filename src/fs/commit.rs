@@ -163,9 +163,9 @@ impl<E: Env> Fs<E> {
     /// Whoever has open what a publication is about to replace goes on reading it.
     async fn hold_what_is_replaced(&self, ino: Ino) {
         let mut held = self.tree.lock().held_beside(ino);
-        held.extend(
-            self.tree.lock().file(ino).ok().and_then(|file| file.content.clone()).filter(|it| self.is_copied(it)),
-        );
+        // A statement of its own: the drafts are never locked under the tree.
+        let own = self.tree.lock().file(ino).ok().and_then(|file| file.content.clone());
+        held.extend(own.filter(|content| self.is_copied(content)));
         for content in held {
             self.hold_fully(&content).await;
         }
@@ -228,8 +228,11 @@ impl<E: Env> Fs<E> {
         }
         // What is written from now on is refused: it would be neither published nor kept.
         draft.meets(Fate::Lost(None));
-        let kept = self.keep(draft, "somebody else changed it since it was opened").await;
-        let is_kept = kept.is_some();
+        const WHY: &str = "somebody else changed it since it was opened";
+        // What was closed, where the file is another by now.
+        let closed_is_kept = !draft.has_changed_since(snapshot) || draft.keep_as(snapshot, WHY).await.is_ok();
+        let kept = self.keep(draft, WHY).await;
+        let is_kept = kept.is_some() && closed_is_kept;
         draft.meets(Fate::Lost(kept.clone()));
         self.tree.lock().abandon(ino);
         if is_kept {

@@ -287,7 +287,8 @@ impl<E: Env> Fs<E> {
     /// A draft that nobody has open, and of which nothing is left to be published, goes.
     pub(super) fn forget_draft(&self, ino: Ino, draft: &Draft<E>) {
         let mut drafts = self.drafts.lock();
-        let done = !draft.is_dirty() && !draft.is_in_use();
+        let present = drafts.get(&ino).is_some_and(|present| std::ptr::eq(Arc::as_ptr(present), draft));
+        let done = present && !draft.is_dirty() && !draft.is_in_use();
         if self.handles.lock().count_of(ino) == 0 && done && !zoo::has(Bug::DraftLeftBehind) {
             self.remove_draft(&mut drafts, ino);
         }
