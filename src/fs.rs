@@ -36,7 +36,7 @@ use crate::fs::drafts::Drafts;
 use crate::fs::gates::Gates;
 use crate::fs::handles::Handles;
 use crate::fs::paths::Paths;
-use crate::lock::Lock;
+use crate::lock::{Lock, Rank};
 use crate::op::{Caller, Fh, Op, Reply, SetXattr};
 use crate::state::tree::Tree;
 
@@ -61,12 +61,12 @@ impl<E: Env> Fs<E> {
     /// `config` must have been validated.
     pub fn new(env: E, config: Config) -> Arc<Self> {
         let mounted_at = env.clock().unix_seconds();
-        let tree = Lock::new(Tree::new(&config, mounted_at));
+        let tree = Lock::ranked(Rank::Tree, Tree::new(&config, mounted_at));
         Arc::new(Self {
             context: Context::new(env, config),
             tree,
-            handles: Lock::new(Handles::default()),
-            drafts: Lock::default(),
+            handles: Lock::ranked(Rank::Handles, Handles::default()),
+            drafts: Lock::ranked(Rank::Drafts, Drafts::new()),
             hidden: listing::Hidden::default(),
             complaints: Lock::default(),
             cold_opens: Gates::default(),
@@ -143,10 +143,14 @@ impl<E: Env> Fs<E> {
 
     /// What is alive now, for reports and leak checks.
     pub fn census(&self) -> Census {
+        // One after another: in one expression all three would be held to its end.
+        let inodes = self.tree.lock().inodes();
+        let handles = self.handles.lock().len();
+        let drafts = self.drafts.lock().len();
         Census {
-            inodes: self.tree.lock().inodes(),
-            handles: self.handles.lock().len(),
-            drafts: self.drafts.lock().len(),
+            inodes,
+            handles,
+            drafts,
             memory_bytes: self.context.memory.used(),
             lifeboat_bytes: self.context.lifeboats.used(),
             hidden_keys: self.hidden.count(),

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 
 use bytes::{Bytes, BytesMut};
 use event_listener::{Event, EventListener};
@@ -27,7 +27,7 @@ use crate::data::stream::{self, Stream, StreamId};
 use crate::env::store::{ErrorKind, Store, StoreError};
 use crate::env::{Disk, Env, Spawn};
 use crate::error::FsError;
-use crate::lock::Lock;
+use crate::lock::{Guard, Lock};
 use crate::marks::sometimes;
 use crate::op::Fh;
 use crate::state::version::{Holds, Successor, Version};
@@ -600,7 +600,7 @@ impl<E: Env> Content<E> {
         self.context.env.spawn().spawn("stream", stream::run(self.clone(), id, body));
     }
 
-    fn let_go_unless_open(&self, mut inner: MutexGuard<'_, Inner<BoatOf<E>>>) {
+    fn let_go_unless_open(&self, mut inner: Guard<'_, Inner<BoatOf<E>>>) {
         if inner.is_open() {
             return;
         }

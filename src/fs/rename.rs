@@ -91,7 +91,8 @@ impl<E: Env> Fs<E> {
             None => None,
         };
         let draft = moved.and_then(|ino| self.draft_of(ino));
-        let replaced = self.tree.lock().ino_of(to.0, to.1).and_then(|ino| self.draft_of(ino));
+        let replaced = self.tree.lock().ino_of(to.0, to.1);
+        let replaced = replaced.and_then(|ino| self.draft_of(ino));
         // No commit of either runs meanwhile. Always in the same order, so that two renames cannot wait for each other.
         let mut gates = [&draft, &replaced];
         gates.sort_by_key(|draft| draft.as_ref().map(|draft| draft.key()));
