@@ -239,8 +239,8 @@ impl<E: Env> Content<E> {
         self.inner.lock().first_missing(self.version.size).is_none()
     }
 
-    /// Whether nobody has it open or has read of it, nothing is at hand of it or on its way, and not even its version id is known:
-    /// an open for reading had better begin afresh.
+    /// Whether nobody has it open, nothing is at hand of it or on its way, and not even its version id is known: an open for
+    /// reading had better begin afresh.
     pub fn knows_nothing(&self) -> bool {
         let inner = self.inner.lock();
         let idle = inner.handles.is_empty() && inner.opening == 0 && inner.streams.is_empty();

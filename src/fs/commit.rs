@@ -165,7 +165,7 @@ impl<E: Env> Fs<E> {
         let mut held = self.tree.lock().held_beside(ino);
         // A statement of its own: the drafts are never locked under the tree.
         let own = self.tree.lock().file(ino).ok().and_then(|file| file.content.clone());
-        held.extend(own.filter(|content| self.is_copied(content)));
+        held.extend(own.filter(|content| content.wants_holding(true) && self.is_copied(content)));
         for content in held {
             self.hold_fully(&content).await;
         }
@@ -178,7 +178,9 @@ impl<E: Env> Fs<E> {
 
     /// A GET of all of it begins, for those who have it open, before its object goes.
     pub(super) async fn hold_fully(&self, content: &Arc<Content<E>>) {
-        if !content.wants_holding(self.is_copied(content)) {
+        // All drafts are looked through only for what a hold would add anything to.
+        let wanted = content.wants_holding(false) || (content.wants_holding(true) && self.is_copied(content));
+        if !wanted {
             return;
         }
         if let Ok(reply) = self.context.get_if_current(content.version(), None).await {

@@ -1,7 +1,7 @@
 //! Drafts: which inodes have one, how they come to have it, and how they lose it.
 //!
-//! Order of locks: drafts, handles, tree. An open takes its handle, and a last close takes the draft away, under the lock of
-//! the drafts, so that neither misses the other.
+//! Locks are taken in the order of [`crate::lock::Rank`]. An open takes its handle, and a last close takes the draft away, under
+//! the lock of the drafts, so that neither misses the other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -363,5 +363,5 @@ fn extended_attributes_show_what_s3_knows() {
         assert_eq!(xattrs(&film).expect("names"), names);
     }
     assert_eq!(xattr(&w.path("note"), "user.s3.storage-class"), Ok("STANDARD".into()));
-    assert_eq!(xattrs(w.mount.directory()), Ok(vec![]), "directories have none");
+    assert_eq!(xattrs(w.mount.directory()), Ok(vec![]), "the mount's own directory has none");
 }
