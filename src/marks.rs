@@ -67,6 +67,7 @@ marks! {
     MarkerChangedMeanwhile: "a directory's attributes were set while somebody else changed its marker",
     OpenOfOwnAttributes: "an open waited for attributes that this mount was publishing",
     MovedWhileMadeOfAnother: "a file that is made of another was moved, or found published, before that was published",
+    AwaitedAndPublished: "a file that was truncated as it was opened was published before that open came back",
     MovedAnotherVersion: "a directory was renamed, and others had replaced a file in it meanwhile",
     VanishedDirectoryMoved: "a directory was renamed, and one in it had vanished from the bucket while somebody had it",
     SourceIsAnother: "what was to be renamed had become another file",

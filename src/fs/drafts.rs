@@ -194,17 +194,21 @@ impl<E: Env> Fs<E> {
         let fs = self.clone();
         self.context.env.spawn().spawn("wait for a reopening", async move {
             fs.context.env.clock().sleep(PIN_KEPT).await;
-            {
-                let mut drafts = fs.drafts.lock();
-                if let Some(draft) = drafts.get(&ino).filter(|draft| draft.is_awaited()) {
+            let left = {
+                let drafts = fs.drafts.lock();
+                let awaited = drafts.get(&ino).filter(|draft| draft.is_awaited());
+                if let Some(draft) = awaited {
                     draft.awaits(false);
                     // Who reads it meanwhile goes on reading it, and its name is what the bucket has.
-                    draft.meets(Fate::Unlinked);
-                    fs.tree.lock().abandon(ino);
-                    if fs.handles.lock().count_of(ino) == 0 {
-                        fs.remove_draft(&mut drafts, ino);
+                    if draft.is_blank() {
+                        draft.meets(Fate::Unlinked);
+                        fs.tree.lock().abandon(ino);
                     }
                 }
+                awaited.is_some() && fs.handles.lock().count_of(ino) == 0
+            };
+            if left {
+                fs.retire(ino).await;
             }
             fs.close_inode(ino);
         });

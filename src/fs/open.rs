@@ -118,7 +118,7 @@ impl<E: Env> Fs<E> {
             sometimes!(KeptAnchor);
             self.keep_anchor(&content).await?;
         }
-        let _drafts = self.drafts.lock();
+        let drafts = self.drafts.lock();
         // While it was opened, this mount may have given the name to another file, or removed it.
         let gone = {
             let tree = self.tree.lock();
@@ -126,6 +126,11 @@ impl<E: Env> Fs<E> {
         };
         if gone {
             return Err(self.displaced(ino));
+        }
+        // Whoever truncated it was told to look again, and it was published since, as a rename does.
+        if let Some(draft) = drafts.get(&ino).filter(|draft| mode.write && draft.is_awaited()) {
+            sometimes!(AwaitedAndPublished);
+            draft.awaits(false);
         }
         // The handle has a share of its own in the inode; `opening` gives up its.
         self.add_handle(ino, Some(content), mode).map(|fh| Reply::Opened { fh })
