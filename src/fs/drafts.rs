@@ -164,7 +164,8 @@ impl<E: Env> Fs<E> {
             let file = tree.file_mut(ino)?;
             file.opens += 1;
             // Where a commit came between, the inode has another content by now.
-            let known = file.content.clone().or(content);
+            let same = |content: &Arc<Content<E>>| content.version().is_same(&file.version);
+            let known = file.content.clone().or(content.filter(same));
             known.unwrap_or_else(|| Content::new(self.context.clone(), file.version.clone()))
         };
         let fh = handles.insert(Handle::File { ino, content: content.clone(), kept, writes: mode.write });

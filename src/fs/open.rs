@@ -110,30 +110,41 @@ impl<E: Env> Fs<E> {
         if mode.truncate && self.tree.lock().attr(ino)?.size > 0 {
             return self.open_truncated(&mut opening, mode).await;
         }
-        let content = match mode.write_only {
-            true => self.content_to_write(&mut opening).await?,
-            false => self.content_to_open(&mut opening).await?,
-        };
-        if content.wants_kept_anchor() && !zoo::has(Bug::KeptAnchorNeverBegun) {
-            sometimes!(KeptAnchor);
-            self.keep_anchor(&content).await?;
+        loop {
+            let content = match mode.write_only {
+                true => self.content_to_write(&mut opening).await?,
+                false => self.content_to_open(&mut opening).await?,
+            };
+            if content.wants_kept_anchor() && !zoo::has(Bug::KeptAnchorNeverBegun) {
+                sometimes!(KeptAnchor);
+                self.keep_anchor(&content).await?;
+            }
+            let drafts = self.drafts.lock();
+            let draft = drafts.get(&ino);
+            {
+                let tree = self.tree.lock();
+                let file = tree.file(ino)?;
+                // While it was opened, this mount may have given the name to another file, or removed it.
+                let gone = file.spoilt || (!pinned && tree.is_displaced(ino));
+                // Or published over what was opened, and nobody holds what the inode is now.
+                let passed = draft.is_none() && file.content.is_none() && !file.version.is_same(content.version());
+                drop(tree);
+                if gone {
+                    return Err(self.displaced(ino));
+                }
+                if passed {
+                    sometimes!(OpenPassedByItsMount);
+                    continue;
+                }
+            }
+            // Whoever truncated it was told to look again, and it was published since, as a rename does.
+            if let Some(draft) = draft.filter(|draft| mode.write && draft.is_awaited()) {
+                sometimes!(AwaitedAndPublished);
+                draft.awaits(false);
+            }
+            // The handle has a share of its own in the inode; `opening` gives up its.
+            return self.add_handle(ino, Some(content), mode).map(|fh| Reply::Opened { fh });
         }
-        let drafts = self.drafts.lock();
-        // While it was opened, this mount may have given the name to another file, or removed it.
-        let gone = {
-            let tree = self.tree.lock();
-            tree.file(ino)?.spoilt || (!pinned && tree.is_displaced(ino))
-        };
-        if gone {
-            return Err(self.displaced(ino));
-        }
-        // Whoever truncated it was told to look again, and it was published since, as a rename does.
-        if let Some(draft) = drafts.get(&ino).filter(|draft| mode.write && draft.is_awaited()) {
-            sometimes!(AwaitedAndPublished);
-            draft.awaits(false);
-        }
-        // The handle has a share of its own in the inode; `opening` gives up its.
-        self.add_handle(ino, Some(content), mode).map(|fh| Reply::Opened { fh })
     }
 
     pub(super) async fn release(self: &Arc<Self>, fh: Fh) -> Result<Reply, FsError> {
