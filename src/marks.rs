@@ -69,6 +69,8 @@ marks! {
     MovedWhileMadeOfAnother: "a file that is made of another was moved, or found published, before that was published",
     AwaitedAndPublished: "a file that was truncated as it was opened was published before that open came back",
     OpenPassedByItsMount: "while a file was opened its own mount published over that, and nobody held what it published",
+    AskedBeforeItWasLetGo: "a name was told of by an answer older than what had been known of it, and was let go",
+    TruncationTakenBack: "a truncation by path could not be published, and the file was made again what it was",
     MovedAnotherVersion: "a directory was renamed, and others had replaced a file in it meanwhile",
     VanishedDirectoryMoved: "a directory was renamed, and one in it had vanished from the bucket while somebody had it",
     SourceIsAnother: "what was to be renamed had become another file",

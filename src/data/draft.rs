@@ -96,6 +96,18 @@ struct Closed<E: Env> {
     attributes: u64,
 }
 
+/// A file before it was truncated by its path.
+pub struct Before<E: Env> {
+    overlay: Overlay,
+    base: Option<Arc<Base<E>>>,
+    log: Arc<Log<E>>,
+    /// The changes with the truncation.
+    generation: u64,
+    blank: bool,
+    /// All of it was published.
+    clean: bool,
+}
+
 /// The log is rewritten when so many records of it are needed no more, and it is more than half garbage.
 const GARBAGE_RECORDS_MIN: u64 = 64;
 
@@ -449,6 +461,40 @@ impl<E: Env> Draft<E> {
     pub async fn resize(&self, size: u64) -> Result<u64, FsError> {
         self.check_size(size)?;
         self.change(|overlay| overlay.resize(size)).await
+    }
+
+    /// As [`Draft::resize`]; what it answers, [`Draft::restore`] takes.
+    pub async fn resize_by_path(&self, size: u64) -> Result<Before<E>, FsError> {
+        self.check_size(size)?;
+        let _turn = self.changes.lock().await;
+        let mut inner = self.inner.lock();
+        inner.may_change()?;
+        let (overlay, base, log) = (inner.overlay.clone(), inner.base.clone(), inner.log.clone());
+        let (blank, clean) = (inner.blank, inner.generation == inner.published);
+        inner.overlay.resize(size);
+        inner.changed();
+        Ok(Before { overlay, base, log, generation: inner.generation, blank, clean })
+    }
+
+    /// What was resized could not be published, and whoever asked for it is told so: it is as it was before. False: something
+    /// else was made of it since.
+    pub async fn restore(&self, before: Before<E>) -> bool {
+        let _turn = self.changes.lock().await;
+        let same_base = self.has_base(&before.base);
+        let mut inner = self.inner.lock();
+        let same_log = Arc::ptr_eq(&inner.log, &before.log);
+        if inner.fate != Fate::Living || inner.generation != before.generation || !same_base || !same_log {
+            return false;
+        }
+        sometimes!(TruncationTakenBack);
+        (inner.overlay, inner.blank) = (before.overlay, before.blank);
+        // What may have been published all the same is replaced, if anything is.
+        inner.generation += 1;
+        if before.clean {
+            inner.published = inner.generation;
+            inner.attributes_published = inner.attributes;
+        }
+        true
     }
 
     async fn change(&self, apply: impl FnOnce(&mut Overlay)) -> Result<u64, FsError> {

@@ -450,10 +450,9 @@ impl<E: Env> Fs<E> {
                 content
             }
         };
-        // What this mount has set meanwhile is newer.
-        if file.own.is_none() || file.meta.is_none() {
-            file.meta = Some(Arc::new(reply.meta));
-        }
+        // What this mount has set meanwhile is newer, and who has it open sees what he saw: attributes may be another's though
+        // its bytes, and so its ETag, are the same.
+        file.meta.get_or_insert_with(|| Arc::new(reply.meta));
         tree.verified(ino, stamp);
         // While the GET was under way others may have seen what came after it; nobody could tell this content then.
         let moved_on = tree.moved_on_to(ino).filter(|_| !zoo::has(Bug::OvertakenOpenNotTold));

@@ -92,13 +92,30 @@ impl<E: Env> Fs<E> {
             // The path came to mean another file, or none, while its turn was waited for.
             Err(self.displaced(ino))
         } else {
-            let resized = draft.resize(size).await;
-            match self.note_change(ino, &draft).and(resized) {
-                Ok(_) if by_path => self.commit(ino, &draft).await,
-                other => other.map(drop),
-            }
+            self.resize_draft(ino, &draft, size, by_path).await
         };
         self.forget_unopened(ino, &draft, outcome.is_err() && draft.is_published_up_to(before));
+        outcome
+    }
+
+    async fn resize_draft(&self, ino: Ino, draft: &Arc<Draft<E>>, size: u64, by_path: bool) -> Result<(), FsError> {
+        if !by_path {
+            let resized = draft.resize(size).await;
+            return self.note_change(ino, draft).and(resized.map(drop));
+        }
+        let own = self.tree.lock().own_of(ino)?;
+        let resized = draft.resize_by_path(size).await;
+        self.note_change(ino, draft)?;
+        let before = resized?;
+        let outcome = self.commit(ino, draft).await;
+        if outcome.is_err() && draft.restore(before).await {
+            // Linux goes on showing what there was before.
+            let mut tree = self.tree.lock();
+            tree.changed(ino, own, draft.is_dirty())?;
+            if let Ok((parent, name)) = tree.place(ino) {
+                tree.doubt(parent, &name);
+            }
+        }
         outcome
     }
 

@@ -136,6 +136,8 @@ pub struct Directory {
     pub prefix: String,
     names: BTreeMap<Name, NameEntry>,
     prune_at: usize,
+    /// What was asked before this says nothing certain of a name that is not here: it may have been known better, and let go.
+    pruned: u64,
     /// Open listings, which may yet have to tell of any name.
     listings: u32,
     /// What its marker's metadata says, or was made here.
@@ -364,7 +366,12 @@ impl<C: Holds> Tree<C> {
         let target = if self.is_directory_of_locals(parent, name) { Target::Directory } else { target };
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
-            directory.names.insert(name.clone(), NameEntry::new(target, seen));
+            let mut entry = NameEntry::new(target, seen);
+            if seen.began < directory.pruned {
+                sometimes!(AskedBeforeItWasLetGo);
+                entry.doubted = seen.ended;
+            }
+            directory.names.insert(name.clone(), entry);
             return Ok(Vec::new());
         };
         if entry.local {
@@ -740,7 +747,8 @@ impl<C: Holds> Tree<C> {
         let Ok(directory) = self.directory_mut(ino) else { return };
         for name in dropped {
             sometimes!(NamesPruned);
-            directory.names.remove(&name);
+            let ended = directory.names.remove(&name).map_or(0, |entry| entry.seen.ended);
+            directory.pruned = directory.pruned.max(ended);
         }
         directory.prune_at = (2 * directory.names.len()).max(idle_names_min);
     }
@@ -764,7 +772,7 @@ impl<C> File<C> {
 
 impl Directory {
     fn new(prefix: String) -> Self {
-        Self { prefix, names: BTreeMap::new(), prune_at: 0, listings: 0, posix: Posix::default() }
+        Self { prefix, names: BTreeMap::new(), prune_at: 0, pruned: 0, listings: 0, posix: Posix::default() }
     }
 
     /// The key of a file of that name here.
