@@ -45,6 +45,12 @@ pub const BARREN_PAGES_MAX: u64 = 1000;
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 pub const PARTS_MAX: u64 = 10_000;
 pub const COPY_BYTES_MAX: u64 = 5 << 30;
+/// Bytes a second: a request that sends, or that has S3 copy, gets the time that this takes on top of the attempt's time-out.
+pub const SEND_RATE_MIN: u64 = 128 << 10;
+/// See [`SEND_RATE_MIN`].
+pub const COPY_RATE_MIN: u64 = 32 << 20;
+/// The same for an upload that is completed, for each of its parts: S3 looks at all of them.
+pub const COMPLETE_TIME_PER_PART: Duration = Duration::from_millis(10);
 /// Parts of one upload under way at a time.
 pub const PARTS_AT_ONCE: usize = 8;
 /// With `--write-back`, a publication that failed is tried again after this long: at first, and at most.

@@ -13,6 +13,7 @@ pub mod extent;
 mod feeding;
 mod holdings;
 pub mod journal;
+mod keep;
 pub mod lifeboat;
 mod log;
 mod manifest;

@@ -16,6 +16,7 @@ use crate::data::log::Log;
 use crate::data::overlay::Run;
 use crate::data::plan::{Grid, Numbered};
 use crate::data::publish::Snapshot;
+use crate::data::requests::Work;
 use crate::data::upload::Upload;
 use crate::env::store::{ETag, Key, NewObject, Store, UploadPart};
 use crate::env::{Env, Spawn};
@@ -164,7 +165,8 @@ impl<E: Env> Ahead<E> {
         // Once somebody waits for the upload, what fails is his to send.
         let wanted = || !self.inner.lock().closed;
         let store = self.context.env.store();
-        match self.context.persist_while(wanted, || store.upload_part(request.clone())).await {
+        let work = Work::Sending(request.body.len() as u64);
+        match self.context.persist_while(work, wanted, || store.upload_part(request.clone())).await {
             Ok(etag) => {
                 sometimes!(PartSentAhead);
                 self.inner.lock().sent.insert(n, Sent { runs, etag });

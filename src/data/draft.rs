@@ -21,8 +21,8 @@ use crate::data::mutations::Sent;
 use crate::data::overlay::{Overlay, Source};
 use crate::data::publish::{Base, Expects, Snapshot, assemble};
 use crate::data::stored::{Attempts, Stored};
-use crate::env::store::{Key, NewObject};
-use crate::env::{Clock, Disk, Env, Kept as _};
+use crate::env::Env;
+use crate::env::store::{Key, NewObject, ObjectMeta};
 use crate::error::FsError;
 use crate::lock::Lock;
 use crate::marks::sometimes;
@@ -71,7 +71,7 @@ struct Inner<E: Env> {
     published: u64,
     /// `attributes` then.
     attributes_published: u64,
-    in_doubt: Vec<Sent>,
+    in_doubt: Vec<Doubt<E>>,
     fate: Fate,
     /// Nothing was written since it was created or truncated.
     blank: bool,
@@ -87,7 +87,13 @@ struct Inner<E: Env> {
     closed: Option<Closed<E>>,
 }
 
-/// A file as the journal has it.
+/// A publication of which nobody knows what became of it.
+struct Doubt<E: Env> {
+    sent: Sent,
+    file: Closed<E>,
+}
+
+/// A file as it was at one of its changes.
 struct Closed<E: Env> {
     overlay: Overlay,
     log: Arc<Log<E>>,
@@ -289,9 +295,7 @@ impl<E: Env> Draft<E> {
         let mut inner = self.inner.lock();
         if snapshot.generation > inner.stored {
             inner.stored = snapshot.generation;
-            let Snapshot { overlay, log, generation, attributes, .. } = snapshot;
-            let (overlay, log) = (overlay.clone(), log.clone());
-            inner.closed = Some(Closed { overlay, log, generation: *generation, attributes: *attributes });
+            inner.closed = Some(Closed::of(snapshot));
         }
     }
 
@@ -565,7 +569,7 @@ impl<E: Env> Draft<E> {
             generation: inner.generation,
             attributes: inner.attributes,
             only_attributes: inner.only_attributes(),
-            in_doubt: inner.in_doubt.clone(),
+            in_doubt: inner.in_doubt.iter().map(|doubt| doubt.sent.clone()).collect(),
         }
     }
 
@@ -597,24 +601,28 @@ impl<E: Env> Draft<E> {
         self.inner.lock().replaces(base);
     }
 
-    /// An earlier publication stands in the bucket, and nobody knows which.
-    pub fn landed(&self, base: Arc<Content<E>>) {
+    /// An earlier publication, of which that was in doubt, stands in the bucket as `base`.
+    pub fn landed(&self, meta: &ObjectMeta, base: Arc<Content<E>>) {
         let mut inner = self.inner.lock();
+        // What was closed is published over it, unless it is older than that.
+        let closed = inner.closed.as_ref().map(|closed| closed.generation);
+        if let Some(closed) = closed {
+            let doubts = std::mem::take(&mut inner.in_doubt).into_iter();
+            let landed = doubts.filter(|doubt| doubt.sent.is(meta) && doubt.file.generation > closed).last();
+            if let Some(landed) = landed {
+                sometimes!(LandedAfterItsClose);
+                inner.closed = Some(landed.file);
+            }
+        }
         inner.replaces(base);
         inner.standing = None;
-        // What was closed may be older than what landed: what is published over that is the file as it is.
-        if inner.closed.is_some() {
-            let (overlay, log) = (inner.overlay.clone(), inner.log.clone());
-            let (generation, attributes) = (inner.generation, inner.attributes);
-            inner.closed = Some(Closed { overlay, log, generation, attributes });
-        }
     }
 
-    /// A publication failed, and may have been applied all the same.
-    pub fn doubts(&self, sent: Sent) {
+    /// A publication of the snapshot failed, and may have been applied all the same.
+    pub fn doubts(&self, sent: Sent, snapshot: &Snapshot<E>) {
         let mut inner = self.inner.lock();
-        if !inner.in_doubt.contains(&sent) {
-            inner.in_doubt.push(sent);
+        if inner.in_doubt.iter().all(|doubt| doubt.sent != sent) {
+            inner.in_doubt.push(Doubt { sent, file: Closed::of(snapshot) });
         }
     }
 
@@ -623,50 +631,11 @@ impl<E: Env> Draft<E> {
         self.inner.lock().expects = expects;
     }
 
-    /// Puts all of it into the recovery folder, and answers where.
-    pub async fn keep(&self, reason: &str) -> Result<String, FsError> {
-        self.keep_as(&self.snapshot(), reason).await
-    }
-
     /// Whether the snapshot is what was closed, and something else was made of the file since.
     pub fn has_changed_since(&self, snapshot: &Snapshot<E>) -> bool {
         let inner = self.inner.lock();
         let closed = inner.closed.as_ref().is_some_and(|closed| closed.generation == snapshot.generation);
         closed && inner.generation != snapshot.generation
-    }
-
-    /// The same of the file as it was.
-    pub async fn keep_as(&self, snapshot: &Snapshot<E>, reason: &str) -> Result<String, FsError> {
-        let file = self.context.env.disk().create_kept().await.map_err(FsError::Disk)?;
-        let size = snapshot.overlay.size();
-        let mut missing: Vec<Range<u64>> = Vec::new();
-        let mut at = 0;
-        while at < size {
-            let end = (at + self.context.config.sizes.record_bytes).min(size);
-            // Piece by piece, so that what cannot be had of the base costs no byte that was written.
-            for run in snapshot.overlay.runs(at..end) {
-                // What could not be had once is not waited for again, or each piece would cost a deadline.
-                if run.source == Source::Base && !missing.is_empty() {
-                    missing.push(run.range);
-                    continue;
-                }
-                match snapshot.bytes(run.range.clone(), Kept::Nowhere).await {
-                    Ok(_) if zoo::has(Bug::KeptWithoutItsBytes) => {}
-                    Ok(bytes) => file.write_at(run.range.start, bytes).await.map_err(FsError::Disk)?,
-                    Err(_) => missing.push(run.range),
-                }
-            }
-            at = end;
-        }
-        let base_etag = match &snapshot.expects {
-            Expects::ETag(etag) => Some(etag.as_str()),
-            Expects::Absent | Expects::Anything => None,
-        };
-        let time = self.context.env.clock().unix_seconds();
-        let sidecar = sidecar(snapshot.key.as_str(), base_etag, size, time, reason, &missing);
-        let name = snapshot.key.as_str().rsplit('/').next().unwrap_or_default().to_string();
-        sometimes!(KeptForRecovery);
-        file.finish(name, size, sidecar).await.map_err(FsError::Disk)
     }
 
     fn compaction_due(&self) -> bool {
@@ -708,6 +677,13 @@ impl<E: Env> Draft<E> {
     }
 }
 
+impl<E: Env> Closed<E> {
+    fn of(snapshot: &Snapshot<E>) -> Self {
+        let Snapshot { overlay, log, generation, attributes, .. } = snapshot;
+        Self { overlay: overlay.clone(), log: log.clone(), generation: *generation, attributes: *attributes }
+    }
+}
+
 impl<E: Env> Inner<E> {
     fn may_change(&self) -> Result<(), FsError> {
         match &self.fate {
@@ -745,43 +721,5 @@ impl<E: Env> Inner<E> {
         self.expects = Expects::ETag(base.version().etag.clone());
         self.in_doubt.clear();
         self.base = Some(Base::new(base));
-    }
-}
-
-/// One JSON object, which `holdfast recover` shows.
-fn sidecar(key: &str, base_etag: Option<&str>, bytes: u64, time: i64, reason: &str, missing: &[Range<u64>]) -> String {
-    let base_etag = base_etag.map_or("null".to_string(), quoted);
-    let missing: Vec<String> = missing.iter().map(|range| format!("[{}, {}]", range.start, range.end)).collect();
-    format!(
-        "{{\"key\": {}, \"base_etag\": {base_etag}, \"bytes\": {bytes}, \"time\": {time}, \"reason\": {}, \"missing\": [{}]}}\n",
-        quoted(key),
-        quoted(reason),
-        missing.join(", ")
-    )
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if (c as u32) < 0x20 => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sidecar;
-
-    #[test]
-    fn a_sidecar_is_json() {
-        assert_eq!(
-            sidecar("a \"b\"\n", Some("e"), 3, 7, "replaced", std::slice::from_ref(&(0..2))),
-            "{\"key\": \"a \\\"b\\\"\\u000a\", \"base_etag\": \"e\", \"bytes\": 3, \"time\": 7, \"reason\": \"replaced\", \"missing\": [[0, 2]]}\n"
-        );
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::data::overlay::{Run, Source};
 use crate::data::publish::Expects;
-use crate::env::store::{Key, NewObject, ObjectMeta};
+use crate::env::store::{ETag, Key, NewObject, ObjectMeta};
 
 /// The first field of an entry's text.
 const FORMAT: &str = "holdfast journal 1";
@@ -23,6 +23,8 @@ pub struct Entry {
     pub size: u64,
     /// Bytes of the version it began from.
     pub base_bytes: u64,
+    /// That version, where `expects` does not say it.
+    pub base_etag: Option<ETag>,
     /// What it is made of. The place in a log is that in the entry's own file, which is the place in the file.
     pub runs: Vec<Run>,
     /// Of the bytes that were written, in order.
@@ -42,6 +44,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// One that has less than the entry has.
+    pub fn before(user: BTreeMap<String, String>) -> Self {
+        Self { user, covers: false }
+    }
+
     pub fn made(&self, meta: &ObjectMeta) -> bool {
         self.user == meta.user
     }
@@ -54,7 +61,10 @@ impl Entry {
         out.put(self.key.as_str());
         match &self.expects {
             Expects::Absent => out.put("absent"),
-            Expects::Anything => out.put("anything"),
+            Expects::Anything => match &self.base_etag {
+                Some(etag) => out.put(&format!("anything {etag}")),
+                None => out.put("anything"),
+            },
             Expects::ETag(etag) => out.put(&format!("etag {etag}")),
         }
         for number in [i128::from(self.size), i128::from(self.base_bytes), i128::from(self.crc), self.order] {
@@ -87,10 +97,13 @@ impl Entry {
             return None;
         }
         let key = Key::from(fields.take()?);
-        let expects = match fields.take()? {
-            "absent" => Expects::Absent,
-            "anything" => Expects::Anything,
-            other => Expects::ETag(other.strip_prefix("etag ")?.into()),
+        let (expects, base_etag) = match fields.take()? {
+            "absent" => (Expects::Absent, None),
+            "anything" => (Expects::Anything, None),
+            other => match other.strip_prefix("anything ") {
+                Some(etag) => (Expects::Anything, Some(etag.into())),
+                None => (Expects::ETag(other.strip_prefix("etag ")?.into()), None),
+            },
         };
         let (size, base_bytes) = (fields.number()?, fields.number()?);
         let (crc, order) = (fields.number()?, fields.number()?);
@@ -103,7 +116,9 @@ impl Entry {
             let source = match words.next()? {
                 "written" => Source::Log(start),
                 "zeros" => Source::Zeros,
-                "base" if end <= base_bytes => Source::Base,
+                "base" if end <= base_bytes && (base_etag.is_some() || matches!(expects, Expects::ETag(_))) => {
+                    Source::Base
+                }
                 _ => return None,
             };
             if start != at || end <= start {
@@ -122,7 +137,7 @@ impl Entry {
             attempts.push(Attempt { covers, user: fields.map()? });
         }
         let whole = at == size && fields.0.is_empty();
-        whole.then_some(Self { key, expects, object, size, base_bytes, runs, crc, order, attempts })
+        whole.then_some(Self { key, expects, object, size, base_bytes, base_etag, runs, crc, order, attempts })
     }
 }
 

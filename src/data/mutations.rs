@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::data::context::Context;
+use crate::data::requests::Work;
 use crate::data::retry::{Retry, Verdict};
 use crate::env::store::{
     Copy, CopySource, Delete, ETag, ErrorKind, Key, NewObject, ObjectMeta, Put, ReadConditions, Store, StoreError,
@@ -69,13 +70,14 @@ impl<E: Env> Context<E> {
     pub(super) async fn decide<F: Future<Output = Result<Written, StoreError>>>(
         &self,
         key: &Key,
+        work: Work,
         is_ours: impl Fn(&ObjectMeta, bool) -> bool,
         mut send: impl FnMut() -> F,
     ) -> Result<Written, Refusal> {
         let mut retry = Retry::new(self.config.deadline);
         let mut in_doubt = false;
         loop {
-            let error = match self.attempt(send()).await {
+            let error = match self.attempt_of(work, send()).await {
                 Ok(written) => return Ok(written),
                 Err(error) => error,
             };
@@ -129,7 +131,7 @@ impl<E: Env> Context<E> {
         };
         // The digest is made only where the bytes must be told from others'.
         let is_ours = |meta: &ObjectMeta, _: bool| meta.user == object.user && self.sent(&body, object).is(meta);
-        self.decide(key, is_ours, send).await
+        self.decide(key, Work::Sending(body.len() as u64), is_ours, send).await
     }
 
     /// The bytes of `source`, if it is still the current version, at `key`. `replace`: other attributes than it has.
@@ -155,16 +157,15 @@ impl<E: Env> Context<E> {
             replace,
             condition,
         };
-        let in_place = source.key == *key;
         let given = request.replace.as_ref().map(|object| object.user.clone());
         // A copy of one part has the ETag of its bytes, so that onto itself it is simply made again; one of many parts gets
-        // another, and is told by its attributes, of which the time of the change is one.
+        // another, and is told by the attributes that it was given, of which the time of the change is one.
         // In doubt only: of equal bytes another mount may have made the very same copy.
         let is_ours = |meta: &ObjectMeta, in_doubt: bool| {
-            let ours = if in_place { given.as_ref() == Some(&meta.user) } else { meta.etag == source.etag };
+            let ours = given.as_ref().map_or(meta.etag == source.etag, |given| *given == meta.user);
             in_doubt && ours && meta.size == source.size
         };
-        self.decide(key, is_ours, || self.env.store().copy(request.clone())).await
+        self.decide(key, Work::Copying(source.size), is_ours, || self.env.store().copy(request.clone())).await
     }
 
     /// Deletes what is at `key`, under a condition if one is given. What is not there any more is deleted.

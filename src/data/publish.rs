@@ -38,7 +38,7 @@ impl Expects {
         }
     }
 
-    pub(super) fn condition(&self) -> Option<WriteCondition> {
+    pub fn condition(&self) -> Option<WriteCondition> {
         match self {
             _ if zoo::has(Bug::CommitWithoutCondition) || zoo::has(Bug::PartCopiedWithoutCondition) => None,
             Self::Absent => Some(WriteCondition::IfAbsent),
@@ -132,9 +132,26 @@ impl<E: Env> Snapshot<E> {
         self.base.as_ref().is_some_and(key) && !self.is_whole()
     }
 
+    /// The version that some of its bytes may be of.
+    pub(super) fn etag_of_base(&self) -> Option<ETag> {
+        self.base.as_ref().map(|base| base.content().version().etag.clone())
+    }
+
     /// The same bytes as a new object under another name.
-    pub fn beside(self, key: Key, object: NewObject) -> Self {
-        Self { key, object, expects: Expects::Absent, ahead: None, ..self }
+    pub fn beside(&self, key: Key) -> Self {
+        Self {
+            context: self.context.clone(),
+            key,
+            object: self.object.clone(),
+            expects: Expects::Absent,
+            overlay: self.overlay.clone(),
+            log: self.log.clone(),
+            base: self.base.clone(),
+            standing: self.standing.clone(),
+            ahead: None,
+            in_doubt: Vec::new(),
+            ..*self
+        }
     }
 
     /// Bytes `range` of the file, cut at its end.
@@ -234,7 +251,10 @@ impl<E: Env> Snapshot<E> {
         let copied = self.context.copy_object(version, &self.key, Some(object), self.expects.condition()).await;
         match copied {
             Ok(written) => Ok(Published { copied: true, ..self.published(written, None) }),
-            Err(refusal) => Err(self.unpublished(refusal, None)),
+            Err(refusal) => {
+                let sent = Sent { etag: None, size: self.overlay.size(), user: self.object.user.clone() };
+                Err(self.unpublished(refusal, Some(sent)))
+            }
         }
     }
 
@@ -396,6 +416,9 @@ impl<E: Env> Context<E> {
         };
         match snapshot.upload(parts).await {
             Ok(Some(published)) => Ok(published.written),
+            Err(Unpublished::Failed { error: FsError::Exhausted { cause, .. }, maybe: Some(_) }) => {
+                Err(Refusal::Store { error: cause, in_doubt: true })
+            }
             Err(Unpublished::Failed { error, .. }) => Err(Refusal::Source(error)),
             Ok(None) | Err(Unpublished::Conflict | Unpublished::Landed(_)) => self.look(key, false, |_, _| false).await,
         }

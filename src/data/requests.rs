@@ -4,7 +4,9 @@
 //! or keys outside the prefix are [`ErrorKind::InvalidAnswer`], and nothing of such an answer is used.
 
 use std::future::Future;
+use std::time::Duration;
 
+use crate::config::{COMPLETE_TIME_PER_PART, COPY_RATE_MIN, SEND_RATE_MIN};
 use crate::data::context::Context;
 use crate::data::patience::or_timeout;
 use crate::data::retry::{Retry, Verdict, is_transient};
@@ -150,6 +152,15 @@ impl<E: Env> Context<E> {
 
     /// One attempt with its time-out, at the pace of the mount.
     pub(super) async fn attempt<T>(&self, once: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.attempt_of(Work::Asking, once).await
+    }
+
+    /// The same of more work than asking.
+    pub(super) async fn attempt_of<T>(
+        &self,
+        work: Work,
+        once: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         loop {
             let wait = self.pace.lock().wait(self.env.clock().now());
             if wait.is_zero() {
@@ -157,7 +168,7 @@ impl<E: Env> Context<E> {
             }
             self.env.clock().sleep(wait).await;
         }
-        let limit = self.config.attempt_timeout;
+        let limit = self.config.attempt_timeout + work.time();
         if zoo::has(Bug::AttemptNeverTimesOut) {
             return once.await;
         }
@@ -183,18 +194,28 @@ impl<E: Env> Context<E> {
         &self,
         once: impl FnMut() -> F,
     ) -> Result<T, StoreError> {
-        self.persist_while(|| true, once).await
+        self.persist_with(Work::Asking, once).await
+    }
+
+    /// The same of more work than asking.
+    pub(super) async fn persist_with<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        work: Work,
+        once: impl FnMut() -> F,
+    ) -> Result<T, StoreError> {
+        self.persist_while(work, || true, once).await
     }
 
     /// The same; what fails when it is not `wanted` any more is not tried again.
     pub(super) async fn persist_while<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
+        work: Work,
         wanted: impl Fn() -> bool,
         mut once: impl FnMut() -> F,
     ) -> Result<T, StoreError> {
         let mut retry = Retry::new(self.config.deadline);
         loop {
-            let error = match self.attempt(once()).await {
+            let error = match self.attempt_of(work, once()).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -208,6 +229,31 @@ impl<E: Env> Context<E> {
                     return Err(error);
                 }
             }
+        }
+    }
+}
+
+/// What an attempt has to do before it can be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    Asking,
+    /// So many bytes are sent.
+    Sending(u64),
+    /// S3 copies so many bytes.
+    Copying(u64),
+    /// So many parts are made one object.
+    Completing(usize),
+}
+
+impl Work {
+    /// On top of an attempt's time-out.
+    fn time(self) -> Duration {
+        let of_bytes = |bytes: u64, rate| Duration::from_millis(bytes.saturating_mul(1000) / rate);
+        match self {
+            Self::Asking => Duration::ZERO,
+            Self::Sending(bytes) => of_bytes(bytes, SEND_RATE_MIN),
+            Self::Copying(bytes) => of_bytes(bytes, COPY_RATE_MIN),
+            Self::Completing(parts) => COMPLETE_TIME_PER_PART * u32::try_from(parts).unwrap_or(u32::MAX),
         }
     }
 }

@@ -91,13 +91,21 @@ impl<E: Env> Draft<E> {
             file.write_at(piece.start, bytes).await.map_err(FsError::Disk)?;
             end = piece.end;
         }
-        let before = self.attempts.lock().iter().map(|user| Attempt { user: user.clone(), covers: false }).collect();
+        let mut before: Vec<_> = self.attempts.lock().iter().map(|user| Attempt::before(user.clone())).collect();
+        // Until the entry before is gone, whoever finds both publishes that one first.
+        for attempt in stored.iter().flat_map(|stored| &stored.entry.attempts) {
+            let attempt = Attempt::before(attempt.user.clone());
+            if !before.contains(&attempt) {
+                before.push(attempt);
+            }
+        }
         let now = context.env.clock().unix_time();
         let mut entry = Entry {
             key: snapshot.key.clone(),
             expects: snapshot.expects.clone(),
             size: snapshot.overlay.size(),
             base_bytes: snapshot.base.as_ref().map_or(0, |base| base.content().version().size),
+            base_etag: snapshot.etag_of_base(),
             runs,
             crc: crc.finalize(),
             order: i128::from(now.seconds) * 1_000_000_000 + i128::from(now.nanos),
@@ -169,7 +177,7 @@ impl<E: Env> Draft<E> {
         self.attempts.lock().clear();
         match stored.as_mut() {
             Some(later) if later.generation > snapshot.generation => {
-                later.entry.expects = Expects::ETag(etag.clone());
+                (later.entry.expects, later.entry.base_etag) = (Expects::ETag(etag.clone()), None);
                 later.entry.base_bytes = snapshot.overlay.size();
                 later.entry.attempts.retain(|attempt| attempt.covers && attempt.user == later.entry.object.user);
                 amend(&self.context, later).await;
@@ -182,7 +190,9 @@ impl<E: Env> Draft<E> {
     pub async fn move_stored(&self) {
         let mut stored = self.stored.lock().await;
         if let Some(stored) = stored.as_mut() {
-            (stored.entry.key, stored.entry.expects) = (self.key(), self.expects());
+            let snapshot = self.snapshot();
+            stored.entry.base_etag = snapshot.etag_of_base();
+            (stored.entry.key, stored.entry.expects) = (snapshot.key, snapshot.expects);
             amend(&self.context, stored).await;
         }
     }
@@ -210,17 +220,20 @@ impl<E: Env> Left<E> {
     ///
     /// Errors: [`FsError::Disk`] also when the bytes are not those that were written.
     pub async fn load(&self, expects: Expects, base_bytes: u64) -> Result<Arc<Draft<E>>, FsError> {
-        let Entry { key, object, size, runs, crc, .. } = &self.entry;
-        let base = match &expects {
-            // That of which the rest of the bytes is: where it is a later one of ours, it has them, too.
-            Expects::ETag(etag) if base_bytes > 0 => {
-                let etag = etag.clone();
-                let version =
-                    Version { key: key.clone(), etag, version_id: None, size: base_bytes, last_modified: UNDATED };
-                Some(Content::new(self.context.clone(), version))
-            }
-            Expects::ETag(_) | Expects::Absent | Expects::Anything => None,
+        let Entry { key, object, size, runs, crc, base_etag, .. } = &self.entry;
+        // That of which the rest of the bytes is: where it is a later one of ours, it has them, too.
+        let etag = match &expects {
+            Expects::ETag(etag) => Some(etag),
+            Expects::Absent | Expects::Anything => base_etag.as_ref(),
         };
+        let base = etag.filter(|_| base_bytes > 0).map(|etag| {
+            let (key, etag) = (key.clone(), etag.clone());
+            let version = Version { key, etag, version_id: None, size: base_bytes, last_modified: UNDATED };
+            Content::new(self.context.clone(), version)
+        });
+        if base.is_none() && runs.iter().any(|run| run.source == Source::Base) {
+            return Err(FsError::Disk(DiskError::Failed("the journal does not say of what the rest of it is".into())));
+        }
         let log = Arc::new(Log::new(self.context.clone()));
         let mut overlay = Overlay::over(base_bytes);
         overlay.resize(*size);

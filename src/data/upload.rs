@@ -11,6 +11,7 @@ use crate::data::mutations::{Refusal, Sent};
 use crate::data::notes::Note;
 use crate::data::plan::{Numbered, Part, numbered};
 use crate::data::publish::{Published, Snapshot, Unpublished};
+use crate::data::requests::Work;
 use crate::env::store::{
     CompleteUpload, CopySource, CreateUpload, ETag, ErrorKind, Key, NewObject, ObjectMeta, ReadConditions, Store,
     StoreError, Upload as InProgress, UploadId, UploadPart, UploadPartCopy, Written,
@@ -114,7 +115,8 @@ impl<E: Env> Snapshot<E> {
                     Err(error) => return Err(Refusal::Source(error)),
                 };
                 let request = UploadPart { key, upload, number, body };
-                let etag = self.context.persist(|| store.upload_part(request.clone())).await?;
+                let work = Work::Sending(request.body.len() as u64);
+                let etag = self.context.persist_with(work, || store.upload_part(request.clone())).await?;
                 Ok((number, etag))
             }
             Part::Copy(range) => {
@@ -130,7 +132,8 @@ impl<E: Env> Snapshot<E> {
                     conditions: if careless { ReadConditions::none() } else { conditions },
                 };
                 let request = UploadPartCopy { key, upload, number, source, range: part_of_it };
-                match self.context.persist(|| store.upload_part_copy(request.clone())).await {
+                let work = Work::Copying(range.end - range.start);
+                match self.context.persist_with(work, || store.upload_part_copy(request.clone())).await {
                     Ok(etag) => Ok((number, etag)),
                     Err(error) if error.kind.is_gone() => Err(Refusal::Condition(None)),
                     Err(error) => Err(error.into()),
@@ -156,7 +159,8 @@ impl<E: Env> Snapshot<E> {
                 outcome => outcome,
             }
         };
-        let outcome = self.context.decide(&self.key, |meta, _| is_ours(meta), send).await;
+        let work = Work::Completing(request.parts.len());
+        let outcome = self.context.decide(&self.key, work, |meta, _| is_ours(meta), send).await;
         outcome.map_err(|refusal| self.unpublished(refusal, Some(sent.clone())))
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::config::{OnConflict, REPUBLISH_DELAY};
 use crate::data::draft::{Draft, Fate};
-use crate::data::journal::Entry;
 use crate::data::publish::{Expects, Snapshot, Unpublished};
 use crate::data::stored::Left;
 use crate::env::store::ErrorKind;
@@ -183,8 +182,9 @@ impl<E: Env> Fs<E> {
 
     /// Somebody else was faster.
     async fn keep_left(&self, left: &Left<E>, draft: &Draft<E>) -> Result<(), FsError> {
-        let Entry { key, object, .. } = &left.entry;
-        if self.context.config.on_conflict == OnConflict::KeepBoth && self.publish_beside(draft, object).await.is_some()
+        let key = &left.entry.key;
+        if self.context.config.on_conflict == OnConflict::KeepBoth
+            && self.publish_beside(&draft.snapshot()).await.is_some()
         {
             return Ok(());
         }

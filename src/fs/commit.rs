@@ -17,6 +17,9 @@ use crate::state::tree::{Publication, Stamp};
 use crate::state::version::Version;
 use crate::zoo::{self, Bug};
 
+/// Why bytes are in the recovery folder.
+const WHY: &str = "somebody else changed it since it was opened";
+
 impl<E: Env> Fs<E> {
     /// close(2) of a descriptor: see `docs/decisions/0010`.
     pub(super) async fn flush(self: &Arc<Self>, ino: Ino, fh: Fh, still_open: bool) -> Result<Reply, FsError> {
@@ -106,7 +109,7 @@ impl<E: Env> Fs<E> {
                 Err(Unpublished::Landed(meta)) => {
                     sometimes!(LostAnswerFound);
                     let version = Version::of(&snapshot.key, &meta);
-                    draft.landed(Content::new(self.context.clone(), version));
+                    draft.landed(&meta, Content::new(self.context.clone(), version));
                 }
                 Err(Unpublished::Conflict) => {
                     if self.conflict(ino, draft, &snapshot).await? {
@@ -115,7 +118,7 @@ impl<E: Env> Fs<E> {
                 }
                 Err(Unpublished::Failed { error, maybe }) => {
                     if let Some(sent) = maybe {
-                        draft.doubts(sent);
+                        draft.doubts(sent, &snapshot);
                     }
                     return Err(error);
                 }
@@ -219,18 +222,21 @@ impl<E: Env> Fs<E> {
                 return Ok(false);
             }
             OnConflict::KeepBoth => {
-                if let Some(beside) = self.publish_beside(draft, &snapshot.object).await {
+                // What is written from now on is refused: it would be neither published nor kept.
+                draft.meets(Fate::Lost(None));
+                if let Some(beside) = self.publish_beside(snapshot).await {
                     draft.meets(Fate::Lost(Some(beside.to_string())));
-                    draft.discard_stored().await;
                     self.tree.lock().abandon(ino);
+                    // What was written since the snapshot, whoever writes it is told to find in the recovery folder.
+                    if draft.generation() == snapshot.generation || self.keep(draft, WHY).await.is_some() {
+                        draft.discard_stored().await;
+                    }
                     return Ok(true);
                 }
             }
             OnConflict::Fail | OnConflict::Overwrite => {}
         }
-        // What is written from now on is refused: it would be neither published nor kept.
         draft.meets(Fate::Lost(None));
-        const WHY: &str = "somebody else changed it since it was opened";
         // What was closed, where the file is another by now.
         let closed_is_kept = !draft.has_changed_since(snapshot) || draft.keep_as(snapshot, WHY).await.is_ok();
         let kept = self.keep(draft, WHY).await;
@@ -244,10 +250,10 @@ impl<E: Env> Fs<E> {
     }
 
     /// `--on-conflict=keep-both`: what was written here becomes an object of its own. Answers its key; `None`: it could not.
-    pub(super) async fn publish_beside(&self, draft: &Draft<E>, object: &NewObject) -> Option<Key> {
-        let key = draft.key();
+    pub(super) async fn publish_beside(&self, snapshot: &Snapshot<E>) -> Option<Key> {
+        let key = snapshot.key.clone();
         let beside = self.name_of_conflict(&key);
-        draft.snapshot().beside(beside.clone(), object.clone()).publish().await.ok()?;
+        snapshot.beside(beside.clone()).publish().await.ok()?;
         tracing::warn!("{key:?} was changed by somebody else; what was written here is published as {beside:?}");
         Some(beside)
     }

@@ -82,7 +82,13 @@ impl<E: Env> Fs<E> {
             // Published while its attributes were asked for: then there is a newer base.
             let tree = self.tree.lock();
             let file = tree.file(ino).ok();
-            let base = file.and_then(|file| file.content.clone()).unwrap_or(base);
+            let same = |base: &Arc<Content<E>>| file.is_none_or(|file| base.version().is_same(&file.version));
+            let base = match (file.and_then(|file| file.content.clone()), file) {
+                (Some(content), _) => content,
+                // A directory above it was renamed meanwhile, and nobody has got there yet.
+                (None, Some(file)) if !same(&base) => Content::new(self.context.clone(), file.version.clone()),
+                (None, _) => base,
+            };
             let draft = Draft::over(base, self.context.clone(), self.context.as_new(&meta));
             if file.is_some_and(|file| file.unlinked) {
                 draft.meets(Fate::Unlinked);

@@ -97,7 +97,7 @@ impl<E: Env> Fs<E> {
             return Err(self.displaced(ino));
         }
         if mode.truncate {
-            self.publish_attributes_first(ino).await?;
+            self.publish_for_readers(ino).await?;
         }
         if let Some(opened) = self.open_draft(ino, mode, pinned).await? {
             return Ok(opened);
@@ -180,7 +180,7 @@ impl<E: Env> Fs<E> {
             self.verify(ino).await?;
         }
         let meta = self.meta(ino).await?;
-        self.publish_attributes_first(ino).await?;
+        self.publish_for_readers(ino).await?;
         let gate = self.beginnings.of(ino);
         let _turn = gate.lock().await;
         let written = match self.truncate_unwritten(ino, mode, &meta)? {
@@ -196,13 +196,28 @@ impl<E: Env> Fs<E> {
     }
 
     /// Before a file that others read is truncated: they keep what they have, for it is not being written.
-    async fn publish_attributes_first(&self, ino: Ino) -> Result<(), FsError> {
-        if let Some(draft) = self.draft_of(ino).filter(|draft| draft.changes_attributes_only())
+    async fn publish_for_readers(&self, ino: Ino) -> Result<(), FsError> {
+        if let Some(draft) = self.draft_of(ino).filter(|draft| draft.is_dirty())
             && self.handles.lock().is_only_read(ino)
         {
+            sometimes!(PublishedForItsReaders);
             self.commit(ino, &draft).await?;
         }
         Ok(())
+    }
+
+    /// The bucket has moved on from the inode's Version: what this mount makes of it meets that before its path is looked up
+    /// again, for until then its name is what was made here.
+    async fn meet_what_stands(&self, ino: Ino) {
+        let Some(draft) = self.draft_of(ino) else { return };
+        sometimes!(DraftMetWhatStands);
+        if draft.changes_attributes_only() {
+            if let Err(error) = self.commit(ino, &draft).await {
+                self.complain(&error);
+            }
+        } else {
+            drop(draft.gate.lock().await);
+        }
     }
 
     /// Truncates a file as it is opened, unless it has a draft already.
@@ -273,16 +288,18 @@ impl<E: Env> Fs<E> {
         let target = match answer {
             Ok(meta) => Target::File(Version::of(&key, &meta)),
             Err(error) if error.kind == ErrorKind::NotFound => {
+                self.meet_what_stands(ino).await;
                 self.tree.lock().doubt(parent, &name);
                 return Err(FsError::Superseded { key });
             }
             Err(error) => return Err(FsError::from_store(&key, error)),
         };
-        let mut tree = self.tree.lock();
         if matches!(&target, Target::File(current) if current.is_same(&version)) {
-            tree.verified(ino, stamp);
+            self.tree.lock().verified(ino, stamp);
             return Ok(());
         }
+        self.meet_what_stands(ino).await;
+        let mut tree = self.tree.lock();
         match tree.observe(parent, &name, stamp, target) {
             Ok(obsolete) => {
                 drop(tree);
@@ -400,73 +417,79 @@ impl<E: Env> Fs<E> {
         if self.was_moved(ino, key) {
             return Err(FsError::Superseded { key: key.clone() });
         }
-        let mut tree = self.tree.lock();
-        let file = tree.file_mut(ino)?;
-        if zoo::has(Bug::VersionFromLookupBytesFromGet) {
-            version = file.version.clone();
-        }
-        if version.is_same(&before) && !version.is_same(&file.version) && file.own.is_some() {
-            // This mount published over it, or moved it, while it was asked for: what the inode is now is newer.
-            sometimes!(OpenOfOwnPredecessor);
-            let now = file.version.clone();
-            let content = file.content.get_or_insert_with(|| Content::new(self.context.clone(), now)).clone();
+        let (version, reply) = 'another: {
+            let mut tree = self.tree.lock();
+            let file = tree.file_mut(ino)?;
+            if zoo::has(Bug::VersionFromLookupBytesFromGet) {
+                version = file.version.clone();
+            }
+            if version.is_same(&before) && !version.is_same(&file.version) && file.own.is_some() {
+                // This mount published over it, or moved it, while it was asked for: what the inode is now is newer.
+                sometimes!(OpenOfOwnPredecessor);
+                let now = file.version.clone();
+                let content = file.content.get_or_insert_with(|| Content::new(self.context.clone(), now)).clone();
+                drop(tree);
+                opening.hold(content.clone());
+                return Ok(content);
+            }
+            if version.etag == file.version.etag && version.size != file.version.size {
+                sometimes!(NonsenseRefused);
+                let what = format!(
+                    "its ETag {} was of {} bytes before, of {} now",
+                    version.etag, file.version.size, version.size
+                );
+                // Which of the two answers was wrong, nobody can tell: neither is relied on.
+                let (parent, name) = tree.place(ino)?;
+                tree.doubt(parent, &name);
+                let cause = StoreError::new(ErrorKind::InvalidAnswer, what);
+                return Err(FsError::Nonsense { key: key.clone(), cause });
+            }
+            if !version.is_same(&file.version) {
+                break 'another (version, reply);
+            }
+            // A pin may have been faster; then its content is the inode's.
+            let content = match &file.content {
+                Some(content) => {
+                    sometimes!(PinWasFaster);
+                    let content = content.clone();
+                    opening.hold(content.clone());
+                    // Whoever came by that pin may have closed the file since, and its GET with it.
+                    if content.anchor_wanted_at().is_some() {
+                        content.feed(reply.range, reply.body);
+                    }
+                    content
+                }
+                None => {
+                    let content = Content::new(self.context.clone(), version.clone());
+                    // Held as open before its first byte comes, or the byte might be swept at once.
+                    opening.hold(content.clone());
+                    content.feed(reply.range, reply.body);
+                    file.content = Some(content.clone());
+                    file.version = version;
+                    content
+                }
+            };
+            // What this mount has set meanwhile is newer, and who has it open sees what he saw: attributes may be another's though
+            // its bytes, and so its ETag, are the same.
+            file.meta.get_or_insert_with(|| Arc::new(reply.meta));
+            tree.verified(ino, stamp);
+            // While the GET was under way others may have seen what came after it; nobody could tell this content then.
+            let moved_on = tree.moved_on_to(ino).filter(|_| !zoo::has(Bug::OvertakenOpenNotTold));
             drop(tree);
             opening.hold(content.clone());
+            if let Some(successor) = moved_on {
+                sometimes!(OpenOvertaken);
+                content.supersede(successor);
+            }
             return Ok(content);
-        }
-        if version.etag == file.version.etag && version.size != file.version.size {
-            sometimes!(NonsenseRefused);
-            let what =
-                format!("its ETag {} was of {} bytes before, of {} now", version.etag, file.version.size, version.size);
-            // Which of the two answers was wrong, nobody can tell: neither is relied on.
-            let (parent, name) = tree.place(ino)?;
-            tree.doubt(parent, &name);
-            let cause = StoreError::new(ErrorKind::InvalidAnswer, what);
-            return Err(FsError::Nonsense { key: key.clone(), cause });
-        }
-        if !version.is_same(&file.version) {
-            drop(tree);
-            return Err(self.pin(opening, stamp, version, reply));
-        }
-        // A pin may have been faster; then its content is the inode's.
-        let content = match &file.content {
-            Some(content) => {
-                sometimes!(PinWasFaster);
-                let content = content.clone();
-                opening.hold(content.clone());
-                // Whoever came by that pin may have closed the file since, and its GET with it.
-                if content.anchor_wanted_at().is_some() {
-                    content.feed(reply.range, reply.body);
-                }
-                content
-            }
-            None => {
-                let content = Content::new(self.context.clone(), version.clone());
-                // Held as open before its first byte comes, or the byte might be swept at once.
-                opening.hold(content.clone());
-                content.feed(reply.range, reply.body);
-                file.content = Some(content.clone());
-                file.version = version;
-                content
-            }
         };
-        // What this mount has set meanwhile is newer, and who has it open sees what he saw: attributes may be another's though
-        // its bytes, and so its ETag, are the same.
-        file.meta.get_or_insert_with(|| Arc::new(reply.meta));
-        tree.verified(ino, stamp);
-        // While the GET was under way others may have seen what came after it; nobody could tell this content then.
-        let moved_on = tree.moved_on_to(ino).filter(|_| !zoo::has(Bug::OvertakenOpenNotTold));
-        drop(tree);
-        opening.hold(content.clone());
-        if let Some(successor) = moved_on {
-            sometimes!(OpenOvertaken);
-            content.supersede(successor);
-        }
-        Ok(content)
+        self.meet_what_stands(ino).await;
+        Err(self.pin(opening, stamp, version, reply))
     }
 
     /// Pins whatever is current to the name of an inode that has been superseded; answers what to tell the kernel.
     async fn pin_successor(self: &Arc<Self>, opening: &Opening<'_, E>, key: &Key) -> FsError {
+        self.meet_what_stands(opening.ino).await;
         let stamp = self.tree.lock().stamp(self.now());
         let reply = match self.context.get_current(key, self.first_range(u64::MAX)).await {
             Ok(reply) => reply,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::env::Env;
+use crate::env::store::Key;
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::marks::sometimes;
@@ -15,20 +16,33 @@ impl<E: Env> Fs<E> {
         let mut content = content;
         loop {
             let blind = zoo::has(Bug::ReadersSeeOnlyTheBase) && !self.handles.lock().writes(fh);
-            if let Some(draft) = self.draft_of(ino).filter(|_| !blind) {
-                return draft.read(offset, len.into(), kept).await.map(Reply::Data);
-            }
+            let draft = self.draft_of(ino).filter(|_| !blind);
+            let key = draft.as_ref().map_or_else(|| content.version().key.clone(), |draft| draft.key());
             // The kernel's page cache belongs to the inode and may use any of its handles: all hold the same Version.
-            let outcome = content.read(offset, len.into(), kept).await;
+            let outcome = match &draft {
+                Some(draft) => draft.read(offset, len.into(), kept).await,
+                None => content.read(offset, len.into(), kept).await,
+            };
             let Err(FsError::LostHold { .. }) = &outcome else { return outcome.map(Reply::Data) };
-            // Renamed by this mount meanwhile: the same bytes are to be had at another key.
+            // Renamed by this mount meanwhile, or just now: the same bytes are to be had at another key.
+            self.renamed_or_not(ino, &key).await;
             let now = self.handles.lock().content_of(ino, fh)?.0;
-            if Arc::ptr_eq(&now, &content) {
+            let elsewhere = match &draft {
+                Some(draft) => draft.key() != key,
+                None => !Arc::ptr_eq(&now, &content),
+            };
+            if !elsewhere {
                 return outcome.map(Reply::Data);
             }
             sometimes!(ReadFollowedRename);
             content = now;
         }
+    }
+
+    /// Waits for renames under way of the file, or of a directory above it.
+    async fn renamed_or_not(&self, ino: Ino, key: &Key) {
+        drop(self.beginnings.of(ino).lock().await);
+        drop(self.paths.enter(key).await);
     }
 
     /// A file is all data; its only hole is the one that every file has at its end (lseek(2)).

@@ -38,8 +38,8 @@ impl Begun {
 
 impl<E: Env> Fs<E> {
     /// For once, when the mount begins. Requests wait from now on until what is in the journal is published, since who looked
-    /// earlier would see the bucket without it. Then, beside everything else, uploads that nobody will complete are aborted,
-    /// and renames of directories that were cut short go on.
+    /// earlier would see the bucket without it, and until renames of directories that were cut short are finished. Then, beside
+    /// everything else, uploads that nobody will complete are aborted.
     pub fn begin(self: &Arc<Self>) {
         if self.context.config.read_only {
             return;
@@ -50,8 +50,12 @@ impl<E: Env> Fs<E> {
             let go = Go(&fs.begun);
             let left = fs.journal_left().await;
             let mut staying = fs.publish_left(left).await;
+            let notes = fs.notes_left().await;
+            let (renames, others) = notes.into_iter().partition(|(note, _)| matches!(note, Note::Rename { .. }));
+            // Whoever opened something there earlier would lose it as it moves.
+            fs.take_up(renames).await;
             drop(go);
-            fs.recover().await;
+            fs.take_up(others).await;
             while !staying.is_empty() {
                 fs.context.env.clock().sleep(REPUBLISH_DELAY.1).await;
                 staying = fs.publish_left(staying).await;
@@ -59,12 +63,17 @@ impl<E: Env> Fs<E> {
         });
     }
 
-    async fn recover(&self) {
+    /// What mounts before this one have left word of, and that as it stands.
+    async fn notes_left(&self) -> Vec<(Note, String)> {
         let left = self.context.env.disk().notes_left().await.into_iter();
         let mut left: Vec<_> = left.filter_map(|text| Some((Note::parse(&text)?, text))).collect();
         // Last what is waited for.
         left.sort_by_key(|(note, _)| matches!(note, Note::Beginning { .. }));
-        for (note, text) in left {
+        left
+    }
+
+    async fn take_up(&self, notes: Vec<(Note, String)>) {
+        for (note, text) in notes {
             // Until it is done it is ours to leave again.
             let again = self.context.env.disk().leave_note(text).await.ok();
             let done = match &note {
@@ -120,12 +129,15 @@ impl<E: Env> Fs<E> {
     /// What is still at the old place goes to the new one, unless it was put there since.
     async fn resume_rename(&self, from: &str, to: &str, began: i64) -> bool {
         sometimes!(RenameResumed);
+        tracing::info!(
+            "the rename of {from:?} to {to:?}, which was cut short, goes on; requests wait until it is finished"
+        );
         let _closed = self.paths.close([from.to_string(), to.to_string()]).await;
         let outcome = async {
             let mut versions = self.versions_beneath(from).await?;
             versions.retain(|version| version.last_modified <= began);
             let left = versions.len();
-            match self.move_keys(versions, from, to).await {
+            match self.move_keys(versions, [from, to], true).await {
                 (_, Some(error)) => Err(error),
                 (_, None) => Ok::<_, FsError>(left),
             }

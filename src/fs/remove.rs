@@ -33,15 +33,19 @@ impl<E: Env> Fs<E> {
     /// False: the name may mean another file by now.
     async fn unlink_file(&self, parent: Ino, name: &Name) -> Result<bool, FsError> {
         let ino = self.tree.lock().ino_of(parent, name);
+        // No draft of it begins meanwhile.
+        let beginning = ino.map(|ino| self.beginnings.of(ino));
+        let _beginning = match &beginning {
+            Some(beginning) => Some(beginning.lock().await),
+            None => None,
+        };
         let draft = ino.and_then(|ino| self.draft_of(ino));
         // A commit that is under way ends first, and none begins.
         let _turn = match &draft {
             Some(draft) => Some(draft.gate.lock().await),
             None => None,
         };
-        if draft.as_ref().is_some_and(|draft| matches!(draft.fate(), Fate::Lost(_)))
-            && self.tree.lock().ino_of(parent, name) != ino
-        {
+        if self.tree.lock().ino_of(parent, name) != ino {
             sometimes!(UnlinkOfAnother);
             return Ok(false);
         }
@@ -64,9 +68,17 @@ impl<E: Env> Fs<E> {
             forsake(draft);
         }
         self.directory_changed(parent);
-        let obsolete = self.tree.lock().removed(parent, name, stamp);
+        let (obsolete, another) = {
+            let drafts = self.drafts.lock();
+            let mut tree = self.tree.lock();
+            // Of an inode that got the name meanwhile.
+            let another = tree.ino_of(parent, name).filter(|now| Some(*now) != ino);
+            let another = another.and_then(|ino| drafts.get(&ino)).cloned();
+            another.iter().for_each(forsake);
+            (tree.removed(parent, name, stamp), another)
+        };
         supersede_by_us(obsolete);
-        if let Some(draft) = &draft {
+        for draft in draft.iter().chain(&another) {
             draft.discard_stored().await;
         }
         Ok(true)

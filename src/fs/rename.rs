@@ -14,7 +14,7 @@ use crate::data::content::{BodyOf, Content};
 use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
 use crate::data::publish::Expects;
-use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, WriteCondition, Written};
+use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, ObjectMeta, WriteCondition, Written};
 use crate::env::{Clock, Disk, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -28,6 +28,18 @@ use crate::zoo::{self, Bug};
 
 /// How often the log tells how far a directory's rename has come.
 const RENAME_TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// How often what stands at the target of a rename may change under it.
+const TARGETS_MAX: u32 = 8;
+
+/// What became of a copy to a key where nothing stood.
+enum Copied {
+    There(Written),
+    /// Somebody else's object stands there by now.
+    Taken,
+    /// The source is another by now, or gone.
+    AnotherSource,
+}
 
 /// How who has a file open goes on where it is moved to.
 enum Lead<E: Env> {
@@ -84,23 +96,31 @@ impl<E: Env> Fs<E> {
     }
 
     async fn rename_file(&self, from: Place<'_>, to: Place<'_>, no_replace: bool) -> Result<(), FsError> {
-        let moved = self.tree.lock().ino_of(from.0, from.1);
-        let gate = moved.map(|ino| self.beginnings.of(ino));
-        let _beginning = match &gate {
-            Some(gate) => Some(gate.lock().await),
+        let (moved, replaced) = {
+            let tree = self.tree.lock();
+            (tree.ino_of(from.0, from.1), tree.ino_of(to.0, to.1))
+        };
+        // No draft of either begins meanwhile. Always in the same order, so that two renames cannot wait for each other.
+        let mut both = [moved, replaced];
+        both.sort();
+        let beginnings = both.map(|ino| ino.map(|ino| self.beginnings.of(ino)));
+        let _first = match &beginnings[0] {
+            Some(beginning) => Some(beginning.lock().await),
             None => None,
         };
+        let _second = match &beginnings[1] {
+            Some(beginning) if both[0] != both[1] => Some(beginning.lock().await),
+            Some(_) | None => None,
+        };
         let draft = moved.and_then(|ino| self.draft_of(ino));
-        let replaced = self.tree.lock().ino_of(to.0, to.1);
         let replaced = replaced.and_then(|ino| self.draft_of(ino));
-        // No commit of either runs meanwhile. Always in the same order, so that two renames cannot wait for each other.
-        let mut gates = [&draft, &replaced];
-        gates.sort_by_key(|draft| draft.as_ref().map(|draft| draft.key()));
-        let _first = match gates[0] {
+        // No commit of either runs meanwhile.
+        let gates = if both[0] == moved { [&draft, &replaced] } else { [&replaced, &draft] };
+        let _third = match gates[0] {
             Some(draft) => Some(draft.gate.lock().await),
             None => None,
         };
-        let _second = match gates[1] {
+        let _fourth = match gates[1] {
             Some(draft) => Some(draft.gate.lock().await),
             None => None,
         };
@@ -126,8 +146,14 @@ impl<E: Env> Fs<E> {
             let mut tree = self.tree.lock();
             (tree.stamp(self.now()), tree.ino_of(to.0, to.1))
         };
-        let condition = no_replace.then_some(WriteCondition::IfAbsent);
-        let written = match self.copy_whole(&version, new_key, condition).await {
+        let expects = match &replaced {
+            Some(draft) => draft.expects(),
+            None => match self.tree.lock().target(to.0, to.1) {
+                Some(Target::File(stands)) => Expects::ETag(stands.etag),
+                Some(Target::Absent | Target::Directory) | None => Expects::Absent,
+            },
+        };
+        let written = match self.copy_over(&version, (to, new_key), no_replace, expects).await {
             Ok(written) => written,
             Err(error) => {
                 // The source may be another by now, or the target: both are asked for again.
@@ -252,21 +278,76 @@ impl<E: Env> Fs<E> {
         }
     }
 
-    /// All of a version at another key.
-    async fn copy_whole(
+    /// All of a version at another key, whatever stands there; but under the condition that it stands there still, so that a copy
+    /// that is carried out long after it was given up replaces nothing that was put there since.
+    async fn copy_over(
+        &self,
+        version: &Version,
+        (to, key): (Place<'_>, &Key),
+        no_replace: bool,
+        expects: Expects,
+    ) -> Result<Written, FsError> {
+        let mut expects = if no_replace { Expects::Absent } else { expects };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let stands = match self.context.copy_object(version, key, None, expects.condition()).await {
+                Ok(written) => return Ok(written),
+                Err(Refusal::Condition(stands)) => stands,
+                // Stores that know no conditional copy say so.
+                Err(Refusal::Store { error, .. })
+                    if error.kind == ErrorKind::Unsupported && !no_replace && tries == 1 =>
+                {
+                    expects = Expects::Anything;
+                    continue;
+                }
+                Err(refusal) => return Err(refusal.into_error(&version.key)),
+            };
+            let now = stands.map_or(Expects::Absent, |meta| Expects::ETag(meta.etag));
+            if no_replace && now != Expects::Absent {
+                return Err(FsError::Exists);
+            }
+            // As expected: then it is the source that is another.
+            if now == expects || tries >= TARGETS_MAX {
+                return Err(FsError::Superseded { key: version.key.clone() });
+            }
+            sometimes!(TargetOfRenameReplaced);
+            expects = now;
+            self.hold_open(to.0, to.1).await;
+        }
+    }
+
+    /// All of a version at a key where nothing stands.
+    async fn copy_beside(
         &self,
         version: &Version,
         key: &Key,
         condition: Option<WriteCondition>,
-    ) -> Result<Written, FsError> {
-        let absent = condition == Some(WriteCondition::IfAbsent);
+    ) -> Result<Copied, FsError> {
+        let absent = condition.is_some();
         match self.context.copy_object(version, key, None, condition).await {
-            Ok(written) => Ok(written),
-            // Either the target is taken, or the source is another.
-            Err(Refusal::Condition(Some(_))) if absent => Err(FsError::Exists),
-            Err(Refusal::Condition(_)) => Err(FsError::Superseded { key: version.key.clone() }),
+            Ok(written) => Ok(Copied::There(written)),
+            Err(Refusal::Condition(Some(meta))) if absent => match self.is_copy(&meta, version).await {
+                true => Ok(Copied::There(Written { etag: meta.etag, version_id: meta.version_id })),
+                false => Ok(Copied::Taken),
+            },
+            Err(Refusal::Condition(_)) => Ok(Copied::AnotherSource),
+            // Stores that know no conditional copy say so.
+            Err(Refusal::Store { error, .. }) if absent && error.kind == ErrorKind::Unsupported => {
+                Box::pin(self.copy_beside(version, key, None)).await
+            }
             Err(refusal) => Err(refusal.into_error(&version.key)),
         }
+    }
+
+    /// Whether what stands somewhere has all that the version has: an attempt before has copied it.
+    async fn is_copy(&self, meta: &ObjectMeta, version: &Version) -> bool {
+        if meta.size != version.size || meta.etag == version.etag {
+            return meta.size == version.size;
+        }
+        // A copy of what was uploaded in parts has another ETag, and the same attributes, of which the time of the change is one.
+        let source = self.context.head(&version.key).await;
+        source.is_ok_and(|source| source.etag == version.etag && !source.user.is_empty() && source.user == meta.user)
     }
 
     async fn rename_directory(&self, from: Place<'_>, to: Place<'_>) -> Result<(), FsError> {
@@ -283,9 +364,12 @@ impl<E: Env> Fs<E> {
         // What is published already goes with the rest; what is written from now on is published where it is by then.
         let unpublished = ino.map(|ino| self.tree.lock().locals_beneath(ino)).unwrap_or_default();
         for file in unpublished {
-            if let Some(draft) = self.draft_of(file) {
-                self.commit(file, &draft).await?;
-            }
+            let Some(draft) = self.draft_of(file) else { continue };
+            let _turn = draft.gate.lock().await;
+            // Whoever has it open, or is about to, publishes it where it is by then: half written, it is nobody's business.
+            let is_open = self.handles.lock().count_of(file) > 0 || draft.is_awaited();
+            let closed = || if is_open { draft.closed() } else { Some(draft.snapshot()) };
+            self.commit_looked_at(file, &draft, closed).await?;
         }
         let _closed = self.paths.close([old_prefix.clone(), new_prefix.clone()]).await;
         if prefixes()?.1 != [old_prefix.clone(), new_prefix.clone()] {
@@ -297,14 +381,19 @@ impl<E: Env> Fs<E> {
         let note = Note::Rename { from: old_prefix.clone(), to: new_prefix.clone(), began };
         let note = self.context.env.disk().leave_note(note.text()).await.ok();
         let stamp = self.tree.lock().stamp(self.now());
-        let (moved, failed) = self.move_keys(versions, &old_prefix, &new_prefix).await;
+        let (moved, failed) = self.move_keys(versions, [&old_prefix, &new_prefix], false).await;
         // Whoever asked is told of a failure, and decides.
         self.context.take_back_note(note).await;
         if let Some(error) = failed {
             // Part of it is there, part of it here: all of it is asked for again.
-            let mut tree = self.tree.lock();
-            tree.doubt_beneath(from.0, from.1);
-            tree.doubt_beneath(to.0, to.1);
+            let apart = {
+                let mut tree = self.tree.lock();
+                let apart = tree.moved_apart(&moved, stamp);
+                tree.doubt_beneath(from.0, from.1);
+                tree.doubt_beneath(to.0, to.1);
+                apart
+            };
+            self.lead_on(apart).await;
             return Err(error);
         }
         let (files, elsewhere) = {
@@ -329,13 +418,19 @@ impl<E: Env> Fs<E> {
         for draft in elsewhere {
             draft.move_stored().await;
         }
+        self.lead_on(files).await;
+        Ok(())
+    }
+
+    /// Whoever has these open, or has changed them, goes on where they are by now.
+    async fn lead_on(&self, files: Vec<(Ino, Version)>) {
         for (file, version) in files {
-            let draft = self.draft_of(file);
-            if draft.is_some() || self.handles.lock().count_of(file) > 0 {
+            if self.draft_of(file).is_some() || self.handles.lock().count_of(file) > 0 {
                 let old = self.handles.lock().content_of_any(file);
                 let lead = self.lead(old.as_ref(), &version).await;
                 let content = self.move_handles(file, &version, old, lead);
-                if let Some(draft) = draft {
+                // It may have begun meanwhile.
+                if let Some(draft) = self.draft_of(file) {
                     draft.rebased(content.clone());
                     draft.move_stored().await;
                 }
@@ -344,15 +439,14 @@ impl<E: Env> Fs<E> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Each of these at its new key; and the first failure, after which none was begun.
     pub(super) async fn move_keys(
         &self,
         versions: Vec<Version>,
-        old_prefix: &str,
-        new_prefix: &str,
+        [old_prefix, new_prefix]: [&str; 2],
+        resumed: bool,
     ) -> (Vec<(Version, Version)>, Option<FsError>) {
         let total = versions.len();
         let mut waiting = versions.into_iter();
@@ -364,7 +458,7 @@ impl<E: Env> Fs<E> {
             // After a failure those under way end, and none begins.
             let room = if failed.is_some() { 0 } else { RENAMES_AT_ONCE - moves.len() };
             for version in waiting.by_ref().take(room) {
-                moves.push(self.move_key(version, old_prefix, new_prefix));
+                moves.push(self.move_key(version, [old_prefix, new_prefix], resumed));
             }
             let Some(outcome) = moves.next().await else { return (moved, failed) };
             match outcome {
@@ -406,21 +500,33 @@ impl<E: Env> Fs<E> {
     async fn move_key(
         &self,
         version: Version,
-        old_prefix: &str,
-        new_prefix: &str,
+        [old_prefix, new_prefix]: [&str; 2],
+        resumed: bool,
     ) -> Result<Option<(Version, Version)>, FsError> {
         let rest = version.key.as_str().strip_prefix(old_prefix).unwrap_or_default();
         let new_key = Key::from(format!("{new_prefix}{rest}"));
         let mut version = version;
         loop {
-            match self.copy_whole(&version, &new_key, None).await {
-                Ok(written) => {
+            // The marker of an empty directory that is replaced is replaced, too.
+            let condition = Some(WriteCondition::IfAbsent).filter(|_| new_key.as_str() != new_prefix);
+            match self.copy_beside(&version, &new_key, condition).await {
+                Ok(Copied::There(written)) => {
                     self.delete_moved(&version).await?;
                     let there = Version::written(new_key, written, version.size);
                     return Ok(Some((version, there)));
                 }
+                Ok(Copied::Taken) => {
+                    sometimes!(TargetOfMoveTaken);
+                    tracing::warn!(
+                        "{:?} stays where it is: somebody has put something else at {new_key:?} while its directory was renamed; \
+                         rename one of them",
+                        version.key
+                    );
+                    // Nobody waits for what a mount before has begun: the rest goes on.
+                    return if resumed { Ok(None) } else { Err(FsError::NotEmpty) };
+                }
                 // Replaced since it was listed: what is there now is moved, and what is gone is not.
-                Err(FsError::Superseded { .. } | FsError::NotFound) => match self.context.head(&version.key).await {
+                Ok(Copied::AnotherSource) | Err(FsError::NotFound) => match self.context.head(&version.key).await {
                     Ok(meta) => version = Version::of(&version.key, &meta),
                     Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
                     Err(error) => return Err(FsError::from_store(&version.key, error)),

@@ -3,6 +3,7 @@
 //! A name is *local* while its inode has changes that are not published. Then it stands for that inode, whatever the bucket
 //! says; what the bucket says is remembered beneath, for when the changes are published or given up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::env::Time;
@@ -439,6 +440,38 @@ impl<C: Holds> Tree<C> {
         for inode in self.inodes.values_mut() {
             if (inode.parent, &inode.name) == (parent, name) && matches!(inode.node, Node::Directory(_)) {
                 (inode.parent, inode.name) = (new_parent, new_name.clone());
+            }
+        }
+        files
+    }
+
+    /// A directory's rename failed after these had moved: whoever has one of them open goes on where it is by then, which is
+    /// answered; the names are asked for again.
+    pub fn moved_apart(&mut self, moved: &[(Version, Version)], stamp: Stamp) -> Vec<(Ino, Version)> {
+        let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
+        let to: BTreeMap<&Key, &(Version, Version)> = moved.iter().map(|pair| (&pair.0.key, pair)).collect();
+        let mut files = Vec::new();
+        for (ino, inode) in &self.inodes {
+            if let Node::File(file) = &inode.node
+                && let Some((old, new)) = to.get(&file.version.key)
+                && file.version.is_same(old)
+                && !file.unlinked
+            {
+                files.push((*ino, new.clone()));
+            }
+        }
+        for (ino, version) in &files {
+            self.keep_what_is_shown(*ino);
+            if let Ok(file) = self.file_mut(*ino) {
+                (file.version, file.content) = (version.clone(), None);
+            }
+            let Ok((parent, name)) = self.place(*ino) else { continue };
+            let Ok(entry) = self.entry_mut(parent, &name) else { continue };
+            if entry.ino == Some(*ino) {
+                entry.moves_on(Target::Absent, None, seen);
+                let was_local = std::mem::replace(&mut entry.local, false);
+                self.locals -= u32::from(was_local);
+                self.doubt(parent, &name);
             }
         }
         files
