@@ -69,6 +69,7 @@ marks! {
     MovedWhileMadeOfAnother: "a file that is made of another was moved, or found published, before that was published",
     AwaitedAndPublished: "a file that was truncated as it was opened was published before that open came back",
     OpenPassedByItsMount: "while a file was opened its own mount published over that, and nobody held what it published",
+    BucketMovedOnBeneath: "changes came to nothing of a file that was replaced in the bucket meanwhile",
     TargetOfRenameReplaced: "what stood at the target of a rename was another by the time of its copy",
     TargetOfMoveTaken: "somebody put something at the new key of a file in a directory that is renamed",
     PublishedForItsReaders: "what was closed was published before an open truncated it, because others read it",

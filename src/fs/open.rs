@@ -201,7 +201,11 @@ impl<E: Env> Fs<E> {
             && self.handles.lock().is_only_read(ino)
         {
             sometimes!(PublishedForItsReaders);
-            self.commit(ino, &draft).await?;
+            match self.commit(ino, &draft).await {
+                // What they would keep is gone.
+                Err(FsError::Disk(_)) => {}
+                outcome => outcome?,
+            }
         }
         Ok(())
     }

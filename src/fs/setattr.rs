@@ -107,7 +107,11 @@ impl<E: Env> Fs<E> {
         let resized = draft.resize_by_path(size).await;
         self.note_change(ino, draft)?;
         let before = resized?;
-        let outcome = self.commit(ino, draft).await;
+        let outcome = match self.commit(ino, draft).await {
+            // Kept beside what somebody else put there: Linux looks again, and cuts that.
+            Ok(()) if matches!(draft.fate(), Fate::Lost(_)) => Err(self.displaced(ino)),
+            outcome => outcome,
+        };
         if outcome.is_err() && draft.restore(before).await {
             // Linux goes on showing what there was before.
             let mut tree = self.tree.lock();

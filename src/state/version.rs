@@ -53,16 +53,24 @@ impl Version {
     /// Whether both describe the same Version. Listings do not tell version ids, and answers to writes no dates, so those
     /// count only where both have one.
     pub fn is_same(&self, other: &Version) -> bool {
-        let ids_agree = match (&self.version_id, &other.version_id) {
-            (Some(a), Some(b)) => a == b,
-            (None, _) | (_, None) => true,
-        };
         let undated = self.last_modified == UNDATED || other.last_modified == UNDATED;
-        ids_agree
+        self.ids_agree(other)
             && self.key == other.key
             && (self.etag == other.etag || zoo::has(Bug::DateIsTheVersion))
             && self.size == other.size
             && (undated || self.last_modified == other.last_modified)
+    }
+
+    /// Whether a GET of one, under its ETag, brings the bytes of the other: put again, they have another date.
+    pub fn has_same_bytes(&self, other: &Version) -> bool {
+        self.ids_agree(other) && (&self.key, &self.etag, self.size) == (&other.key, &other.etag, other.size)
+    }
+
+    fn ids_agree(&self, other: &Version) -> bool {
+        match (&self.version_id, &other.version_id) {
+            (Some(a), Some(b)) => a == b,
+            (None, _) | (_, None) => true,
+        }
     }
 }
 

@@ -115,11 +115,19 @@ impl<C: Holds> Tree<C> {
         if file.unlinked || file.abandoned {
             return Ok(());
         }
+        let version = file.version.clone();
         let (parent, name) = self.place(ino)?;
+        let since = self.next_order();
         if let Ok(entry) = self.entry_mut(parent, &name)
             && entry.ino == Some(ino)
         {
             let was_local = std::mem::replace(&mut entry.local, dirty);
+            if was_local && !dirty && !entry.target.is_same(&Target::File(version)) {
+                // Its changes came to nothing, and the bucket has moved on meanwhile.
+                sometimes!(BucketMovedOnBeneath);
+                entry.ino = None;
+                entry.strays.push((ino, since));
+            }
             self.locals = self.locals + u32::from(dirty) - u32::from(was_local);
         }
         Ok(())
