@@ -69,6 +69,8 @@ pub struct Held {
     /// `None`: nobody ever published its ETag, which was reported.
     pub published: Option<Published>,
     pub opened_at: Time,
+    /// When the call began that opened it: what it pinned was current since then, or within the TTL before.
+    pub called_at: Time,
     /// Its mount died.
     pub dead: bool,
 }
@@ -592,8 +594,16 @@ impl Court {
         }
         truth.ledger.learn(seat.mount, ino, || file_content(&key, published.as_ref()?));
         let name: Arc<str> = key.as_str().into();
-        let held =
-            Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now(), dead: false };
+        let held = Held {
+            seat,
+            key,
+            linked,
+            ino,
+            published: published.clone(),
+            opened_at: self.handle.now(),
+            called_at: began,
+            dead: false,
+        };
         if let Some(recorder) = recorder {
             recorder.opened(file, op, &held);
         }

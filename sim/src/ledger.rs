@@ -255,6 +255,19 @@ impl Ledger {
         ended || self.under_way.values().any(under_way)
     }
 
+    /// How often applications of a mount were removing this name at some moment of `from..=until`.
+    pub fn removals_within(&self, mount: u8, key: &str, from: Time, until: Time) -> usize {
+        let ended = self.unlinks.iter().filter(|(of, name, span)| {
+            let this = (*of, name.as_str()) == (mount, key);
+            this && span.touches(from, until)
+        });
+        let under_way = self.under_way.values().filter(|request| {
+            let names = request.keys.iter().chain(&request.earlier).any(|name| name == key);
+            matches!(request.what, Request::Unlink) && request.mount == mount && request.began <= until && names
+        });
+        ended.count() + under_way.count()
+    }
+
     /// Files of a mount that were opened while their names were taken away: which they have since, is not known.
     pub fn doubtful(&self, mount: u8) -> impl Iterator<Item = &LocalFile> {
         self.files.values().chain(&self.past).filter(move |file| file.mount == mount && file.doubtful)
