@@ -43,6 +43,11 @@ fn of_file(
         ("write" | "fallocate" | "copy_range", Errno::EBADF) | ("ftruncate" | "copy_range", Errno::EINVAL) => {
             Some(Ok(()))
         }
+        // Nor for reading.
+        ("read", Errno::EBADF) => {
+            let writes_only = truth.files.get(&file).is_some_and(|held| !held.reads);
+            Some(if writes_only { Ok(()) } else { Err("and it was opened to be read") })
+        }
         // XATTR_CREATE, XATTR_REPLACE, and what is none.
         ("fsetxattr", Errno::EEXIST | Errno::ENODATA) | ("fremovexattr", Errno::ENODATA) => Some(Ok(())),
         // Beyond the end, which others may have moved, there is nothing to see nor to write through.
@@ -91,7 +96,7 @@ fn of_file(
         // A file that is being written is read through what it began from, which may be lost.
         ("read" | "store" | "page fault", Errno::ESTALE) if truth.local_file(file).is_some() => {
             let (held, local) = truth.local_file(file)?;
-            let from = before(local.opened, truth.config.metadata_ttl + truth.under_way_max());
+            let from = before(local.opened.min(held.called_at), truth.config.metadata_ttl + truth.under_way_max());
             // What its own mount removes is out of reach, too, unless something holds it; so is what it replaces.
             let changed = |key: &String| {
                 truth.history.was(key, from, sight.ended, |now| now.is_none())
