@@ -138,7 +138,7 @@ impl Process {
         let attr = kernel.fstat(&file).await;
         let etag = kernel.getxattr(&file, "user.s3.etag").await;
         let etag = String::from_utf8_lossy(&etag.unwrap_or_default()).into_owned();
-        let (id, name, published) = self.court.opened(self.seat, self.op, key, file.ino(), (&etag, began));
+        let (id, name, published) = self.court.opened(self.seat, self.op, key, &file, (&etag, began));
         let attr = self.check("fstat", began_fstat, On::File { file: id, offset: 0, len: 0 }, attr)?;
         self.see(began, What::Opened { file: id, attr: &attr, etag: &etag });
         Ok(self.add(Open { kernel, file, id, key: name, published, position: Arc::default(), mapping: None }))
@@ -244,6 +244,18 @@ impl Process {
         Ok(value)
     }
 
+    /// listxattr(2)
+    pub async fn list_xattr(&self, path: &str) -> Result<Vec<String>, Errno> {
+        let began = self.court.now();
+        let key = self.court.key(path);
+        let listed = self.kernel().listxattr_beside(path).await;
+        let (attr, names) = self.check("listxattr", began, On::Key(&key), listed)?;
+        let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        let names: Vec<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        self.see(began, What::AttributeNames { key: &key, attr: &attr, names: &names });
+        Ok(names)
+    }
+
     pub async fn access(&self, path: &str) -> Result<(), Errno> {
         let began = self.court.now();
         let key = self.court.key(path);
@@ -328,7 +340,8 @@ impl Process {
         Mapping(self.add(Open { mapping, ..open }))
     }
 
-    /// Reads through the mapping. An error stands for SIGBUS, and says why.
+    /// Reads through the mapping. An error stands for SIGBUS, and says why. Where the file may not be read there is nothing to
+    /// read through.
     pub async fn touch(&self, mapping: Mapping, range: Range<u64>) -> Result<Version, Errno> {
         let page = 4 * KIB;
         let open = self.get(mapping.0);
@@ -336,7 +349,7 @@ impl Process {
         let offset = range.start / page * page;
         // Beyond the last page there is nothing to touch.
         let end = range.end.next_multiple_of(page).min(open.size());
-        if offset >= end {
+        if offset >= end || !open.file.is_for_reading() {
             return Ok(open.version());
         }
         let began = self.court.now();

@@ -19,7 +19,7 @@ use crate::content::Mismatch;
 use crate::disk::SimDisk;
 use crate::executor::{SimHandle, Slot, Stuck, TaskPanic, locked};
 use crate::history::{Change, History, Published};
-use crate::kernel::{Kernel, Listed, Naming};
+use crate::kernel::{Kernel, Listed, Naming, OpenFile};
 use crate::ledger::{Altered, FileContent, Ledger, LocalFile};
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
@@ -69,6 +69,10 @@ pub struct Held {
     /// `None`: nobody ever published its ETag, which was reported.
     pub published: Option<Published>,
     pub opened_at: Time,
+    /// When the call began that opened it: what it pinned was current since then, or within the TTL before.
+    pub called_at: Time,
+    /// Not O_WRONLY
+    pub reads: bool,
     /// Its mount died.
     pub dead: bool,
 }
@@ -134,6 +138,12 @@ pub enum What<'a> {
         name: &'a str,
         /// `None`: there is none.
         value: Option<&'a str>,
+    },
+    /// The names of all extended attributes of what a path led to, beside that inode's attributes.
+    AttributeNames {
+        key: &'a str,
+        attr: &'a Attr,
+        names: &'a [String],
     },
     Closed {
         file: FileId,
@@ -566,11 +576,12 @@ impl Court {
         seat: Seat,
         op: Option<OpId>,
         key: String,
-        ino: Ino,
+        open: &OpenFile,
         (etag, began): (&str, Time),
     ) -> (FileId, Arc<str>, Option<Published>) {
         let mut inner = locked(&self.inner);
         let Inner { truth, recorder, .. } = &mut *inner;
+        let (ino, reads) = (open.ino(), open.is_for_reading());
         truth.next_file += 1;
         let file = FileId(truth.next_file);
         let mut key = key;
@@ -592,8 +603,17 @@ impl Court {
         }
         truth.ledger.learn(seat.mount, ino, || file_content(&key, published.as_ref()?));
         let name: Arc<str> = key.as_str().into();
-        let held =
-            Held { seat, key, linked, ino, published: published.clone(), opened_at: self.handle.now(), dead: false };
+        let held = Held {
+            seat,
+            key,
+            linked,
+            ino,
+            published: published.clone(),
+            opened_at: self.handle.now(),
+            called_at: began,
+            reads,
+            dead: false,
+        };
         if let Some(recorder) = recorder {
             recorder.opened(file, op, &held);
         }

@@ -90,6 +90,8 @@ pub struct KernelConfig {
     pub plus: bool,
     /// Writing is refused by the kernel, as mounted with `ro`.
     pub read_only: bool,
+    /// Times are those that others have left in metadata, and so not the same for all that is taken for one Version.
+    pub metadata_shown: bool,
     /// The kernel checks mode bits by itself (default_permissions).
     pub default_permissions: bool,
     /// Other tasks may run between a request's being sent, taken up, answered and its answer's being seen; releases and
@@ -112,6 +114,7 @@ impl Default for KernelConfig {
             read_bytes_max: MIB,
             plus: true,
             read_only: true,
+            metadata_shown: false,
             default_permissions: true,
             unhurried: false,
             page_eviction_one_in: 0,
@@ -163,6 +166,8 @@ struct State {
 impl Kernel {
     pub fn new(fs: Arc<Fs<SimEnv>>, handle: SimHandle, config: KernelConfig, seed: u64) -> Self {
         let rng = SimRng::new(seed, "kernel");
+        let mut state = State::default();
+        state.names.metadata_shown = config.metadata_shown;
         Self {
             shared: Arc::new(Shared {
                 fs,
@@ -171,7 +176,7 @@ impl Kernel {
                 rng,
                 witness: OnceLock::new(),
                 watcher: OnceLock::new(),
-                state: Mutex::default(),
+                state: Mutex::new(state),
             }),
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! What it cannot know, such as what a write that failed left behind, it says: then nobody judges by it.
 
+mod asked;
 pub mod content;
 mod copies;
 mod file;
@@ -183,6 +184,8 @@ pub struct Ledger {
     xattrs: xattrs::Xattrs,
     /// Inodes of which a kernel has pages that the core does not have: they could not be written back.
     lost: BTreeSet<(u8, Ino)>,
+    /// Requests that have ended by which files are published.
+    asked: Vec<asked::Asked>,
     /// Inodes that copy_file_range(2) copied from.
     copied_from: BTreeSet<(u8, Ino)>,
 }
@@ -253,6 +256,19 @@ impl Ledger {
             matches!(request.what, Request::Unlink) && request.mount == mount && request.began <= at && names(request)
         };
         ended || self.under_way.values().any(under_way)
+    }
+
+    /// How often applications of a mount were removing this name at some moment of `from..=until`.
+    pub fn removals_within(&self, mount: u8, key: &str, from: Time, until: Time) -> usize {
+        let ended = self.unlinks.iter().filter(|(of, name, span)| {
+            let this = (*of, name.as_str()) == (mount, key);
+            this && span.touches(from, until)
+        });
+        let under_way = self.under_way.values().filter(|request| {
+            let names = request.keys.iter().chain(&request.earlier).any(|name| name == key);
+            matches!(request.what, Request::Unlink) && request.mount == mount && request.began <= until && names
+        });
+        ended.count() + under_way.count()
     }
 
     /// Files of a mount that were opened while their names were taken away: which they have since, is not known.
@@ -451,7 +467,9 @@ impl Ledger {
         outcome: Option<Result<&Reply, Errno>>,
         journaled: impl Fn(u8, &str) -> bool,
     ) -> Option<(u8, Altered)> {
-        let UnderWay { mount, began, called, what, keys, earlier, perhaps } = self.under_way.remove(&at)?;
+        let request = self.under_way.remove(&at)?;
+        self.note_asked(&request, now);
+        let UnderWay { mount, began, called, what, keys, earlier, perhaps } = request;
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
         let alteration = match what {
@@ -585,6 +603,12 @@ impl Ledger {
 
     /// The mount died: whatever it had not published is gone.
     pub fn crashed(&mut self, mount: u8, now: Time) {
+        let (dead, living) =
+            std::mem::take(&mut self.under_way).into_iter().partition(|(_, request)| request.mount == mount);
+        self.under_way = living;
+        let dead: BTreeMap<u64, UnderWay> = dead;
+        dead.values().for_each(|request| self.note_asked(request, now));
+        self.under_way.extend(dead);
         for request in self.under_way.values().filter(|request| request.mount == mount) {
             let span = Span { from: request.began, to: Some(now) };
             let names = request.keys.iter().chain(&request.earlier).map(|key| (mount, key.clone(), span));

@@ -171,6 +171,10 @@ pub enum Call {
         path: String,
         name: String,
     },
+    /// listxattr(2).
+    ListXattr {
+        path: String,
+    },
     /// A program that reads the whole file: open, read to the end, close.
     Cat {
         path: String,

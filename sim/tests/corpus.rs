@@ -83,6 +83,7 @@ fn the_manual_names_whatever_a_scenario_can_say_and_every_oracle() {
         words::<config::DiskFaultName>(),
         keys::<config::MountOptions>(),
         words::<config::HoldName>(),
+        words::<config::ConflictName>(),
         keys::<config::Machines>(),
         keys::<config::Object>(),
         keys::<config::Schedule>(),

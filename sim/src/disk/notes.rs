@@ -13,15 +13,30 @@ pub(super) struct Notes {
 
 struct Note {
     text: String,
+    whose: Whose,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Of a mount that lives.
+    Own,
     /// Its mount is gone.
-    orphaned: bool,
+    Orphaned,
+    /// A living mount was told it, and has not left it anew: it is told again should that mount die, too.
+    Adopted,
 }
 
 impl Notes {
+    /// Who leaves a note anew that he was told is given that one.
     pub(super) fn leave(&mut self, text: String) -> NoteId {
+        let adopted = self.left.iter_mut().find(|(_, note)| note.whose == Whose::Adopted && note.text == text);
+        if let Some((id, note)) = adopted {
+            note.whose = Whose::Own;
+            return *id;
+        }
         self.ever.push(text.clone());
         let id = NoteId(self.ever.len() as u64);
-        self.left.insert(id, Note { text, orphaned: false });
+        self.left.insert(id, Note { text, whose: Whose::Own });
         id
     }
 
@@ -30,12 +45,17 @@ impl Notes {
     }
 
     pub(super) fn orphan(&mut self) {
-        self.left.values_mut().for_each(|note| note.orphaned = true);
+        self.left.values_mut().for_each(|note| note.whose = Whose::Orphaned);
     }
 
-    /// Those of mounts that are gone. Each is told once.
+    /// Those of mounts that are gone. Each is told once, and stays until it is left anew and taken back.
     pub(super) fn tell(&mut self) -> Vec<String> {
-        self.left.extract_if(.., |_, note| note.orphaned).map(|(_, note)| note.text).collect()
+        let orphaned = self.left.values_mut().filter(|note| note.whose == Whose::Orphaned);
+        let adopt = |note: &mut Note| {
+            note.whose = Whose::Adopted;
+            note.text.clone()
+        };
+        orphaned.map(adopt).collect()
     }
 
     pub(super) fn left(&self) -> Vec<String> {

@@ -131,3 +131,27 @@ fn a_disk_that_rots_says_that_all_is_well_and_rots_the_same_with_the_same_seed()
         assert_eq!(rotten(what), rotten(what), "{what:?}");
     }
 }
+
+#[test]
+fn a_note_outlives_a_mount_that_was_told_it_and_died_before_it_left_it_anew() {
+    let (mut exec, disk) = disk(100);
+    exec.block_on(async move {
+        let done = disk.leave_note("done".into()).await.unwrap();
+        disk.leave_note("left".into()).await.unwrap();
+        disk.take_back_note(done).await;
+        assert_eq!(disk.notes_left().await, Vec::<String>::new(), "its mount lives");
+        disk.orphan_notes();
+        assert_eq!(disk.notes_left().await, ["left"]);
+        assert_eq!(disk.notes_left().await, Vec::<String>::new(), "each is told once");
+        disk.orphan_notes();
+        assert_eq!(disk.notes_left().await, ["left"]);
+        let again = disk.leave_note("left".into()).await.unwrap();
+        disk.orphan_notes();
+        assert_eq!(disk.notes_left().await, ["left"]);
+        assert_eq!(disk.leave_note("left".into()).await, Ok(again));
+        disk.take_back_note(again).await;
+        disk.orphan_notes();
+        assert_eq!(disk.notes_left().await, Vec::<String>::new());
+    })
+    .unwrap();
+}

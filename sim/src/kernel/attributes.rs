@@ -88,11 +88,14 @@ impl Kernel {
 
     /// Names, each ended by NUL.
     pub fn listxattr(&self, path: &str) -> SystemCall<Result<Vec<u8>, Errno>> {
+        self.at_path(path, true, |thread, held, ()| async move { thread.listxattr(held.ino()).await }, ())
+    }
+
+    /// The same, beside what stat(2) shows of the same inode.
+    pub fn listxattr_beside(&self, path: &str) -> SystemCall<Result<(Attr, Vec<u8>), Errno>> {
         let ask = |thread: Thread, held: Held, ()| async move {
-            match thread.request(Op::Listxattr { ino: held.ino() }).await? {
-                Reply::Xattr(names) => Ok(names),
-                other => thread.kernel.violated(format!("LISTXATTR was answered with {other:?}")),
-            }
+            let attr = thread.kernel.known_attributes(held.ino());
+            Ok((attr, thread.listxattr(held.ino()).await?))
         };
         self.at_path(path, true, ask, ())
     }
@@ -225,6 +228,13 @@ impl Thread {
                 Ok(target)
             }
             other => self.kernel.violated(format!("READLINK was answered with {other:?}")),
+        }
+    }
+
+    async fn listxattr(&self, ino: Ino) -> Result<Vec<u8>, Errno> {
+        match self.request(Op::Listxattr { ino }).await? {
+            Reply::Xattr(names) => Ok(names),
+            other => self.kernel.violated(format!("LISTXATTR was answered with {other:?}")),
         }
     }
 

@@ -235,6 +235,11 @@ impl OpenFile {
         self.ino
     }
 
+    /// Not O_WRONLY
+    pub fn is_for_reading(&self) -> bool {
+        self.reads
+    }
+
     /// O_RDWR
     pub fn is_for_both(&self) -> bool {
         self.writes && self.reads

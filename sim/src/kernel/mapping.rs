@@ -117,6 +117,10 @@ impl Thread {
             }
             // Beyond the end within the last page there is memory, and no file.
             let Some(to) = self.make_writable(file, page).await else { continue };
+            // Who is killed at a fault does not come back to what he was to write.
+            if self.is_killed() {
+                return Err(EINTR);
+            }
             let to = to.min(end);
             if at < to {
                 let piece = data.slice((at - offset) as usize..(to - offset) as usize);

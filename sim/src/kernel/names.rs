@@ -118,6 +118,8 @@ pub(super) struct Names {
     pub(super) changes: u64,
     /// Nothing that is unused stays.
     pub(super) pressed: bool,
+    /// Times are of metadata.
+    pub(super) metadata_shown: bool,
 }
 
 impl Default for Names {
@@ -143,6 +145,7 @@ impl Default for Names {
             evictions: 0,
             changes: 0,
             pressed: false,
+            metadata_shown: false,
         }
     }
 }
@@ -376,9 +379,8 @@ impl Names {
             let told = (self.changes > 0 || inode.contested) && inode.attr.kind == attr.kind;
             // A chmod elsewhere within the second of the last write leaves ETag and time as they were: the same Version.
             let Attr { perm, uid, gid, atime, ctime, .. } = inode.attr;
-            // And touch(1): where times are of metadata, that of the last change need not be that of the bytes.
-            let touched = (attr.mtime, attr.mtime_nanos) != (attr.ctime.seconds, attr.ctime.nanos);
-            let Attr { mtime, mtime_nanos, .. } = if touched { inode.attr.clone() } else { attr.clone() };
+            // So do touch(1), and the same bytes put anew without their metadata, where times are of that.
+            let Attr { mtime, mtime_nanos, .. } = if self.metadata_shown { inode.attr.clone() } else { attr.clone() };
             let same = Attr { perm, uid, gid, atime, ctime, mtime, mtime_nanos, ..attr.clone() } == inode.attr;
             assert!(
                 !in_use || (told && inode.attr.size == attr.size) || inode.changing > 0 || same,

@@ -54,6 +54,9 @@ impl Pieces {
 impl Kernel {
     /// pread(2): up to `len` bytes, fewer only at the end of the file or before a failure.
     pub fn pread_pieces(&self, file: &Arc<OpenFile>, offset: u64, len: u64) -> SystemCall<Result<Pieces, Errno>> {
+        if !file.reads {
+            return SystemCall::ready(Err(Errno::EBADF));
+        }
         if !file.direct
             && let Some(read) = self.read_cached(file, offset, len)
         {
@@ -72,6 +75,9 @@ impl Kernel {
     pub fn read(&self, file: &Arc<OpenFile>, len: u64) -> SystemCall<Result<Pieces, Errno>> {
         let file = file.clone();
         self.enter(move |thread| async move {
+            if !file.reads {
+                return Err(Errno::EBADF);
+            }
             let offset = *locked(&file.position);
             let read = thread.read(&file, offset, len).await?;
             *locked(&file.position) = offset + read.len();

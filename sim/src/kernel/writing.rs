@@ -336,8 +336,8 @@ impl Drop for Resizing {
             let Some(inode) = state.names.inode_mut(self.ino) else { return Vec::new() };
             inode.changing = inode.changing.saturating_sub(1);
             inode.unstable = inode.unstable.saturating_sub(u32::from(self.unstable));
-            // Whoever wants to write back.
-            if inode.pages.is_dirty() { inode.pages.take_waiters() } else { Vec::new() }
+            // Whoever wants to write back, though a truncation may have left nothing.
+            inode.pages.take_waiters()
         });
         wakers.into_iter().for_each(Waker::wake);
     }

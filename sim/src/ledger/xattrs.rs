@@ -62,11 +62,24 @@ impl Ledger {
         (from, until): (Time, Time),
     ) -> Result<(), Time> {
         let Some(values) = self.xattrs.get(&(mount, ino, name.to_owned())) else { return Ok(()) };
-        let values = &values[..values.partition_point(|value| value.began <= until)];
-        let known = |value: &Value| !value.uncertain && value.ended.is_some_and(|ended| ended < from);
-        let Some(first) = values.iter().rposition(known) else { return Ok(()) };
-        let fits = |known: &Value| known.value.as_deref() == value.map(str::as_bytes);
-        if values[first..].iter().any(fits) { Ok(()) } else { Err(values[first].began) }
+        admits(values, |known| known == value.map(str::as_bytes), (from, until))
+    }
+
+    /// The attributes that applications set of an inode of which it is not so that they may have been listed, or left out, at some
+    /// moment of `from..=until`. And since when what is known of each is.
+    pub fn wrongly_listed(
+        &self,
+        (mount, ino): (u8, Ino),
+        listed: &[String],
+        within: (Time, Time),
+    ) -> Vec<(String, Time)> {
+        let of_inode = self.xattrs.iter().filter(|((of, which, _), _)| (*of, *which) == (mount, ino));
+        let wrong = of_inode.filter_map(|((_, _, name), values)| {
+            let is_listed = listed.contains(name);
+            let since = admits(values, |known| known.is_some() == is_listed, within).err()?;
+            Some((name.clone(), since))
+        });
+        wrong.collect()
     }
 
     /// Whether anything is in doubt of what applications made of an inode.
@@ -75,4 +88,14 @@ impl Ledger {
         let files = self.files.values().chain(&self.past).filter(|file| (file.mount, file.ino) == (mount, ino));
         files.into_iter().any(doubted)
     }
+}
+
+/// Whether one of the values that `fits` may have been an attribute's at some moment of `from..=until`; and since when what is
+/// known of it is.
+fn admits(values: &[Value], fits: impl Fn(Option<&[u8]>) -> bool, (from, until): (Time, Time)) -> Result<(), Time> {
+    let values = &values[..values.partition_point(|value| value.began <= until)];
+    let known = |value: &Value| !value.uncertain && value.ended.is_some_and(|ended| ended < from);
+    let Some(first) = values.iter().rposition(known) else { return Ok(()) };
+    let fits = |known: &Value| fits(known.value.as_deref());
+    if values[first..].iter().any(fits) { Ok(()) } else { Err(values[first].began) }
 }

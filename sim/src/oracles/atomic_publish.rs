@@ -1,5 +1,9 @@
 //! What a mount publishes is a file as it was, whole.
 
+use holdfast::bucket::Content;
+use holdfast::env::Time;
+
+use super::durability::of_conflict;
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth};
 use crate::history::{Body, Made};
@@ -17,7 +21,7 @@ impl Oracle for AtomicPublish {
 
     fn sentence(&self) -> &'static str {
         "Every version that a mount puts into the bucket is what the file was at some instant before: never a mixture, \
-         never half."
+         never half; and somebody had asked for it since the file was so."
     }
 
     fn see(&mut self, truth: &Truth, _sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
@@ -32,10 +36,11 @@ impl Oracle for AtomicPublish {
 fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
     // A copy is of an object as it is; what a key that ends in a slash holds nobody reads.
     let put = matches!(made.kind, Kind::Put | Kind::CompleteUpload);
-    let key = made.key.as_str();
+    let key = of_conflict(truth, made.key.as_str());
     let Some(published) = made.now.as_ref().filter(|_| put && !key.ends_with('/')) else { return };
     let Some(Body(body)) = &published.body else { return };
-    // Whoever comes by between an open with O_TRUNC and what it writes may publish that.
+    judge_asked(truth, made, key, body, verdict);
+    // Whoever asks for it between an open with O_TRUNC and what it writes may publish that.
     if body.size() == 0 && truth.ledger.was_truncated(made.mount, key) {
         return;
     }
@@ -65,6 +70,28 @@ fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
         verdict(format!(
             "mount {} published {} bytes as {key} at {:?}, which is nothing that the file ever was (its sizes were \
              {sizes:?})",
+            made.mount,
+            body.size(),
+            made.at.0
+        ));
+    }
+}
+
+/// A file that is only opened, written to and read is not published (R33, R42).
+fn judge_asked(truth: &Truth, made: &Made, key: &str, body: &Content, verdict: &mut dyn FnMut(String)) {
+    let mut so = Vec::new();
+    for file in truth.ledger.named(made.mount, key).chain(truth.ledger.doubtful(made.mount)) {
+        if file.uncertain || file.doubtful || file.states.iter().any(|state| state.content.is_none()) {
+            return;
+        }
+        let states = file.states.iter().filter(|state| state.began <= made.at);
+        let since = states.filter(|state| state.content.as_ref().is_some_and(|content| content.is(body)));
+        so.extend(since.map(|state| state.began).min().map(|since| (file, since)));
+    }
+    let asked = |(file, since): &(&LocalFile, Time)| truth.ledger.was_asked_to_publish(file, *since, made.at);
+    if !so.is_empty() && !so.iter().any(asked) {
+        verdict(format!(
+            "mount {} published {} bytes as {key} at {:?}, which the file had only been opened and written to for",
             made.mount,
             body.size(),
             made.at.0

@@ -1,5 +1,6 @@
 //! What was acknowledged is in the bucket.
 
+use holdfast::config::OnConflict;
 use holdfast::env::Time;
 
 use super::{Oracle, OracleId};
@@ -58,8 +59,17 @@ impl Oracle for Durability {
     }
 }
 
-/// When the bucket first held a file as it was at one of its states from `from` on, under any of its names; and at which
-/// place in the history of that name.
+/// What the file is called of which this key is a copy that met a conflict (`--on-conflict=keep-both`); of any other, the key.
+pub(super) fn of_conflict<'a>(truth: &Truth, key: &'a str) -> &'a str {
+    let keeps = truth.config.on_conflict == OnConflict::KeepBoth;
+    keeps.then(|| key.rfind(CONFLICT)).flatten().map_or(key, |at| &key[..at])
+}
+
+/// What follows a file's name in that of such a copy (R36).
+const CONFLICT: &str = ".conflict-";
+
+/// When the bucket first held a file as it was at one of its states from `from` on, under any of its names, or beside them; and
+/// at which place in the history of that name.
 pub(super) fn committed(truth: &Truth, file: &LocalFile, from: usize, until: Time) -> Option<(String, usize)> {
     let holds = |now: &Published, key: &str| {
         let states = file.states[from..].iter().rev().filter(|state| state.began <= until);
@@ -74,12 +84,28 @@ pub(super) fn committed(truth: &Truth, file: &LocalFile, from: usize, until: Tim
             }
         }
     };
-    file.keys.iter().rev().find_map(|key| {
+    let held_as = |key: &str| {
         truth.history.look(key, |changes| {
             let at = changes
                 .iter()
                 .rposition(|change| change.at <= until && change.now.as_ref().is_some_and(|now| holds(now, key)));
-            at.map(|at| (key.clone(), at))
+            at.map(|at| (key.to_owned(), at))
         })
-    })
+    };
+    let under_its_name = file.keys.iter().rev().find_map(|key| held_as(key));
+    under_its_name.or_else(|| copies_of_conflict(truth, file).iter().find_map(|key| held_as(key)))
+}
+
+/// The keys beside a file at which what met a conflict was published.
+fn copies_of_conflict(truth: &Truth, file: &LocalFile) -> Vec<String> {
+    let mut beside = Vec::new();
+    if truth.config.on_conflict == OnConflict::KeepBoth {
+        for key in &file.keys {
+            truth.history.any_under(&format!("{key}{CONFLICT}"), |key, _| {
+                beside.push(key.to_string());
+                false
+            });
+        }
+    }
+    beside
 }

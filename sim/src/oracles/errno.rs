@@ -138,7 +138,7 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
 /// a listing does not tell of it, such as extended attributes, nobody ever asked for.
 fn is_lost_to_a_listing(truth: &Truth, sight: &Sight<'_>, file: FileId) -> bool {
     let Some(held) = truth.files.get(&file) else { return false };
-    let from = before(held.opened_at, truth.config.metadata_ttl + truth.under_way_max());
+    let from = before(held.called_at, truth.config.metadata_ttl + truth.under_way_max());
     let is_empty = held.published.as_ref().is_some_and(|held| held.size == 0);
     (is_empty || truth.ledger.was_changed(held.seat.mount, held.ino))
         && truth.history.changes_within(&held.key, from, sight.ended) > 0

@@ -118,7 +118,7 @@ impl Hold {
         }
         if value != "current" {
             // The same bytes put again are another version, too: it is dated.
-            let from = before(held.opened_at, truth.config.metadata_ttl + truth.under_way_max());
+            let from = before(held.called_at, truth.config.metadata_ttl + truth.under_way_max());
             let again = truth.history.changes_within(&held.key, from, sight.ended) > 0;
             let replaced = again || was_replaced(truth, held, published, sight.ended);
             return if replaced { Ok(()) } else { Err("but nobody replaced it") };
@@ -248,7 +248,7 @@ fn was_replaced(truth: &Truth, held: &Held, published: &Published, until: Time) 
 
 /// Whether it may end a GET that was to deliver the rest of a replaced version. A request that is refused, lost or late
 /// does not: it is asked again, or what was to be renewed goes on.
-fn tears(what: &FaultKind) -> bool {
+pub(super) fn tears(what: &FaultKind) -> bool {
     match what {
         FaultKind::BodySlow { .. } => false,
         FaultKind::ConditionsIgnored | FaultKind::RangeShifted(_) | FaultKind::RangeIgnored => true,

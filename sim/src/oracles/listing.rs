@@ -66,10 +66,13 @@ impl Oracle for Listing {
                 verdict(format!("{name} was listed in {key:?} as a file, but was none, or a directory hid it"));
             }
         }
-        // What was made here and stands in no bucket yet.
+        // What was made here, or written to, and stands in no bucket yet. What was only opened, and renamed here while another
+        // mount moved it elsewhere, is neither.
         for file in truth.ledger.steady(mount, &directory, *since) {
             let name = &file.key()[directory.len()..];
-            let unpublished = !name.contains('/') && truth.history.look(file.key(), <[_]>::is_empty);
+            let never = |key: &String| truth.history.look(key, <[_]>::is_empty);
+            let made = file.states.len() > 1 || file.keys.iter().all(never);
+            let unpublished = !name.contains('/') && made && truth.history.look(file.key(), <[_]>::is_empty);
             if *whole && unpublished && !listed.contains_key(name) {
                 verdict(format!("{name}, which mount {mount} made and has not published, was not listed in {key:?}"));
             }

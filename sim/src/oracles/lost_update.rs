@@ -1,6 +1,7 @@
 //! Nobody's version is replaced by somebody who had not seen it.
 
 use holdfast::bucket::Content;
+use holdfast::config::OnConflict;
 
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth};
@@ -74,7 +75,7 @@ fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
     let (Some(replaced), Some(_)) = (&made.replaced, made.now.as_ref().filter(|_| put)) else { return };
     let ignored =
         truth.config.preconditions_ignored || truth.was_hit(key, &|what| *what == FaultKind::ConditionsIgnored);
-    if ignored || truth.config.on_conflict != holdfast::config::OnConflict::Fail {
+    if ignored || truth.config.on_conflict == OnConflict::Overwrite {
         return;
     }
     // Since when it was there. The same bytes put again are the same version to whoever asks by ETag.

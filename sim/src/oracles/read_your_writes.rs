@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast::env::Time;
-use holdfast::op::Attr;
+use holdfast::op::{Attr, Ino};
 
 use super::durability::committed;
 use super::{Oracle, OracleId};
@@ -33,6 +33,7 @@ impl Oracle for ReadYourWrites {
             What::Attribute { of, name, value } if is_a_users(name) => {
                 judge_attribute(truth, sight, *of, name, *value, verdict);
             }
+            What::AttributeNames { key, attr, names } => judge_names(truth, sight, key, attr, names, verdict),
             What::Fstat { file, attr } => judge_size(truth, sight, *file, attr, verdict),
             What::Opened { file, attr, .. } => {
                 judge_size(truth, sight, *file, attr, verdict);
@@ -100,12 +101,35 @@ fn judge_attribute(
         Described::Path { key, attr } => (attr.ino, key),
     };
     let Err(since) = truth.ledger.may_have_xattr((mount, ino), name, value, (sight.began, sight.ended)) else { return };
+    if is_certain(truth, sight, (key, ino), since) {
+        verdict(format!("{name} of {key} is {value:?} on mount {mount}, where it was set to something else"));
+    }
+}
+
+fn judge_names(
+    truth: &Truth,
+    sight: &Sight<'_>,
+    key: &str,
+    attr: &Attr,
+    names: &[String],
+    verdict: &mut dyn FnMut(String),
+) {
+    let mount = sight.seat.mount;
+    for (name, since) in truth.ledger.wrongly_listed((mount, attr.ino), names, (sight.began, sight.ended)) {
+        if is_certain(truth, sight, (key, attr.ino), since) {
+            let (is, was) = if names.contains(&name) { ("listed", "removed") } else { ("not listed", "set") };
+            verdict(format!("{name} of {key} is {is} on mount {mount}, where it was {was}"));
+        }
+    }
+}
+
+/// Whether what a mount's applications made of an inode's attributes since then is what they are.
+fn is_certain(truth: &Truth, sight: &Sight<'_>, (key, ino): (&str, Ino), since: Time) -> bool {
+    let mount = sight.seat.mount;
     // An inode that nobody has open may come to stand for what others put.
     let slack = Time(since.0.saturating_sub(truth.under_way_max()));
     let others = truth.history.others_changed(mount, key, slack, sight.ended) || truth.ledger.was_renamed(mount, key);
-    if !others && !truth.is_linked(key) && !truth.ledger.is_doubted(mount, ino) {
-        verdict(format!("{name} of {key} is {value:?} on mount {mount}, where it was set to something else"));
-    }
+    !others && !truth.is_linked(key) && !truth.ledger.is_doubted(mount, ino)
 }
 
 fn judge_size(truth: &Truth, sight: &Sight<'_>, file: FileId, attr: &Attr, verdict: &mut dyn FnMut(String)) {

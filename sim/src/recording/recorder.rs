@@ -260,6 +260,7 @@ impl Book {
             What::Attribute { of: Described::Path { key, .. }, .. } => {
                 ("getxattr", name(key), None, None, Ok(Seen::Nothing))
             }
+            What::AttributeNames { key, .. } => ("listxattr", name(key), None, None, Ok(Seen::Nothing)),
             What::Crashed => ("crash of the mount", None, None, None, Ok(Seen::Nothing)),
             What::Named { .. }
             | What::Altered(_)

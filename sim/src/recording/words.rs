@@ -180,6 +180,7 @@ pub fn call(call: &Call) -> String {
         Call::Seekdir { dir, nth } => format!("seekdir #{dir} to place {nth}"),
         Call::ListLong { path } => format!("ls -l {path}"),
         Call::Lstat { path } => format!("lstat {path}"),
+        Call::ListXattr { path } => format!("listxattr {path}"),
         Call::XattrAt { path, name } => format!("getxattr {path} {name}"),
         Call::Cat { path } => format!("cat {path}"),
         Call::Statfs => "statfs".into(),

@@ -168,6 +168,7 @@ impl Application {
             }
             Call::ListLong { path } => process.list_long(path).await,
             Call::Lstat { path } => drop(process.lstat(path).await),
+            Call::ListXattr { path } => drop(process.list_xattr(path).await),
             Call::XattrAt { path, name } => drop(process.xattr_at(path, name).await),
             Call::Cat { path } => {
                 if let Ok(file) = process.open(path).await {

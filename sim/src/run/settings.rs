@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use holdfast::bucket::{BucketOptions, DigestKind, Limits, Versioning};
-use holdfast::config::{Config, Hold, Sizes};
+use holdfast::config::{Config, Hold, OnConflict, Sizes};
 use holdfast::env::DiskError;
 use holdfast::env::store::{Key, NewObject};
 
@@ -14,7 +14,7 @@ use crate::disk::{DiskConfig, DiskFault, DiskOp, Rot, SilentFault};
 use crate::executor::Policy;
 use crate::kernel::KernelConfig;
 use crate::mutation::Mutation;
-use crate::scenario::config::{DiskFaultName, DiskOpName, HoldName};
+use crate::scenario::config::{ConflictName, DiskFaultName, DiskOpName, HoldName};
 use crate::scenario::{Call, Change, ErrorName, FaultSpec, MountOptions, Scenario, ScenarioConfig, Schedule};
 use crate::store::StoreConfig;
 use crate::world::{World, WorldConfig};
@@ -39,6 +39,11 @@ pub fn mount_config(options: &MountOptions) -> Result<Config, String> {
         posix_metadata: options.posix_metadata,
         read_only: !options.writable,
         write_back_max: options.write_back_max,
+        on_conflict: match options.on_conflict {
+            ConflictName::Fail => OnConflict::Fail,
+            ConflictName::Overwrite => OnConflict::Overwrite,
+            ConflictName::KeepBoth => OnConflict::KeepBoth,
+        },
         sizes,
         ..Config::default()
     };

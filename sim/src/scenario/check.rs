@@ -183,6 +183,7 @@ fn check_op(scenario: &Scenario, op: &AppOp, ids: &mut BTreeSet<u32>) -> Result<
         | Call::ListLong { path }
         | Call::Lstat { path }
         | Call::XattrAt { path, .. }
+        | Call::ListXattr { path }
         | Call::Cat { path }
         | Call::Truncate { path, .. }
         | Call::Chmod { path, .. }

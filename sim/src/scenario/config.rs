@@ -170,6 +170,8 @@ pub struct MountOptions {
     pub writable: bool,
     /// Of what a close may leave to the journal; 0: nothing, a close publishes.
     pub write_back_max: u64,
+    /// What becomes of a file that somebody else has changed meanwhile.
+    pub on_conflict: ConflictName,
     /// The data path's measures are those of production divided by this, a power of two up to 1024.
     pub sizes_divided_by: u64,
     pub list_page_keys: u32,
@@ -189,10 +191,20 @@ impl Default for MountOptions {
             posix_metadata: false,
             writable: false,
             write_back_max: 0,
+            on_conflict: ConflictName::Fail,
             sizes_divided_by: 1,
             list_page_keys: 1000,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConflictName {
+    #[default]
+    Fail,
+    Overwrite,
+    KeepBoth,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -227,6 +227,7 @@ fn calm(scenario: &Scenario, at: usize) -> Option<Scenario> {
         25 => config.kernel.page_eviction_one_in = 0,
         26 => config.kernel.name_eviction_one_in = 0,
         27 => config.mount.write_back_max = 0,
+        28 => config.mount.on_conflict = default.mount.on_conflict,
         _ => return None,
     }
     Some(calmer)

@@ -121,8 +121,9 @@ impl Setting {
         let handle = self.handle.of_group(life.group);
         let label = label("mount", n, life.deaths);
         let env = SimEnv::new(handle.clone(), self.store.of_mount(n), disk.clone(), self.seed, &label);
-        let fs = Fs::new(env, self.mount.clone());
-        let kernel = Kernel::new(fs, handle, self.kernel.clone(), self.seed ^ u64::from(n) ^ (life.deaths << 8));
+        let fs = Fs::new(env, Config { host: format!("machine-{n}"), ..self.mount.clone() });
+        let config = KernelConfig { metadata_shown: self.mount.posix_metadata, ..self.kernel.clone() };
+        let kernel = Kernel::new(fs, handle, config, self.seed ^ u64::from(n) ^ (life.deaths << 8));
         let witness = self.court.clone();
         if !self.kernel.read_only {
             kernel.watch_changes(Box::new(Changes { court: self.court.clone(), mount: n }));

@@ -1,9 +1,13 @@
 //! What explains the failure of a call that changes something.
 
+use std::collections::BTreeSet;
+
 use holdfast::env::Time;
 use holdfast::error::Errno;
+use holdfast::op::Ino;
 
 use super::super::freshness::before;
+use super::super::hold::tears;
 use crate::court::{On, Sight, Truth, is_untrue};
 use crate::kernel::{EBUSY, SIGBUS};
 use crate::store::FaultKind;
@@ -39,6 +43,11 @@ fn of_file(
         ("write" | "fallocate" | "copy_range", Errno::EBADF) | ("ftruncate" | "copy_range", Errno::EINVAL) => {
             Some(Ok(()))
         }
+        // Nor for reading.
+        ("read", Errno::EBADF) => {
+            let writes_only = truth.files.get(&file).is_some_and(|held| !held.reads);
+            Some(if writes_only { Ok(()) } else { Err("and it was opened to be read") })
+        }
         // XATTR_CREATE, XATTR_REPLACE, and what is none.
         ("fsetxattr", Errno::EEXIST | Errno::ENODATA) | ("fremovexattr", Errno::ENODATA) => Some(Ok(())),
         // Beyond the end, which others may have moved, there is nothing to see nor to write through.
@@ -66,13 +75,14 @@ fn of_file(
             let Some((held, local)) = truth.local_file(file) else { return Some(Ok(())) };
             let mount = held.seat.mount;
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
-            let from = before(local.called.min(held.opened_at), ttl + truth.under_way_max());
+            let from = before(local.called.min(held.called_at), ttl + truth.under_way_max());
             let changed = |key: &String| was_changed(truth, mount, key, (from, sight.ended));
             // A rename over it, or its own removal, takes the condition away as well.
             // An open with O_TRUNC of a file that others have open gives its name another inode, of the same mount.
             // Bytes of another file that were not copied yet go with that, unless something holds them.
-            let unheld = truth.config.hold == holdfast::config::Hold::Off;
-            let took = |key: &String| unheld && truth.history.changes_within(key, from, sight.ended) > 0;
+            let took = |key: &String| {
+                may_be_unheld(truth, key, from, sight.ended) && truth.history.changes_within(key, from, sight.ended) > 0
+            };
             let mut siblings = local.keys.iter().flat_map(|key| truth.ledger.named(mount, key));
             // What is no more what the name means can be given no attributes.
             let described = matches!(call, "fsetxattr" | "fremovexattr");
@@ -86,12 +96,12 @@ fn of_file(
         // A file that is being written is read through what it began from, which may be lost.
         ("read" | "store" | "page fault", Errno::ESTALE) if truth.local_file(file).is_some() => {
             let (held, local) = truth.local_file(file)?;
-            let from = before(local.opened, truth.config.metadata_ttl + truth.under_way_max());
-            // What its own mount removes is out of reach, too, unless something holds it; without a hold, so is what it replaces.
-            let unheld = truth.config.hold == holdfast::config::Hold::Off;
+            let from = before(local.opened.min(held.called_at), truth.config.metadata_ttl + truth.under_way_max());
+            // What its own mount removes is out of reach, too, unless something holds it; so is what it replaces.
             let changed = |key: &String| {
                 truth.history.was(key, from, sight.ended, |now| now.is_none())
-                    || (unheld && truth.history.changes_within(key, from, sight.ended) > 0)
+                    || (truth.history.changes_within(key, from, sight.ended) > 0
+                        && may_be_unheld(truth, key, from, sight.ended))
                     || was_changed(truth, held.seat.mount, key, (from, sight.ended))
             };
             let lost = local.keys.iter().chain(&local.sources).chain([&held.key]).any(changed);
@@ -99,6 +109,15 @@ fn of_file(
         }
         _ => None,
     }
+}
+
+/// Whether what its own mount replaces may be held by nothing: nothing is held, the connection that held it was lost, or the
+/// disk spoilt what had been saved of it (R7, R11).
+fn may_be_unheld(truth: &Truth, key: &str, from: Time, until: Time) -> bool {
+    truth.config.hold == holdfast::config::Hold::Off
+        || truth.disk_faulty
+        || truth.was_hit(key, &tears)
+        || truth.store.was_down(from, until)
 }
 
 /// Whether somebody else, or a rename of this mount, changed a key; or whether an answer of it was not true.
@@ -143,8 +162,18 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
             let locals = truth.ledger.named(sight.seat.mount, key);
             let began = locals.map(|local| before(local.called, ttl + truth.under_way_max())).min();
             let from = began.map_or(from, |began| began.min(from));
-            // Linux asks once more by itself, so that one change of its own does not do.
-            let twice = truth.history.changes_within(key, from, sight.ended) > 1;
+            // Linux asks once more by itself, so that one change of its own does not do. What was never published is removed
+            // without a trace in the bucket; and an open with O_TRUNC of what others read gives the name another inode.
+            let removals = truth.ledger.removals_within(sight.seat.mount, key, from, sight.ended);
+            let inodes: BTreeSet<Ino> = truth
+                .ledger
+                .named(sight.seat.mount, key)
+                .filter(|file| file.called >= from && file.called <= sight.ended)
+                .map(|file| file.ino)
+                .collect();
+            let twice = truth.history.changes_within(key, from, sight.ended) > 1
+                || removals > 1
+                || (removals > 0 && inodes.len() > 1);
             let changed = twice || was_changed(truth, sight.seat.mount, key, (from, sight.ended));
             Some(if changed { Ok(()) } else { Err("and nobody changed it meanwhile") })
         }

@@ -203,6 +203,7 @@ fn call(sort: Sort, profile: Profile, config: &ScenarioConfig, draw: &mut Draw<'
             let name = xattr(draw);
             Call::Xattr { file, name: name.to_owned() }
         }
+        Sort::XattrAt if draw.chance(1, 4) => Call::ListXattr { path: path(config, draw) },
         Sort::XattrAt => Call::XattrAt { path: path(config, draw), name: xattr(draw).to_owned() },
         Sort::Lstat => Call::Lstat { path: path(config, draw) },
         Sort::ListLong => Call::ListLong { path: directory(config, draw) },

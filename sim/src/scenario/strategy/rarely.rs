@@ -92,12 +92,13 @@ fn value(draw: &mut Draw<'_>) -> (String, SetXattrName) {
 
 pub(super) fn attribute(path: String, draw: &mut Draw<'_>) -> Call {
     let name = name(draw);
-    match draw.below(6) {
+    match draw.below(7) {
         0..3 => {
             let (value, how) = value(draw);
             Call::Setxattr { path, name, value, how }
         }
         3 => Call::Removexattr { path, name },
+        4 => Call::ListXattr { path },
         _ => Call::XattrAt { path, name },
     }
 }

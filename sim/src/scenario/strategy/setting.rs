@@ -2,8 +2,8 @@
 
 use super::{Draw, Profile};
 use crate::scenario::config::{
-    BucketSpec, Disk, DiskFaultName, DiskFaultSpec, DiskOpName, HoldName, Kernel, Machines, MountOptions, Object,
-    ScenarioConfig, Schedule, Weather,
+    BucketSpec, ConflictName, Disk, DiskFaultName, DiskFaultSpec, DiskOpName, HoldName, Kernel, Machines, MountOptions,
+    Object, ScenarioConfig, Schedule, Weather,
 };
 
 const KEYS: &[&str] =
@@ -78,6 +78,7 @@ fn mount(profile: Profile, draw: &mut Draw<'_>) -> MountOptions {
         posix_metadata: draw.chance(1, 10),
         writable: false,
         write_back_max: 0,
+        on_conflict: ConflictName::Fail,
         sizes_divided_by,
         list_page_keys: match profile {
             Profile::Listing => draw.pick(&[1, 2, 3, 10]),

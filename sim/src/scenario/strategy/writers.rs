@@ -2,7 +2,9 @@
 //! put and delete the same objects, and requests of every kind fail, hang, are lost or come late.
 
 use super::{Draw, Profile, rarely, setting};
-use crate::scenario::config::{Disk, DiskFaultName, DiskFaultSpec, DiskOpName, Machines, Object, ScenarioConfig};
+use crate::scenario::config::{
+    ConflictName, Disk, DiskFaultName, DiskFaultSpec, DiskOpName, Machines, Object, ScenarioConfig,
+};
 use crate::scenario::{
     AllocationName, AppOp, Call, Cause, Change, ErrorName, FaultAt, FaultSpec, MutationAt, Point, RequestCause,
     RequestKind, Scenario, Slot,
@@ -34,6 +36,9 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     config.mount.posix_metadata = draw.chance(1, 5);
     let behind = draw.chance(1, 6);
     config.mount.write_back_max = if behind { 1 << 30 } else { 0 };
+    config.mount.on_conflict =
+        draw.weigh(&[(6, ConflictName::Fail), (1, ConflictName::Overwrite), (1, ConflictName::KeepBoth)]);
+    config.bucket.conditions_ignored = draw.chance(1, 16);
     config.bucket.unordered_listings = false;
     if draw.chance(1, 2) {
         config.disk = Disk::default();
