@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use futures_util::future::join;
+use holdfast::config::OnConflict;
 use holdfast::env::store::ErrorKind;
 use holdfast::error::Errno;
 use holdfast_sim::disk::{DiskFault, DiskOp};
 use holdfast_sim::store::{FaultKind, Kind, Matcher};
-use holdfast_sim::{MIB, World, WorldConfig};
+use holdfast_sim::{MIB, World, WorldConfig, version};
 
 fn world() -> World {
     World::new(WorldConfig::calm().writable().mounted(|config| config.write_back_max = 64 * MIB))
@@ -213,4 +215,153 @@ fn an_append_that_was_closed_again_while_the_one_before_was_published_is_whole_a
         assert!(w.app().content("/log") == Ok(bytes), "crashed after {crash_after_ms} ms");
         assert_eq!((w.disk().journal().len(), w.disk().kept().len()), (0, 0));
     }
+}
+
+/// A world whose requests are given up after a second, so that a publication comes to be in doubt.
+fn impatient() -> World {
+    World::new(WorldConfig::calm().writable().mounted(|config| {
+        config.write_back_max = 64 * MIB;
+        config.deadline = Duration::from_secs(1);
+        config.attempt_timeout = Duration::from_secs(1);
+    }))
+}
+
+#[test]
+fn what_was_closed_is_published_as_it_was_then_also_where_an_earlier_publication_is_found_landed() {
+    for crashes in [false, true] {
+        let mut w = impatient();
+        w.s3().fault(Matcher::of(Kind::Put).nth(1), FaultKind::HangsApplied);
+        w.s3().fault(Matcher::of(Kind::Put).nth(2), FaultKind::Hangs);
+        w.app().save("/note", "first").unwrap();
+        w.app().save("/note", "second").unwrap();
+        w.wait(Duration::from_millis(2400));
+        let note = w.app().open_truncated("/note");
+        w.app().write(note, "th");
+        w.wait(Duration::from_millis(1500));
+        // The retry has found the first one: what goes over it is what was closed last, and not what is being written.
+        assert_eq!(object(&w, "note"), Some("second".into()), "crashes: {crashes}");
+        if crashes {
+            w.machines().crash(0);
+            assert_eq!(w.app().content("/note").map(text), Ok("second".into()));
+        } else {
+            w.app().write(note, "ird");
+            w.app().close(note);
+            w.wait(Duration::from_secs(100));
+            assert_eq!(object(&w, "note"), Some("third".into()));
+            assert_eq!((w.disk().journal().len(), w.disk().kept().len()), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn who_has_open_what_was_closed_and_is_not_published_yet_keeps_it() {
+    let mut w = world();
+    w.s3().fault(Matcher::of(Kind::Put).nth(1), FaultKind::Delayed(Duration::from_secs(3)));
+    w.app().save("/note", "first").unwrap();
+    let reader = w.app().open("/note");
+    let writer = w.app().open_truncated("/note");
+    assert_eq!(w.app().fstat(reader).size, 5);
+    assert_eq!(w.app().read_bytes(reader, 0..10).map(text), Ok("first".into()));
+    w.app().write(writer, "second");
+    w.app().close(writer);
+    assert_eq!(w.app().read_bytes(reader, 0..10).map(text), Ok("first".into()));
+    w.wait(Duration::from_secs(100));
+    assert_eq!((object(&w, "note"), w.disk().journal().len()), (Some("second".into()), 0));
+    w.app().close(reader);
+}
+
+#[test]
+fn of_two_entries_of_one_file_the_next_mount_publishes_the_later_one() {
+    let mut of_both = 0;
+    for at_ms in (20..400).step_by(10) {
+        let mut config = WorldConfig::calm().writable().mounted(|config| config.write_back_max = 64 * MIB);
+        let slow = Duration::from_millis(50);
+        config.disk.latency = slow..=slow;
+        let mut w = World::new(config);
+        closed_to_puts(&w);
+        w.app().save("/note", "first").unwrap();
+        let note = w.app().open_truncated("/note");
+        w.app().write(note, "second");
+        // The entry is made, written and finished; then the one before is removed.
+        let (closer, handle, machines) = (w.process(), w.handle(), w.machines().clone());
+        let closing = async move { closer.close(note).await };
+        let dying = async move {
+            handle.sleep(Duration::from_millis(at_ms)).await;
+            machines.crash(0);
+        };
+        w.run(join(closing, dying)).0.ok();
+        let entries = w.disk().journal().len();
+        w.s3().clear_faults();
+        w.wait(Duration::from_secs(10));
+        if entries == 2 {
+            of_both += 1;
+            assert_eq!((object(&w, "note"), w.disk().kept().len()), (Some("second".into()), 0), "at {at_ms} ms");
+        }
+        assert_eq!(w.disk().journal().len(), 0, "at {at_ms} ms");
+    }
+    assert!(of_both > 0);
+}
+
+fn on_conflict(what: OnConflict) -> World {
+    World::new(WorldConfig::calm().writable().mounted(|config| {
+        config.write_back_max = 64 * MIB;
+        config.on_conflict = what;
+    }))
+}
+
+#[test]
+fn what_was_closed_and_conflicts_is_put_beside_as_it_was_then_whatever_is_written_since() {
+    let mut w = on_conflict(OnConflict::KeepBoth);
+    w.app().save("/note", "base").unwrap();
+    w.wait(Duration::from_secs(1));
+    closed_to_puts(&w);
+    w.app().save("/note", "mine").unwrap();
+    w.s3().put("note", version(1), 10);
+    let writer = w.app().open_truncated("/note");
+    w.app().write(writer, "ha");
+    w.s3().clear_faults();
+    w.wait(Duration::from_secs(100));
+    let beside = |w: &World| {
+        let bucket = w.s3().bucket();
+        let beside = bucket.objects().filter(|(key, _)| key.as_str().starts_with("note.conflict-"));
+        beside.map(|(_, object)| text(object.content.to_bytes().to_vec())).collect::<Vec<_>>()
+    };
+    let kept: Vec<_> = w.disk().kept().iter().map(|kept| text(kept.bytes.to_vec())).collect();
+    assert!(beside(&w).contains(&"mine".into()) || kept.contains(&"mine".into()), "{:?} {kept:?}", beside(&w));
+    assert!(!beside(&w).contains(&"ha".into()), "half of what is being written");
+    // What is written since is published beside, too, or kept, or refused.
+    let written = w.app().try_write(writer, "lf");
+    let closed = w.app().try_close(writer);
+    w.wait(Duration::from_secs(100));
+    let kept: Vec<_> = w.disk().kept().iter().map(|kept| text(kept.bytes.to_vec())).collect();
+    let saved = beside(&w).contains(&"half".into()) || kept.contains(&"half".into());
+    assert!(saved || written.is_err() || closed.is_err());
+    assert_eq!(w.app().cat("/note"), Ok(version(1)));
+}
+
+#[test]
+fn a_partial_edit_that_was_to_replace_anything_is_taken_up_by_the_next_mount() {
+    let mut w = on_conflict(OnConflict::Overwrite);
+    w.s3().put("note", version(1), 20);
+    let note = w.app().open_rw("/note");
+    w.app().read(note, 0..20);
+    w.app().pwrite(note, 0, "one");
+    w.s3().put("note", version(2), 20);
+    // The first finds the conflict; the second, which would replace anything, is never answered.
+    w.s3().fault(Matcher::of(Kind::Put).nth(2), FaultKind::Hangs);
+    w.app().close(note);
+    w.wait(Duration::from_secs(1));
+    let note = w.app().open_rw("/note");
+    w.app().pwrite(note, 4, "two");
+    w.app().close(note);
+    assert_eq!(w.disk().journal().len(), 1);
+    w.machines().crash(0);
+    w.s3().clear_faults();
+    w.wait(Duration::from_secs(10));
+    // What was not written is of a version that is gone: it is kept, or stands over what is there.
+    let edited = |bytes: &[u8]| bytes.len() == 20 && &bytes[..3] == b"one" && &bytes[4..7] == b"two";
+    let stands = w.s3().bucket().current("note").is_some_and(|object| edited(&object.content.to_bytes()));
+    let kept = w.disk().kept();
+    assert!(stands || kept.iter().any(|kept| edited(&kept.bytes)));
+    assert_eq!(w.disk().journal().len(), 0);
 }

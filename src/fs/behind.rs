@@ -172,6 +172,10 @@ impl<E: Env> Fs<E> {
                     tracing::info!("{key:?}, which a mount before had not published yet, is published");
                     return Ok(());
                 }
+                // The rest of it is of a version that is gone.
+                Err(Unpublished::Failed { error: FsError::LostHold { .. }, .. }) => {
+                    return self.keep_left(left, &draft).await;
+                }
                 Err(Unpublished::Failed { error, .. }) => return Err(error),
                 // A request of the mount that is gone may have been applied only now.
                 Err(Unpublished::Conflict | Unpublished::Landed(_)) if tries < TRIES_MAX => {}

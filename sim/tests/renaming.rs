@@ -1,0 +1,156 @@
+//! Stories of renames: of directories with files that are open or being written, of renames that gave up, and of those that
+//! the next mount finishes.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use holdfast::env::store::ErrorKind;
+use holdfast::error::Errno;
+use holdfast_sim::store::{FaultKind, Kind, Matcher};
+use holdfast_sim::{File, MIB, Mutation, World, WorldConfig, version};
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("text")
+}
+
+fn object(w: &World, key: &str) -> Option<Vec<u8>> {
+    w.s3().bucket().current(key).map(|object| object.content.to_bytes().to_vec())
+}
+
+fn puts(w: &World) -> u64 {
+    w.s3().requests().of(Kind::Put)
+}
+
+/// A mount dies when it has copied and not yet removed; somebody changes the copy; the next mount finishes the rename.
+#[test]
+fn a_rename_that_the_next_mount_finishes_replaces_nothing_that_came_since() {
+    let mut w = World::writable();
+    w.s3().put("a/x", version(1), 10);
+    w.s3().fault(Matcher::of(Kind::Copy).nth(1), FaultKind::HangsApplied);
+    w.s3().after(Matcher::of(Kind::Copy).nth(1), Mutation::put("b/x", version(2), 20));
+    let (process, handle, machines) = (w.process(), w.handle(), w.machines().clone());
+    let renaming = async move { process.rename("/a", "/b", false).await };
+    let dying = async move {
+        handle.sleep(Duration::from_millis(500)).await;
+        machines.crash(0);
+    };
+    let (renamed, ()) = w.run(join(renaming, dying));
+    assert!(renamed.is_err());
+    w.wait(Duration::from_secs(10));
+    assert_eq!(w.app().cat("/b/x"), Ok(version(2)), "what came since stays");
+    assert_eq!(
+        w.s3().bucket().current("a/x").map(|object| object.content.size()),
+        Some(10),
+        "and so does what has no place"
+    );
+}
+
+/// Neither a torn file nor the empty one of O_TRUNC is published because its directory is renamed.
+#[test]
+fn the_rename_of_a_directory_publishes_nothing_that_is_being_written() {
+    for half in ["", "ha"] {
+        let mut w = World::writable();
+        w.app().mkdir("/d").unwrap();
+        w.app().save("/d/a", "whole").unwrap();
+        let file = w.app().open_truncated("/d/a");
+        if !half.is_empty() {
+            w.app().write(file, half);
+        }
+        let puts_before = puts(&w);
+        assert_eq!(w.app().rename("/d", "/e"), Ok(()));
+        assert_eq!(puts(&w), puts_before, "nobody has closed it");
+        assert_eq!((object(&w, "d/a"), object(&w, "e/a").map(text)), (None, Some("whole".into())));
+        w.app().write(file, "lf");
+        w.app().close(file);
+        assert_eq!(object(&w, "e/a").map(text), Some(format!("{half}lf")));
+        assert_eq!((object(&w, "d/a"), w.disk().kept().len()), (None, 0));
+    }
+}
+
+/// A directory of a large file, of which its opener has read little, and of another file.
+fn a_directory_of_two() -> World {
+    let mut w = World::writable();
+    w.s3().put("d/a", version(1), 64 * MIB);
+    w.s3().put("d/b", version(1), 10);
+    w
+}
+
+/// Here and there, until nothing is read ahead for him any more.
+fn read_at_random(w: &mut World, file: File) {
+    for at in [50, 10, 30, 5, 45, 20, 40, 15, 55, 25, 35, 12] {
+        w.app().read(file, at * MIB..at * MIB + 4096);
+    }
+}
+
+#[test]
+fn what_is_written_for_the_first_time_while_its_directorys_rename_ends_is_published_at_its_new_place() {
+    let mut w = a_directory_of_two();
+    let file = w.app().open_rw("/d/a");
+    w.app().read(file, 0..4096);
+    // What leads the reader on, after all keys have moved.
+    w.s3().fault(Matcher::of(Kind::Get).key("e/a").nth(1), FaultKind::Delayed(Duration::from_secs(1)));
+    let (renamer, writer, handle) = (w.process(), w.process(), w.handle());
+    let renaming = async move { renamer.rename("/d", "/e", false).await };
+    let writing = async move {
+        handle.sleep(Duration::from_millis(500)).await;
+        writer.pwrite(file, 0, bytes::Bytes::from_static(b"new")).await
+    };
+    let (renamed, written) = w.run(join(renaming, writing));
+    assert_eq!((renamed, written), (Ok(()), Ok(3)));
+    assert_eq!(w.app().try_close(file), Ok(()));
+    assert_eq!(object(&w, "e/a").unwrap()[..3], *b"new");
+    assert_eq!((object(&w, "d/a"), w.disk().kept().len()), (None, 0));
+}
+
+#[test]
+fn who_reads_a_file_whose_key_has_moved_while_others_of_its_directory_have_not_goes_on() {
+    let mut w = a_directory_of_two();
+    let file = w.app().open("/d/a");
+    read_at_random(&mut w, file);
+    w.s3().fault(Matcher::of(Kind::Copy).key("e/b").nth(1), FaultKind::Delayed(Duration::from_secs(5)));
+    let (renamer, reader, handle) = (w.process(), w.process(), w.handle());
+    let renaming = async move { renamer.rename("/d", "/e", false).await };
+    let reading = async move {
+        handle.sleep(Duration::from_secs(2)).await;
+        reader.pread(file, 60 * MIB..60 * MIB + 4096).await
+    };
+    let (renamed, read) = w.run(join(renaming, reading));
+    assert_eq!((renamed, read), (Ok(()), Ok(version(1))));
+}
+
+#[test]
+fn who_has_open_what_a_rename_that_failed_has_moved_reads_and_writes_it_where_it_is() {
+    let mut w = a_directory_of_two();
+    let (reader, writer) = (w.app().open("/d/a"), w.app().open_rw("/d/a"));
+    read_at_random(&mut w, reader);
+    w.s3().fault(Matcher::of(Kind::Copy).key("e/b"), FaultKind::refused(ErrorKind::AccessDenied));
+    assert_eq!(w.app().rename("/d", "/e"), Err(Errno::EACCES));
+    assert!(w.s3().bucket().current("d/a").is_none() && w.s3().bucket().current("e/a").is_some());
+    assert_eq!(w.app().pread(reader, 60 * MIB..60 * MIB + 4096), Ok(version(1)));
+    w.app().pwrite(writer, 0, "new");
+    assert_eq!(w.app().try_close(writer), Ok(()));
+    assert_eq!(object(&w, "e/a").unwrap()[..3], *b"new");
+}
+
+#[test]
+fn the_copy_of_a_rename_that_gave_up_replaces_nothing_that_came_since() {
+    for target in [None, Some(20)] {
+        let mut w = World::new(WorldConfig::calm().writable().mounted(|config| {
+            config.deadline = Duration::from_secs(1);
+            config.attempt_timeout = Duration::from_secs(1);
+        }));
+        w.s3().put("f", version(1), 10);
+        if let Some(size) = target {
+            w.s3().put("g", version(1), size);
+        }
+        w.s3().fault(Matcher::of(Kind::Copy).nth(1), FaultKind::AppliedLate(Duration::from_secs(6)));
+        // Until the deadline.
+        w.s3().fault(Matcher::of(Kind::Copy).nth(2), FaultKind::Hangs);
+        assert_eq!(w.app().rename("/f", "/g"), Err(Errno::EIO));
+        w.wait(Duration::from_secs(1));
+        w.app().save("/g", "saved").unwrap();
+        w.wait(Duration::from_secs(10));
+        assert_eq!(object(&w, "g").map(text), Some("saved".into()), "target: {target:?}");
+        assert_eq!(object(&w, "f").map(|f| f.len()), Some(10));
+    }
+}
