@@ -161,6 +161,15 @@ impl History {
         locked(&self.made).iter().any(is_it)
     }
 
+    /// Whether a request that a mount had sent before `since` changed a key after that, and until then.
+    pub fn was_late(&self, mount: u8, key: &str, since: Time, until: Time) -> bool {
+        let is_it = |made: &Made| {
+            let late = made.sent_at <= since && made.at > since && made.at <= until;
+            late && made.mount == mount && made.key.as_str() == key
+        };
+        locked(&self.made).iter().any(is_it)
+    }
+
     /// Whether anybody but this mount changed a key within `from..=until`.
     pub fn others_changed(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
         let within = |at: Time| at >= from && at <= until;

@@ -136,6 +136,10 @@ enum Request {
         reached: u64,
         closes: bool,
     },
+    /// FLUSH of a descriptor that is not the process's last.
+    Flush {
+        ino: Ino,
+    },
     Release {
         ino: Ino,
     },
@@ -420,6 +424,7 @@ impl Ledger {
             Op::Flush { ino, fh, still_open: false } if self.writers.contains(&(mount, *fh)) => {
                 Request::Commit { ino: *ino, reached: self.reached(mount, *ino), closes: true }
             }
+            Op::Flush { ino, fh, .. } if self.writers.contains(&(mount, *fh)) => Request::Flush { ino: *ino },
             Op::Release { ino, .. } => Request::Release { ino: *ino },
             Op::Unlink { .. } => Request::Unlink,
             Op::Rmdir { .. } => Request::Rmdir,
@@ -437,7 +442,7 @@ impl Ledger {
             Request::Create { .. } | Request::Change { .. } | Request::Copy { .. } => true,
             Request::Attributes { .. } | Request::Xattr { .. } | Request::Link | Request::Node { .. } => true,
             Request::Unlink | Request::Rmdir | Request::Mkdir | Request::Rename => true,
-            Request::Commit { .. } | Request::Release { .. } | Request::Other => false,
+            Request::Commit { .. } | Request::Flush { .. } | Request::Release { .. } | Request::Other => false,
         };
         match &what {
             Request::Open { ino, truncates: true, .. } | Request::Change { ino, .. } | Request::Copy { ino, .. } => {
@@ -490,6 +495,7 @@ impl Ledger {
                     self.settle(mount, ino, at, now, done, errno);
                 }
                 if let Some(Ok(Reply::Opened { fh })) = outcome {
+                    self.named_again(mount, ino, &keys, called);
                     self.opened(mount, ino, (at, called, now), changes.then_some(*fh));
                     self.may_be(mount, ino, perhaps);
                     self.doubt(mount, called, ino, &keys);
@@ -574,6 +580,7 @@ impl Ledger {
                     // It may have been copied all the same.
                     let there = |file: &&mut LocalFile| file.mount == mount && file.key() == to;
                     self.files.values_mut().filter(there).for_each(|file| file.doubtful = true);
+                    self.renamed_in_part(mount, from, to, now);
                 }
                 Alteration::Rename { from: from.clone(), to: to.clone() }
             }
@@ -590,7 +597,7 @@ impl Ledger {
                 let reply = outcome.and_then(Result::ok);
                 self.node_ended(mount, kind, (&keys, &earlier), (began, called, now), reply)
             }
-            Request::Attributes { .. } | Request::Link | Request::Other => Alteration::Other,
+            Request::Attributes { .. } | Request::Flush { .. } | Request::Link | Request::Other => Alteration::Other,
         };
         self.close_spans(mount, now, |key| journaled(mount, key));
         let outcome = match outcome {

@@ -10,9 +10,9 @@ use super::{Ledger, LocalFile, Request, UnderWay};
 #[derive(Debug)]
 pub(super) struct Asked {
     mount: u8,
-    ino: Option<Ino>,
-    /// All names that it was about, and those that these became or had been.
+    /// All names that it was about, and those that these became or had been; and all of its file.
     keys: Vec<String>,
+    renames: bool,
     began: Time,
     ended: Time,
 }
@@ -20,38 +20,48 @@ pub(super) struct Asked {
 impl Ledger {
     pub(super) fn note_asked(&mut self, request: &UnderWay, now: Time) {
         if asks(request) {
-            self.asked.push(Asked {
-                mount: request.mount,
-                ino: of_file(request),
-                keys: names(request).cloned().collect(),
-                began: request.began,
-                ended: now,
-            });
+            // Numbers begin anew when a mount dies, names do not.
+            let file = of_file(request).and_then(|ino| self.latest(request.mount, ino));
+            let of_file = file.iter().flat_map(|file| &file.keys);
+            let keys = names(request).chain(of_file).cloned().collect();
+            let renames = matches!(request.what, Request::Rename);
+            self.asked.push(Asked { mount: request.mount, keys, renames, began: request.began, ended: now });
         }
     }
 
     /// Whether a mount was asked to publish this file, or may have been, at some moment of `from..=until`.
     pub fn was_asked_to_publish(&self, file: &LocalFile, from: Time, until: Time) -> bool {
-        let same = |mount: u8, ino: Option<Ino>, mut keys: Box<dyn Iterator<Item = &String> + '_>| {
-            // Numbers begin anew when a mount dies.
-            mount == file.mount
-                && ((ino == Some(file.ino)) || keys.any(|key| file.keys.contains(key) || file.perhaps.contains(key)))
-        };
+        let named = |key: &String| file.keys.contains(key) || file.perhaps.contains(key);
         let ended = self.asked.iter().any(|asked| {
-            let touches = asked.began <= until && asked.ended >= from;
-            touches && same(asked.mount, asked.ino, Box::new(asked.keys.iter()))
+            asked.mount == file.mount && asked.began <= until && asked.ended >= from && asked.keys.iter().any(named)
         });
         ended
             || self.under_way.values().any(|request| {
-                let touches = asks(request) && request.began <= until;
-                touches && same(request.mount, of_file(request), Box::new(names(request)))
+                let of_it = of_file(request) == Some(file.ino) || names(request).any(named);
+                request.mount == file.mount && asks(request) && request.began <= until && of_it
+            })
+    }
+
+    /// Whether a rename to this name, or away from it, was asked of a mount that was not answered before `since`.
+    pub fn was_renaming(&self, mount: u8, key: &str, since: Time) -> bool {
+        let ended = self.asked.iter().any(|asked| {
+            asked.mount == mount && asked.renames && asked.ended >= since && asked.keys.iter().any(|name| name == key)
+        });
+        ended
+            || self.under_way.values().any(|request| {
+                let renames = matches!(request.what, Request::Rename);
+                renames && request.mount == mount && names(request).any(|name| name == key)
             })
     }
 }
 
 fn asks(request: &UnderWay) -> bool {
     match request.what {
-        Request::Commit { .. } | Request::Release { .. } | Request::Rename | Request::Copy { .. } => true,
+        Request::Commit { .. }
+        | Request::Flush { .. }
+        | Request::Release { .. }
+        | Request::Rename
+        | Request::Copy { .. } => true,
         // By path it publishes; of a descriptor it does not.
         Request::Change { sets_attributes, .. } => sets_attributes,
         // Of what nobody has open, at once.
@@ -64,6 +74,7 @@ fn asks(request: &UnderWay) -> bool {
 fn of_file(request: &UnderWay) -> Option<Ino> {
     match request.what {
         Request::Commit { ino, .. }
+        | Request::Flush { ino }
         | Request::Release { ino }
         | Request::Change { ino, .. }
         | Request::Copy { ino, .. }

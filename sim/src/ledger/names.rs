@@ -26,9 +26,23 @@ impl Ledger {
         }
     }
 
+    /// A file is opened by a path, of which a call before had not known any: a descriptor whose name the kernel had dropped.
+    pub(super) fn named_again(&mut self, mount: u8, ino: Ino, keys: &[String], called: Time) {
+        let Some(key) = keys.first() else { return };
+        if let Some(file) = self.files.get_mut(&(mount, ino))
+            && file.unnamed_at.is_some_and(|at| at < called)
+        {
+            file.unnamed_at = None;
+            file.keys.push(key.clone());
+        }
+    }
+
     /// The files of this name have it no more, but for one that is given it.
     pub(super) fn unname(&mut self, mount: u8, key: &str, given: Option<Ino>, now: Time) {
         for file in self.files.values_mut().filter(|file| file.mount == mount && file.is_named()) {
+            if file.key() != key && file.perhaps.iter().any(|perhaps| perhaps == key) {
+                file.doubtful = true;
+            }
             if file.key() == key && given != Some(file.ino) {
                 // It may have been at another name all along.
                 match file.perhaps.pop() {
@@ -37,6 +51,22 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// A rename of a directory failed half way: what has been moved by then, its mount follows; which that is, is not known.
+    pub(super) fn renamed_in_part(&mut self, mount: u8, from: &str, to: &str, now: Time) {
+        let beneath = format!("{from}/");
+        let mut entered = Vec::new();
+        for file in self.files.values_mut().filter(|file| file.mount == mount && file.is_named()) {
+            if let Some(rest) = file.key().strip_prefix(&beneath) {
+                let moved = format!("{to}/{rest}");
+                entered.push(moved.clone());
+                file.perhaps.push(moved.clone());
+                // The last is the present one, as far as is known.
+                file.keys.insert(file.keys.len() - 1, moved);
+            }
+        }
+        entered.iter().for_each(|key| self.local_from(mount, key, now));
     }
 
     pub(super) fn rename(&mut self, mount: u8, from: &str, to: &str, now: Time) {

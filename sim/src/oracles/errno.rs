@@ -99,6 +99,9 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
             let disk = truth.disk_faulty
                 && (of_file.is_some()
                     || matches!(call, "truncate" | "rename" | "chmod" | "utimens" | "setxattr" | "removexattr"));
+            // So does an open with O_TRUNC of what others here read and that is not published yet: they go on reading it (R39).
+            let emptied = |key| call == "open" && truth.ledger.was_truncated(sight.seat.mount, key);
+            let disk = disk || (truth.disk_faulty && matches!(on, On::Key(key) if emptied(key)));
             let delays = Delays::within(truth, sight.began, sight.ended);
             if disk || delays.explain_failure(truth) { Ok(()) } else { Err("and no fault explains it") }
         }

@@ -46,6 +46,10 @@ impl Oracle for Inodes {
                 if truth.ledger.was_renamed(sight.seat.mount, &held.key) {
                     return;
                 }
+                // What an open with O_TRUNC has made, and whoever made it has not come back for yet, is not published.
+                if etag.is_empty() {
+                    return;
+                }
                 let Some(identity) = self.of(sight, held.ino, &held.key, &mut told) else { return };
                 let was = identity.etag.get_or_insert_with(|| (*etag).to_owned());
                 if was != etag {

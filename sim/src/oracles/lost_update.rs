@@ -2,6 +2,7 @@
 
 use holdfast::bucket::Content;
 use holdfast::config::OnConflict;
+use holdfast::env::Time;
 
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth};
@@ -53,7 +54,18 @@ fn judge_removed(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
             other.kind == Kind::Copy && other.mount == made.mount && other.at <= made.at && other.key != made.key;
         copied |= copies && same(other, content.as_ref());
     });
-    if !copied {
+    // Or what stands elsewhere is the same: an equal one of somebody else is taken for the copy whose answer was lost.
+    let stands = || {
+        let keys = truth.history.keys();
+        let others = keys.iter().filter(|other| **other != made.key);
+        others.into_iter().any(|other| {
+            truth.history.was(other.as_str(), made.sent_at, made.at, |now| {
+                let body = now.and_then(|now| now.content(other.as_str()));
+                body.is_some_and(|body| content.as_ref().is_some_and(|content| is_same(&body, content)))
+            })
+        })
+    };
+    if !copied && !stands() {
         verdict(format!(
             "mount {} removed {key} at {:?}, which nobody had asked it to and which it had copied nowhere",
             made.mount, made.at.0
@@ -63,15 +75,16 @@ fn judge_removed(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
 
 fn same(made: &Made, content: Option<&Content>) -> bool {
     let now = made.now.as_ref().and_then(|now| now.content(made.key.as_str()));
-    now.is_some_and(|now| {
-        content.is_some_and(|content| now.size() == content.size() && now.to_bytes() == content.to_bytes())
-    })
+    now.is_some_and(|now| content.is_some_and(|content| is_same(&now, content)))
+}
+
+fn is_same(a: &Content, b: &Content) -> bool {
+    a.size() == b.size() && a.to_bytes() == b.to_bytes()
 }
 
 fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
     let key = made.key.as_str();
-    // A rename replaces what is at its target, as rename(2) does.
-    let put = matches!(made.kind, Kind::Put | Kind::CompleteUpload) && !key.ends_with('/');
+    let put = matches!(made.kind, Kind::Put | Kind::CompleteUpload | Kind::Copy) && !key.ends_with('/');
     let (Some(replaced), Some(_)) = (&made.replaced, made.now.as_ref().filter(|_| put)) else { return };
     let ignored =
         truth.config.preconditions_ignored || truth.was_hit(key, &|what| *what == FaultKind::ConditionsIgnored);
@@ -91,10 +104,20 @@ fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
         since <= file.opened || same.as_ref().is_some_and(had)
     };
     let own = truth.history.was_made_by(made.mount, key, &replaced.etag);
+    if made.kind == Kind::Copy && is_replaced_by_a_rename(truth, made, same.as_ref(), since) {
+        return;
+    }
     if !own && !truth.ledger.named(made.mount, key).any(knew) {
         verdict(format!(
             "mount {} replaced {key} at {:?} as it was put at {:?}, which no file of that name began from",
             made.mount, made.at.0, since.0
         ));
     }
+}
+
+/// Whether a copy replaces what it may: a rename what is at its target, as rename(2) does, but nothing that came there after it was
+/// answered, or while a directory was moved there, or by a mount that had died meanwhile. A file that is copied onto itself is
+/// given other attributes.
+fn is_replaced_by_a_rename(truth: &Truth, made: &Made, replaced: Option<&Content>, since: Time) -> bool {
+    same(made, replaced) || truth.ledger.was_renaming(made.mount, made.key.as_str(), since)
 }

@@ -70,7 +70,10 @@ fn judge(truth: &Truth, removed: &BTreeMap<(u8, String), Time>, made: &Made, ver
     }
     // A request that the network delivers late nobody can take back.
     let Some(gone) = removed.get(&(made.mount, key.to_owned())).filter(|gone| made.sent_at > **gone) else { return };
-    let may = |file: &LocalFile| file.doubtful || file.unnamed_at.is_none_or(|at| at > *gone);
+    // What somebody else had put in its place is overwritten where the mount was told so, also when that is gone by then (R36).
+    let overwrites = truth.config.on_conflict == holdfast::config::OnConflict::Overwrite;
+    let replaced = |file: &LocalFile| overwrites && truth.history.others_changed(made.mount, key, file.opened, *gone);
+    let may = |file: &LocalFile| replaced(file) || file.doubtful || file.unnamed_at.is_none_or(|at| at > *gone);
     if !truth.ledger.named(made.mount, key).any(may) {
         verdict(format!(
             "mount {} made {key} again at {:?}, of a file whose unlink had succeeded at {:?}",

@@ -8,7 +8,7 @@ use holdfast::op::Ino;
 
 use super::super::freshness::before;
 use super::super::hold::tears;
-use crate::court::{On, Sight, Truth, is_untrue};
+use crate::court::{Held, On, Sight, Truth, is_untrue};
 use crate::kernel::{EBUSY, SIGBUS};
 use crate::store::FaultKind;
 
@@ -72,7 +72,10 @@ fn of_file(
             | "close",
             Errno::ESTALE,
         ) => {
-            let Some((held, local)) = truth.local_file(file) else { return Some(Ok(())) };
+            // Of a last close the file is let go of by now.
+            let latest = |held: &Held| truth.ledger.latest(held.seat.mount, held.ino).filter(|_| !held.dead);
+            let found = truth.files.get(&file).and_then(|held| Some((held, latest(held)?)));
+            let Some((held, local)) = found else { return Some(Ok(())) };
             let mount = held.seat.mount;
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
             let from = before(local.called.min(held.called_at), ttl + truth.under_way_max());
@@ -86,7 +89,10 @@ fn of_file(
             let mut siblings = local.keys.iter().flat_map(|key| truth.ledger.named(mount, key));
             // What is no more what the name means can be given no attributes.
             let described = matches!(call, "fsetxattr" | "fremovexattr");
+            // What the network delivered late, such as a DELETE of what had the name before, nobody can take back.
+            let late = |key: &String| truth.history.was_late(mount, key, local.called, sight.ended);
             let lost = local.doubtful
+                || local.keys.iter().any(late)
                 || siblings.any(|other| other.ino != local.ino && (described || other.states.len() > 1))
                 || (described && local.keys.iter().any(|key| truth.ledger.was_truncated(mount, key)))
                 || local.sources.iter().any(took)
