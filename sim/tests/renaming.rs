@@ -69,7 +69,7 @@ fn the_rename_of_a_directory_publishes_nothing_that_is_being_written() {
 
 /// A directory of a large file, of which its opener has read little, and of another file.
 fn a_directory_of_two() -> World {
-    let mut w = World::writable();
+    let w = World::writable();
     w.s3().put("d/a", version(1), 64 * MIB);
     w.s3().put("d/b", version(1), 10);
     w

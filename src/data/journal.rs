@@ -215,6 +215,7 @@ mod tests {
                 user: user.clone().into(),
             },
             size: 30,
+            base_etag: None,
             base_bytes: 10,
             runs: vec![
                 Run { range: 0..10, source: Source::Base },

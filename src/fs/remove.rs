@@ -53,7 +53,8 @@ impl<E: Env> Fs<E> {
         let stamp = self.tree.lock().stamp(self.now());
         // Another inode that was opened by the name may have been published there.
         let known_absent = self.tree.lock().is_known_absent(parent, name);
-        if !known_absent || draft.as_ref().is_none_or(|draft| draft.may_stand()) {
+        let never_stood = known_absent && draft.as_ref().is_some_and(|draft| !draft.may_stand());
+        if !never_stood {
             self.hold_open(parent, name).await;
             if !zoo::has(Bug::DeleteNotSent)
                 && let Err(refusal) = self.context.delete(&key, None).await
@@ -75,7 +76,12 @@ impl<E: Env> Fs<E> {
             let another = tree.ino_of(parent, name).filter(|now| Some(*now) != ino);
             let another = another.and_then(|ino| drafts.get(&ino)).cloned();
             another.iter().for_each(forsake);
-            (tree.removed(parent, name, stamp), another)
+            let obsolete = tree.removed(parent, name, stamp);
+            if never_stood {
+                // Nobody has asked the bucket.
+                tree.doubt(parent, name);
+            }
+            (obsolete, another)
         };
         supersede_by_us(obsolete);
         for draft in draft.iter().chain(&another) {
