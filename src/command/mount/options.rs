@@ -85,7 +85,8 @@ pub struct MountArgs {
     /// How long an operation keeps trying before it fails with EIO, e.g. 60s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration, help_heading = "Limits")]
     pub deadline: Duration,
-    /// How long one request may stay unanswered before it is repeated [default: 10s, at most the deadline]
+    /// How long one request may stay unanswered before it is repeated; with bytes to send or to copy it gets more [default: 10s,
+    /// at most the deadline]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Limits")]
     pub attempt_timeout: Option<Duration>,
     /// How long a signal waits for open files before it unmounts lazily
