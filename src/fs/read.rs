@@ -17,7 +17,7 @@ impl<E: Env> Fs<E> {
         loop {
             let blind = zoo::has(Bug::ReadersSeeOnlyTheBase) && !self.handles.lock().writes(fh);
             let draft = self.draft_of(ino).filter(|_| !blind);
-            let key = draft.as_ref().map_or_else(|| content.version().key.clone(), |draft| draft.key());
+            let written_at = draft.as_ref().map(|draft| draft.key());
             // The kernel's page cache belongs to the inode and may use any of its handles: all hold the same Version.
             let outcome = match &draft {
                 Some(draft) => draft.read(offset, len.into(), kept).await,
@@ -25,10 +25,10 @@ impl<E: Env> Fs<E> {
             };
             let Err(FsError::LostHold { .. }) = &outcome else { return outcome.map(Reply::Data) };
             // Renamed by this mount meanwhile, or just now: the same bytes are to be had at another key.
-            self.renamed_or_not(ino, &key).await;
+            self.renamed_or_not(ino, written_at.as_ref().unwrap_or(&content.version().key)).await;
             let now = self.handles.lock().content_of(ino, fh)?.0;
             let elsewhere = match &draft {
-                Some(draft) => draft.key() != key,
+                Some(draft) => Some(draft.key()) != written_at,
                 None => !Arc::ptr_eq(&now, &content),
             };
             if !elsewhere {
