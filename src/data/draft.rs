@@ -215,9 +215,10 @@ impl<E: Env> Draft<E> {
         self.inner.lock().generation
     }
 
-    /// Whether the first so many changes stand in the bucket.
-    pub fn is_published_up_to(&self, generation: u64) -> bool {
-        self.inner.lock().published >= generation
+    /// Whether the first so many changes stand in the bucket, and at most one was made since.
+    pub fn has_only_one_change_since(&self, generation: u64) -> bool {
+        let inner = self.inner.lock();
+        inner.published >= generation && inner.generation <= generation + 1
     }
 
     pub fn fate(&self) -> Fate {

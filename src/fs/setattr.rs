@@ -94,7 +94,7 @@ impl<E: Env> Fs<E> {
         } else {
             self.resize_draft(ino, &draft, size, by_path).await
         };
-        self.forget_unopened(ino, &draft, outcome.is_err() && draft.is_published_up_to(before));
+        self.forget_unopened(ino, &draft, outcome.is_err() && draft.has_only_one_change_since(before));
         outcome
     }
 
@@ -187,7 +187,7 @@ impl<E: Env> Fs<E> {
         let outcome = match self.draft_for_changer(ino, content).await {
             Ok((draft, before)) => {
                 let outcome = self.change_attributes_of(ino, &draft, apply).await;
-                self.forget_unopened(ino, &draft, outcome.is_err() && draft.is_published_up_to(before));
+                self.forget_unopened(ino, &draft, outcome.is_err() && draft.has_only_one_change_since(before));
                 outcome
             }
             Err(error) => Err(error),

@@ -254,12 +254,13 @@ impl<C: Holds> Tree<C> {
         }
     }
 
-    /// Contents of other inodes that were opened by the inode's name, and that are no more what it stands for.
+    /// Contents of other inodes that were opened by the inode's name.
     pub fn held_beside(&self, ino: Ino) -> Vec<Arc<C>> {
         let strays = || {
             let (parent, name) = self.place(ino).ok()?;
             let entry = self.directory(parent).ok()?.names.get(&name)?;
-            let files = entry.strays.iter().filter_map(|(stray, _)| self.file(*stray).ok());
+            let others = entry.strays.iter().map(|(stray, _)| *stray).chain(entry.ino).filter(|other| *other != ino);
+            let files = others.filter_map(|other| self.file(other).ok());
             Some(files.filter_map(|file| file.content.clone()).collect())
         };
         strays().unwrap_or_default()
