@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::lock::Mutex;
+use futures_util::lock::{Mutex, MutexGuard};
 
 use crate::config::OBJECT_BYTES_MAX;
 use crate::data::ahead::Ahead;
@@ -46,7 +46,8 @@ pub struct Draft<E: Env> {
     pub(super) attempts: Lock<Attempts>,
     /// Held through a commit, and through what must not happen during one.
     pub gate: Mutex<()>,
-    /// One change at a time.
+    /// One change at a time. Whoever takes more than this takes the gate first: a truncation by path holds both through its
+    /// commit.
     changes: Mutex<()>,
     inner: Lock<Inner<E>>,
 }
@@ -102,12 +103,13 @@ struct Closed<E: Env> {
     attributes: u64,
 }
 
-/// A file before it was truncated by its path.
-pub struct Before<E: Env> {
+/// A file before it was truncated by its path. Nothing else changes it while this lives.
+pub struct Before<'a, E: Env> {
+    _turn: MutexGuard<'a, ()>,
     overlay: Overlay,
     base: Option<Arc<Base<E>>>,
     log: Arc<Log<E>>,
-    /// The changes with the truncation.
+    /// The changes with the truncation: attributes may be set beside it.
     generation: u64,
     blank: bool,
     /// All of it was published.
@@ -469,22 +471,21 @@ impl<E: Env> Draft<E> {
     }
 
     /// As [`Draft::resize`]; what it answers, [`Draft::restore`] takes.
-    pub async fn resize_by_path(&self, size: u64) -> Result<Before<E>, FsError> {
+    pub async fn resize_by_path(&self, size: u64) -> Result<Before<'_, E>, FsError> {
         self.check_size(size)?;
-        let _turn = self.changes.lock().await;
+        let turn = self.changes.lock().await;
         let mut inner = self.inner.lock();
         inner.may_change()?;
         let (overlay, base, log) = (inner.overlay.clone(), inner.base.clone(), inner.log.clone());
         let (blank, clean) = (inner.blank, inner.generation == inner.published);
         inner.overlay.resize(size);
         inner.changed();
-        Ok(Before { overlay, base, log, generation: inner.generation, blank, clean })
+        Ok(Before { _turn: turn, overlay, base, log, generation: inner.generation, blank, clean })
     }
 
     /// What was resized could not be published, and whoever asked for it is told so: it is as it was before. False: something
     /// else was made of it since.
-    pub async fn restore(&self, before: Before<E>) -> bool {
-        let _turn = self.changes.lock().await;
+    pub fn restore(&self, before: Before<'_, E>) -> bool {
         let same_base = self.has_base(&before.base);
         let mut inner = self.inner.lock();
         let same_log = Arc::ptr_eq(&inner.log, &before.log);

@@ -230,7 +230,13 @@ mod tests {
 
     #[test]
     fn an_entry_is_read_as_it_was_written() {
-        let entries = [entry(), Entry { expects: Expects::Absent, attempts: Vec::new(), ..entry() }];
+        let runs = vec![Run { range: 0..30, source: Source::Log(0) }];
+        let entries = [
+            entry(),
+            Entry { expects: Expects::Absent, runs: runs.clone(), attempts: Vec::new(), ..entry() },
+            Entry { expects: Expects::Anything, runs, ..entry() },
+            Entry { expects: Expects::Anything, base_etag: Some("e-1".into()), ..entry() },
+        ];
         for entry in entries {
             assert_eq!(Entry::parse(&entry.text()), Some(entry));
         }
@@ -242,6 +248,7 @@ mod tests {
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
             assert_eq!(Entry::parse(&text[..end]), None, "the first {end} bytes");
         }
+        assert_eq!(Entry::parse(&Entry { expects: Expects::Anything, ..entry() }.text()), None, "of what is the rest?");
         let gap = Entry { runs: vec![Run { range: 5..30, source: Source::Zeros }], ..entry() };
         assert_eq!(Entry::parse(&gap.text()), None);
         let beyond = Entry { base_bytes: 9, ..entry() };

@@ -383,6 +383,19 @@ impl<E: Env> Fs<E> {
         if self.was_moved(ino, &key) {
             return Err(FsError::Superseded { key });
         }
+        {
+            let mut tree = self.tree.lock();
+            let file = tree.file_mut(ino)?;
+            if !file.version.is_same(content.version()) && file.own.is_some() {
+                // This mount published over it while it was asked for: what the inode is now is newer.
+                sometimes!(OpenOfOwnPredecessor);
+                let now = file.version.clone();
+                let present = file.content.get_or_insert_with(|| Content::new(self.context.clone(), now)).clone();
+                drop(tree);
+                opening.hold(present.clone());
+                return Ok(present);
+            }
+        }
         let successor = match answer {
             Ok(None) => {
                 self.tree.lock().verified(ino, stamp);

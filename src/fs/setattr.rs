@@ -103,21 +103,32 @@ impl<E: Env> Fs<E> {
             let resized = draft.resize(size).await;
             return self.note_change(ino, draft).and(resized.map(drop));
         }
+        let _turn = draft.gate.lock().await;
+        if draft.fate() == Fate::Unlinked || self.tree.lock().is_displaced(ino) {
+            return Err(self.displaced(ino));
+        }
         let own = self.tree.lock().own_of(ino)?;
         let resized = draft.resize_by_path(size).await;
         self.note_change(ino, draft)?;
         let before = resized?;
-        let outcome = match self.commit(ino, draft).await {
+        let outcome = match self.commit_in_turn(ino, draft).await {
             // Kept beside what somebody else put there: Linux looks again, and cuts that.
             Ok(()) if matches!(draft.fate(), Fate::Lost(_)) => Err(self.displaced(ino)),
             outcome => outcome,
         };
-        if outcome.is_err() && draft.restore(before).await {
+        if outcome.is_err() && draft.restore(before) {
             // Linux goes on showing what there was before.
-            let mut tree = self.tree.lock();
-            tree.changed(ino, own, draft.is_dirty())?;
-            if let Ok((parent, name)) = tree.place(ino) {
-                tree.doubt(parent, &name);
+            let dirty = draft.is_dirty();
+            {
+                let mut tree = self.tree.lock();
+                tree.changed(ino, own, dirty)?;
+                if let Ok((parent, name)) = tree.place(ino) {
+                    tree.doubt(parent, &name);
+                }
+            }
+            if !dirty {
+                // Closed meanwhile, with `--write-back`: as what it is not.
+                draft.discard_stored().await;
             }
         }
         outcome
