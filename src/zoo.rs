@@ -311,6 +311,8 @@ bugs! {
     AttributeIsNotPublished,
     /// What is written after the last FLUSH is not published by the release.
     WrittenAfterTheCloseForgotten,
+    /// An open with O_TRUNC publishes the empty file at once.
+    TruncationPublishedAtOnce,
 }
 
 #[cfg(not(feature = "zoo"))]

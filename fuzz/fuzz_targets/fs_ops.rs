@@ -4,6 +4,8 @@
 //! has been told of answers until it is forgotten; its bytes are those of one version; and once everything is released
 //! and forgotten, nothing is left. Half of the stories write as well: then bytes, sizes and names are whatever was made of
 //! them, which nobody keeps count of here, and the rest must hold all the same.
+//!
+//! What is asked at once waits for one another as Linux has it: whoever changes a file, or a name in a directory, does so alone.
 
 #![no_main]
 
@@ -21,6 +23,7 @@ use holdfast::op::{
     SetXattr, UnixTime, Whence,
 };
 use holdfast_fuzz::Input;
+use holdfast_fuzz::locks::{Locks, Wanted};
 use holdfast_sim::content::{self, Found};
 use holdfast_sim::{FaultKind, KIB, MIB, Matcher, Mutation, Version, World, WorldConfig, version};
 use libfuzzer_sys::fuzz_target;
@@ -360,12 +363,16 @@ impl Story {
     fn send(&mut self) {
         let fs = self.w.fs().clone();
         let batch = std::mem::take(&mut self.batch);
+        let locks = Locks::default();
         let calls: Vec<_> = batch
             .iter()
             .cloned()
             .map(|(caller, op)| {
-                let fs = Arc::clone(&fs);
-                async move { fs.handle_for(caller, op).await }
+                let (fs, locks, wanted) = (Arc::clone(&fs), locks.clone(), self.wanted(&op));
+                async move {
+                    let _locked = locks.take(wanted).await;
+                    fs.handle_for(caller, op).await
+                }
             })
             .collect();
         let answers = self.run(join_all(calls));
@@ -379,6 +386,45 @@ impl Story {
             }
         }
         self.check_known();
+    }
+
+    /// What Linux locks for a request (fs/namei.c, fs/fuse). An open with O_TRUNC waits for nobody, nor does the look-up of a
+    /// name that the kernel has and asks about again.
+    fn wanted(&self, op: &Op) -> Wanted {
+        let shared = |ino: &Ino| Wanted { shared: [*ino].into(), ..Wanted::default() };
+        let alone = |inodes: Vec<Ino>| Wanted { alone: inodes.into_iter().collect(), ..Wanted::default() };
+        match op {
+            Op::Lookup { parent, name } if self.named(*parent, name).is_empty() => shared(parent),
+            Op::Readdir { ino, .. } => shared(ino),
+            Op::Create { parent, .. }
+            | Op::Mkdir { parent, .. }
+            | Op::Mknod { parent, .. }
+            | Op::Symlink { parent, .. } => alone(vec![*parent]),
+            Op::Unlink { parent, name } | Op::Rmdir { parent, name } => {
+                alone([vec![*parent], self.named(*parent, name)].concat())
+            }
+            Op::Rename { parent, name, new_parent, new_name, .. } => {
+                let ends = [self.named(*parent, name), self.named(*new_parent, new_name)];
+                let inodes = [vec![*parent, *new_parent], ends.concat()].concat();
+                Wanted { renames: parent != new_parent, ..alone(inodes) }
+            }
+            Op::Write { ino, .. }
+            | Op::Setattr { ino, .. }
+            | Op::Fallocate { ino, .. }
+            | Op::Fsync { ino, .. }
+            | Op::Setxattr { ino, .. }
+            | Op::Removexattr { ino, .. }
+            | Op::CopyRange { to: (ino, _), .. } => alone(vec![*ino]),
+            _ => Wanted::default(),
+        }
+    }
+
+    /// The inodes that were told by this name.
+    fn named(&self, parent: Ino, name: &[u8]) -> Vec<Ino> {
+        let key = std::str::from_utf8(name).ok().and_then(|name| self.key_beneath(parent, name));
+        let Some(key) = key else { return Vec::new() };
+        let named = self.inodes.iter().filter(|(_, known)| known.lookups > 0 && known.key == key);
+        named.map(|(ino, _)| *ino).collect()
     }
 
     fn run<F: Future>(&mut self, future: F) -> F::Output {

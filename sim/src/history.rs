@@ -161,13 +161,14 @@ impl History {
         locked(&self.made).iter().any(is_it)
     }
 
-    /// Whether a request that a mount had sent before `since` changed a key after that, and until then.
+    /// Whether a request that a mount had sent before `since`, or before another of its that was faster, changed a key after that,
+    /// and until then.
     pub fn was_late(&self, mount: u8, key: &str, since: Time, until: Time) -> bool {
-        let is_it = |made: &Made| {
-            let late = made.sent_at <= since && made.at > since && made.at <= until;
-            late && made.mount == mount && made.key.as_str() == key
-        };
-        locked(&self.made).iter().any(is_it)
+        let made = locked(&self.made);
+        let own = || made.iter().filter(|made| made.mount == mount && made.key.as_str() == key);
+        own()
+            .filter(|made| made.at > since && made.at <= until)
+            .any(|late| late.sent_at <= since || own().any(|other| other.sent_at > late.sent_at && other.at < late.at))
     }
 
     /// Whether anybody but this mount changed a key within `from..=until`.

@@ -658,9 +658,12 @@ impl Ledger {
         }
         self.changed.insert((mount, ino));
         // What was not known when it was closed last is not known when it is opened again.
-        let uncertain = self.past.iter().rev().find(|file| (file.mount, file.ino) == (mount, ino));
-        let uncertain = uncertain.is_some_and(|file| file.uncertain);
-        let first = State { began: Time::ZERO, ended: Some(Time::ZERO), content: base(ino), made_by: 0 };
+        let before = self.past.iter().rev().find(|file| (file.mount, file.ino) == (mount, ino));
+        let uncertain = before.is_some_and(|file| file.uncertain);
+        // What had lost its name when it was closed is in no bucket: it is what it was.
+        let nameless = before.filter(|file| !file.is_named()).and_then(|file| file.states.last());
+        let content = nameless.map_or_else(|| base(ino), |state| state.content.clone());
+        let first = State { began: Time::ZERO, ended: Some(Time::ZERO), content, made_by: 0 };
         let file = LocalFile {
             mount,
             ino,

@@ -184,7 +184,14 @@ impl<E: Env> Fs<E> {
         let gate = self.beginnings.of(ino);
         let _turn = gate.lock().await;
         let written = match self.truncate_unwritten(ino, mode, &meta)? {
-            Truncated::Opened(opened) => return Ok(opened),
+            Truncated::Opened(opened) => {
+                if zoo::has(Bug::TruncationPublishedAtOnce)
+                    && let Some(draft) = self.draft_of(ino)
+                {
+                    self.commit(ino, &draft).await?;
+                }
+                return Ok(opened);
+            }
             Truncated::Displaced { fresh, key } => {
                 self.await_reopening(fresh);
                 return Err(FsError::Superseded { key });

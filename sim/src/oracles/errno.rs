@@ -126,7 +126,7 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
             On::Key(key) => {
                 let from = before(sight.began, config.metadata_ttl + holdfast::config::PIN_KEPT);
                 let file = |name: &str| truth.history.was(name, from, sight.ended, |now| now.is_some());
-                let whole = matches!(call, "readdir" | "opendir").then_some(key);
+                let whole = matches!(call, "readdir" | "opendir" | "rmdir").then_some(key);
                 let mut names = key.match_indices('/').map(|(at, _)| &key[..at]).chain(whole);
                 if names.any(file) { Ok(()) } else { Err("and no file is in the way") }
             }

@@ -128,7 +128,10 @@ fn is_certain(truth: &Truth, sight: &Sight<'_>, (key, ino): (&str, Ino), since: 
     let mount = sight.seat.mount;
     // An inode that nobody has open may come to stand for what others put.
     let slack = Time(since.0.saturating_sub(truth.under_way_max()));
-    let others = truth.history.others_changed(mount, key, slack, sight.ended) || truth.ledger.was_renamed(mount, key);
+    // A directory's are its marker's.
+    let marker = format!("{key}/");
+    let changed = |key: &str| truth.history.others_changed(mount, key, slack, sight.ended);
+    let others = changed(key) || changed(&marker) || truth.ledger.was_renamed(mount, key);
     !others && !truth.is_linked(key) && !truth.ledger.is_doubted(mount, ino)
 }
 

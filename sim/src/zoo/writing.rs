@@ -274,4 +274,12 @@ pub(super) const WRITING: &[Animal] = &[
         "pages of a mapping that outlives its descriptor, written back when nobody waits for them any more",
     )
     .of_writers(),
+    history(
+        Bug::TruncationPublishedAtOnce,
+        "truncation-published-at-once",
+        "An open with O_TRUNC publishes the empty file at once.",
+        &["atomic-publish"],
+        "a FUSE client that puts an empty object as soon as a file is opened to be made or replaced",
+    )
+    .of_writers(),
 ];

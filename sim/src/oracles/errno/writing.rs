@@ -102,7 +102,7 @@ fn of_file(
         // A file that is being written is read through what it began from, which may be lost.
         ("read" | "store" | "page fault", Errno::ESTALE) if truth.local_file(file).is_some() => {
             let (held, local) = truth.local_file(file)?;
-            let from = before(local.opened.min(held.called_at), truth.config.metadata_ttl + truth.under_way_max());
+            let from = before(local.called.min(held.called_at), truth.config.metadata_ttl + truth.under_way_max());
             // What its own mount removes is out of reach, too, unless something holds it; so is what it replaces.
             let changed = |key: &String| {
                 truth.history.was(key, from, sight.ended, |now| now.is_none())

@@ -49,6 +49,14 @@ pub(super) fn mapped(size: &mut Size<'_>, file: Slot, path: String, draw: &mut D
     calls
 }
 
+/// A rename of a file, or of the directory that it is in.
+fn moved(path: &str, draw: &mut Draw<'_>) -> Call {
+    let directory = path.rfind('/').map_or("", |at| &path[..at]);
+    let whole = !directory.is_empty() && draw.chance(2, 3);
+    let path = if whole { directory } else { path }.to_owned();
+    Call::Rename { path, to: draw.pick(&["/f", "/b", "/g"]).to_owned(), no_replace: false }
+}
+
 /// A program that copies a file, or more of it, and may change either before and after.
 pub(super) fn copied(
     size: &mut Size<'_>,
@@ -58,11 +66,15 @@ pub(super) fn copied(
 ) -> Vec<Call> {
     let (to, whole) = (COPY_TO, 1 << 20);
     let source = if draw.chance(2, 3) { Call::Open { file, path, direct: false } } else { open_for_both(file, path) };
-    let mut calls = vec![source, open_for_both(to, to_path)];
+    let mut calls = vec![source, open_for_both(to, to_path.clone())];
     if draw.chance(1, 2) {
         calls.push(Call::Ftruncate { file: to, size: 0 });
     }
-    for _ in 0..draw.within(1, 4) {
+    let moved_at = draw.chance(1, 6).then(|| draw.within(1, 4));
+    for n in 0..draw.within(1, 4) {
+        if moved_at == Some(n) {
+            calls.push(moved(&to_path, draw));
+        }
         let (at, len) = (size(draw), size(draw) + 1);
         calls.push(match draw.below(10) {
             0..4 => Call::CopyRange { file, at: 0, to, to_at: 0, len: whole },
@@ -194,13 +206,55 @@ pub(super) fn left_in_the_journal(mut config: ScenarioConfig, draw: &mut Draw<'_
     let put =
         |point| RequestCause { kind: Some(RequestKind::Put), key: Some(key.clone()), nth: Some(1), since: None, point };
     let slow_ms = draw.within(100, 2_000);
-    let faults = match draw.below(3) {
+    let faults = match draw.below(4) {
         0 => Vec::new(),
+        1 => vec![FaultAt { when: Cause::Request(put(None)), what: FaultSpec::AnswerLost }],
         _ => vec![FaultAt { when: Cause::Request(put(None)), what: FaultSpec::AnswerSlow { ms: slow_ms } }],
     };
     let when = match draw.below(3) {
         0 => Cause::Request(put(Some(draw.pick(&[Point::Before, Point::After])))),
         _ => Cause::AtMs(draw.below(slow_ms)),
     };
-    Scenario { config, ops, faults, mutations: vec![MutationAt { when, change: Change::Crash { mount: 0 } }] }
+    // It need not die.
+    let dies = draw.chance(3, 4);
+    let mutations = if dies { vec![MutationAt { when, change: Change::Crash { mount: 0 } }] } else { Vec::new() };
+    Scenario { config, ops, faults, mutations }
+}
+
+/// A directory's attributes are set while others make, replace and remove its marker.
+pub(super) fn marked(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenario {
+    let marker = format!("{}d/", config.mount.prefix);
+    config.mount.posix_metadata = draw.chance(1, 2);
+    config.machines.mounts = 1;
+    let object = |key: String, size| Object { key, version: 0, size, link_to: None };
+    config.objects = vec![object(format!("{marker}a"), 1)];
+    if draw.chance(1, 2) {
+        config.objects.push(object(marker.clone(), draw.pick(&[0, 0, 3])));
+    }
+    let mut ops = Vec::new();
+    for id in 1..=draw.within(3, 12) as u32 {
+        let path = "/d".to_owned();
+        let call = match draw.below(10) {
+            0..4 => attribute(path, draw),
+            4 | 5 => Call::Chmod { path, perm: draw.pick(&[0o700, 0o755]) },
+            6 => Call::Utimens { path, seconds: draw.below(2_000_000_000) as i64 },
+            7 => draw.pick(&[Call::Mkdir { path: path.clone() }, Call::Rmdir { path }]),
+            8 => draw.pick(&[Call::Unlink { path: "/d/a".to_owned() }, Call::Save { path: "/d/a".to_owned(), len: 1 }]),
+            _ => Call::Stat { path },
+        };
+        let app = draw.below(config.machines.apps.into()) as u8;
+        ops.push(AppOp { id, app, pause_ms: draw.pick(&[0, 0, 5, 40]), call, killed_after_ms: None });
+    }
+    let mut mutations = Vec::new();
+    for nth in 1..=draw.within(1, 4) {
+        let kind = draw.pick(&[RequestKind::Put, RequestKind::Put, RequestKind::Copy]);
+        let cause =
+            RequestCause { kind: Some(kind), key: Some(marker.clone()), nth: Some(nth), since: None, point: None };
+        let change = match draw.below(3) {
+            0 => Change::Delete { key: marker.clone() },
+            _ => Change::Put { key: marker.clone(), version: 100 + nth as u32, size: draw.pick(&[0, 2]) },
+        };
+        mutations.push(MutationAt { when: Cause::Request(cause), change });
+    }
+    Scenario { config, ops, faults: Vec::new(), mutations }
 }

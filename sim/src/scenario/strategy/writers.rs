@@ -66,6 +66,9 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     if draw.chance(1, 30) {
         return rarely::cut_short(config, draw);
     }
+    if draw.chance(1, 60) {
+        return rarely::marked(config, draw);
+    }
     if draw.chance(1, 40) {
         return rarely::left_in_the_journal(config, draw);
     }
