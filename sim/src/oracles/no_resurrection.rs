@@ -72,7 +72,7 @@ fn judge(truth: &Truth, removed: &BTreeMap<(u8, String), Time>, made: &Made, ver
     let Some(gone) = removed.get(&(made.mount, key.to_owned())).filter(|gone| made.sent_at > **gone) else { return };
     // What somebody else had put in its place is overwritten where the mount was told so, also when that is gone by then (R36).
     let overwrites = truth.config.on_conflict == holdfast::config::OnConflict::Overwrite;
-    let replaced = |file: &LocalFile| overwrites && truth.history.others_changed(made.mount, key, file.opened, *gone);
+    let replaced = |file: &LocalFile| overwrites && truth.history.others_changed(made.mount, key, file.called, *gone);
     let may = |file: &LocalFile| replaced(file) || file.doubtful || file.unnamed_at.is_none_or(|at| at > *gone);
     if !truth.ledger.named(made.mount, key).any(may) {
         verdict(format!(
