@@ -115,6 +115,12 @@ impl<E: Env> Fs<E> {
         if ino == Ino::ROOT {
             return Ok(Arc::new(no_meta()));
         }
+        if let Some(marker) = self.tree.lock().meta_of(parent, &name) {
+            return Ok(marker);
+        }
+        // Not while it is changed here: what was asked for before would be taken for what is there after.
+        let gate = self.setattrs.of(ino);
+        let _turn = gate.lock().await;
         let (known, key) = {
             let tree = self.tree.lock();
             (tree.meta_of(parent, &name), tree.directory(parent)?.key(&name))
