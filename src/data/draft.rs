@@ -484,11 +484,15 @@ impl<E: Env> Draft<E> {
     }
 
     /// What was resized could not be published, and whoever asked for it is told so: it is as it was before. False: something
-    /// else was made of it since.
+    /// else was made of it since, or it may be published all the same.
     pub fn restore(&self, before: Before<'_, E>) -> bool {
         let same_base = self.has_base(&before.base);
         let mut inner = self.inner.lock();
         let same_log = Arc::ptr_eq(&inner.log, &before.log);
+        // It may stand in the bucket, where what comes after it is made of it.
+        if inner.in_doubt.iter().any(|doubt| doubt.file.generation >= before.generation) {
+            return false;
+        }
         if inner.fate != Fate::Living || inner.generation != before.generation || !same_base || !same_log {
             return false;
         }

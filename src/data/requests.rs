@@ -168,7 +168,7 @@ impl<E: Env> Context<E> {
             }
             self.env.clock().sleep(wait).await;
         }
-        let limit = self.config.attempt_timeout + work.time();
+        let limit = self.config.attempt_timeout.saturating_add(work.time());
         if zoo::has(Bug::AttemptNeverTimesOut) {
             return once.await;
         }
