@@ -489,16 +489,15 @@ impl<E: Env> Draft<E> {
         let same_base = self.has_base(&before.base);
         let mut inner = self.inner.lock();
         let same_log = Arc::ptr_eq(&inner.log, &before.log);
-        // It may stand in the bucket, where what comes after it is made of it.
-        if inner.in_doubt.iter().any(|doubt| doubt.file.generation >= before.generation) {
-            return false;
-        }
-        if inner.fate != Fate::Living || inner.generation != before.generation || !same_base || !same_log {
+        let untouched = inner.generation == before.generation && same_base && same_log;
+        // What may stand in the bucket is what comes after it is made of.
+        let in_doubt = inner.in_doubt.iter().any(|doubt| doubt.file.generation >= before.generation);
+        if inner.fate != Fate::Living || !untouched || in_doubt {
             return false;
         }
         sometimes!(TruncationTakenBack);
         (inner.overlay, inner.blank) = (before.overlay, before.blank);
-        // What may have been published all the same is replaced, if anything is.
+        // Or the journal, which may have the truncation, would take this for the same.
         inner.generation += 1;
         if before.clean {
             inner.published = inner.generation;

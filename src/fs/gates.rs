@@ -3,13 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use futures_util::lock::Mutex;
+use futures_util::lock::{Mutex, MutexGuard};
 
 use crate::lock::Lock;
 use crate::op::Ino;
 
 #[derive(Default)]
 pub(super) struct Gates(Lock<BTreeMap<Ino, Weak<Mutex<()>>>>);
+
+/// Stands at a gate, if there is one.
+pub(super) async fn stand_at(gate: Option<&Mutex<()>>) -> Option<MutexGuard<'_, ()>> {
+    match gate {
+        Some(gate) => Some(gate.lock().await),
+        None => None,
+    }
+}
 
 /// Gates that nobody stands at are cleared away once there are more than this.
 const IDLE_MAX: usize = 64;

@@ -21,7 +21,7 @@ use crate::fs::handles::Handle;
 use crate::fs::lookup::supersede;
 use crate::marks::sometimes;
 use crate::op::{Caller, Fh, Ino, OpenMode, Reply};
-use crate::state::tree::{ObserveError, Stamp, Target};
+use crate::state::tree::{File, ObserveError, Stamp, Target};
 use crate::state::version::{Successor, Version};
 use crate::zoo::{self, Bug};
 
@@ -121,21 +121,20 @@ impl<E: Env> Fs<E> {
             }
             let drafts = self.drafts.lock();
             let draft = drafts.get(&ino);
-            {
+            let (gone, passed) = {
                 let tree = self.tree.lock();
                 let file = tree.file(ino)?;
-                // While it was opened, this mount may have given the name to another file, or removed it.
-                let gone = file.spoilt || (!pinned && tree.is_displaced(ino));
-                // Or published over what was opened, and nobody holds what the inode is now.
-                let passed = draft.is_none() && file.content.is_none() && !file.version.is_same(content.version());
-                drop(tree);
-                if gone {
-                    return Err(self.displaced(ino));
-                }
-                if passed {
-                    sometimes!(OpenPassedByItsMount);
-                    continue;
-                }
+                let other = file.content.is_none() && !file.version.is_same(content.version());
+                (file.spoilt || (!pinned && tree.is_displaced(ino)), draft.is_none() && other)
+            };
+            // While it was opened, this mount may have given the name to another file, or removed it.
+            if gone {
+                return Err(self.displaced(ino));
+            }
+            // Or published over what was opened, and nobody holds what the inode is now.
+            if passed {
+                sometimes!(OpenPassedByItsMount);
+                continue;
             }
             // Whoever truncated it was told to look again, and it was published since, as a rename does.
             if let Some(draft) = draft.filter(|draft| mode.write && draft.is_awaited()) {
@@ -274,12 +273,17 @@ impl<E: Env> Fs<E> {
         let content = {
             let mut tree = self.tree.lock();
             let file = tree.file_mut(ino)?;
-            let fresh = || Content::new(self.context.clone(), file.version.clone());
-            let content = file.content.get_or_insert_with(fresh).clone();
+            let content = self.present(file);
             opening.hold(content.clone());
             content
         };
         Ok(content)
+    }
+
+    /// The content of what the inode is now.
+    fn present(&self, file: &mut File<Content<E>>) -> Arc<Content<E>> {
+        let fresh = || Content::new(self.context.clone(), file.version.clone());
+        file.content.get_or_insert_with(fresh).clone()
     }
 
     /// Asks whether the inode's Version is still the current one.
@@ -396,8 +400,7 @@ impl<E: Env> Fs<E> {
             if !file.version.is_same(content.version()) && file.own.is_some() {
                 // This mount published over it while it was asked for: what the inode is now is newer.
                 sometimes!(OpenOfOwnPredecessor);
-                let now = file.version.clone();
-                let present = file.content.get_or_insert_with(|| Content::new(self.context.clone(), now)).clone();
+                let present = self.present(file);
                 drop(tree);
                 opening.hold(present.clone());
                 return Ok(present);
@@ -450,8 +453,7 @@ impl<E: Env> Fs<E> {
             if version.is_same(&before) && !version.is_same(&file.version) && file.own.is_some() {
                 // This mount published over it, or moved it, while it was asked for: what the inode is now is newer.
                 sometimes!(OpenOfOwnPredecessor);
-                let now = file.version.clone();
-                let content = file.content.get_or_insert_with(|| Content::new(self.context.clone(), now)).clone();
+                let content = self.present(file);
                 drop(tree);
                 opening.hold(content.clone());
                 return Ok(content);

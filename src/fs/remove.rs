@@ -8,6 +8,7 @@ use crate::env::Env;
 use crate::env::store::{Key, List};
 use crate::error::FsError;
 use crate::fs::Fs;
+use crate::fs::gates::stand_at;
 use crate::fs::lookup::supersede_by_us;
 use crate::fs::paths::Changing;
 use crate::marks::sometimes;
@@ -35,16 +36,10 @@ impl<E: Env> Fs<E> {
         let ino = self.tree.lock().ino_of(parent, name);
         // No draft of it begins meanwhile.
         let beginning = ino.map(|ino| self.beginnings.of(ino));
-        let _beginning = match &beginning {
-            Some(beginning) => Some(beginning.lock().await),
-            None => None,
-        };
+        let _beginning = stand_at(beginning.as_deref()).await;
         let draft = ino.and_then(|ino| self.draft_of(ino));
         // A commit that is under way ends first, and none begins.
-        let _turn = match &draft {
-            Some(draft) => Some(draft.gate.lock().await),
-            None => None,
-        };
+        let _turn = stand_at(draft.as_ref().map(|draft| &draft.gate)).await;
         if self.tree.lock().ino_of(parent, name) != ino {
             sometimes!(UnlinkOfAnother);
             return Ok(false);

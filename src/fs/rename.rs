@@ -18,6 +18,7 @@ use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, ObjectMeta, W
 use crate::env::{Clock, Disk, Env};
 use crate::error::FsError;
 use crate::fs::Fs;
+use crate::fs::gates::stand_at;
 use crate::fs::lookup::supersede_by_us;
 use crate::fs::remove::forsake;
 use crate::marks::sometimes;
@@ -104,26 +105,14 @@ impl<E: Env> Fs<E> {
         let mut both = [moved, replaced];
         both.sort();
         let beginnings = both.map(|ino| ino.map(|ino| self.beginnings.of(ino)));
-        let _first = match &beginnings[0] {
-            Some(beginning) => Some(beginning.lock().await),
-            None => None,
-        };
-        let _second = match &beginnings[1] {
-            Some(beginning) if both[0] != both[1] => Some(beginning.lock().await),
-            Some(_) | None => None,
-        };
+        let _first = stand_at(beginnings[0].as_deref()).await;
+        let _second = stand_at(beginnings[1].as_deref().filter(|_| both[0] != both[1])).await;
         let draft = moved.and_then(|ino| self.draft_of(ino));
         let replaced = replaced.and_then(|ino| self.draft_of(ino));
         // No commit of either runs meanwhile.
         let gates = if both[0] == moved { [&draft, &replaced] } else { [&replaced, &draft] };
-        let _third = match gates[0] {
-            Some(draft) => Some(draft.gate.lock().await),
-            None => None,
-        };
-        let _fourth = match gates[1] {
-            Some(draft) => Some(draft.gate.lock().await),
-            None => None,
-        };
+        let _third = stand_at(gates[0].as_ref().map(|draft| &draft.gate)).await;
+        let _fourth = stand_at(gates[1].as_ref().map(|draft| &draft.gate)).await;
         if let (Some(ino), Some(draft)) = (moved, &draft) {
             self.commit_in_turn(ino, draft).await?;
         }

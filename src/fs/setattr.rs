@@ -88,22 +88,20 @@ impl<E: Env> Fs<E> {
                 return Err(error);
             }
         }
-        let outcome = if by_path && (draft.fate() == Fate::Unlinked || self.tree.lock().is_displaced(ino)) {
-            // The path came to mean another file, or none, while its turn was waited for.
-            Err(self.displaced(ino))
+        let outcome = if by_path {
+            self.truncate_by_path(ino, &draft, size).await
         } else {
-            self.resize_draft(ino, &draft, size, by_path).await
+            let resized = draft.resize(size).await;
+            self.note_change(ino, &draft).and(resized.map(drop))
         };
         self.forget_unopened(ino, &draft, outcome.is_err() && draft.has_only_one_change_since(before));
         outcome
     }
 
-    async fn resize_draft(&self, ino: Ino, draft: &Arc<Draft<E>>, size: u64, by_path: bool) -> Result<(), FsError> {
-        if !by_path {
-            let resized = draft.resize(size).await;
-            return self.note_change(ino, draft).and(resized.map(drop));
-        }
+    /// Published before it returns, or taken back.
+    async fn truncate_by_path(&self, ino: Ino, draft: &Arc<Draft<E>>, size: u64) -> Result<(), FsError> {
         let _turn = draft.gate.lock().await;
+        // The path may have come to mean another file, or none, while its turn was waited for.
         if draft.fate() == Fate::Unlinked || self.tree.lock().is_displaced(ino) {
             return Err(self.displaced(ino));
         }
