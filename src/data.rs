@@ -8,7 +8,7 @@ mod ahead;
 pub mod content;
 pub mod context;
 pub mod draft;
-mod etag;
+pub(crate) mod etag;
 pub mod extent;
 mod feeding;
 mod holdings;

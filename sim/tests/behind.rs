@@ -365,3 +365,27 @@ fn a_partial_edit_that_was_to_replace_anything_is_taken_up_by_the_next_mount() {
     assert!(stands || kept.iter().any(|kept| edited(&kept.bytes)));
     assert_eq!(w.disk().journal().len(), 0);
 }
+
+/// A rename over a file copied and could not remove its source, and the mount died: what was closed of the file that was there is
+/// not published over the bytes of the one that took its place.
+#[test]
+fn what_is_left_of_a_file_that_a_rename_has_half_replaced_is_not_mixed_with_what_replaced_it() {
+    let mut w = world();
+    w.s3().put("b", version(1), 10);
+    w.s3().put("a", version(2), 10);
+    closed_to_puts(&w);
+    let file = w.app().open_rw("/b");
+    w.app().write(file, "XX");
+    w.app().close(file);
+    assert_eq!(w.disk().journal().len(), 1);
+    w.s3().fault(Matcher::of(Kind::Delete), FaultKind::refused(ErrorKind::AccessDenied));
+    assert_eq!(w.app().rename("/a", "/b"), Err(Errno::EACCES));
+    let bytes = |w: &World, key| w.s3().bucket().current(key).map(|object| object.content.to_bytes());
+    let copied = bytes(&w, "a");
+    assert_eq!(bytes(&w, "b"), copied, "it was copied");
+    w.machines().crash(0);
+    w.s3().clear_faults();
+    w.wait(Duration::from_secs(100));
+    assert_eq!(bytes(&w, "b"), copied, "all of one file");
+    assert_eq!((w.disk().journal().len(), w.disk().kept().len()), (0, 1), "and what was closed is kept");
+}

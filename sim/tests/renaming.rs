@@ -1,10 +1,11 @@
 //! Stories of renames: of directories with files that are open or being written, of renames that gave up, and of those that
 //! the next mount finishes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join;
-use holdfast::env::store::ErrorKind;
+use holdfast::env::store::{ErrorKind, NewObject};
 use holdfast::error::Errno;
 use holdfast_sim::store::{FaultKind, Kind, Matcher};
 use holdfast_sim::{File, MIB, Mutation, World, WorldConfig, version};
@@ -43,6 +44,24 @@ fn a_rename_that_the_next_mount_finishes_replaces_nothing_that_came_since() {
         Some(10),
         "and so does what has no place"
     );
+}
+
+/// What others have put in the way meanwhile is no copy, though they have given it the same attributes.
+#[test]
+fn what_is_put_in_the_way_of_a_rename_with_equal_attributes_is_not_taken_for_its_copy() {
+    let mut w = World::writable();
+    let user = BTreeMap::from([("mtime".to_string(), "1700000000".to_string())]);
+    let put = |key: &str, number| Mutation::Put {
+        key: key.into(),
+        version: version(number),
+        size: 10,
+        object: NewObject { user: user.clone(), ..NewObject::default() },
+    };
+    w.s3().apply(put("a/x", 1));
+    w.s3().before(Matcher::of(Kind::Copy).nth(1), put("b/x", 2));
+    assert_eq!(w.app().rename("/a", "/b"), Err(Errno::ENOTEMPTY));
+    let size = |key: &str| w.s3().bucket().current(key).map(|object| object.content.size());
+    assert_eq!((size("a/x"), size("b/x")), (Some(10), Some(10)), "neither is lost");
 }
 
 /// Neither a torn file nor the empty one of O_TRUNC is published because its directory is renamed.

@@ -23,6 +23,11 @@ pub(super) fn of_upload(parts: &[(u32, ETag)]) -> Option<ETag> {
     Some(ETag::from(format!("{}-{}", hex(&all.finalize()), parts.len())))
 }
 
+/// Whether it is the MD5 of bytes that were sent, or copied, in one piece; where ETags tell that at all.
+pub fn is_of_one_piece(etag: &ETag) -> bool {
+    bytes_of(etag.as_str()).is_some()
+}
+
 fn hex(digest: &[u8]) -> String {
     digest.iter().fold(String::with_capacity(32), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -38,7 +43,7 @@ fn bytes_of(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_put, of_upload};
+    use super::{is_of_one_piece, of_put, of_upload};
 
     #[test]
     fn an_etag_is_the_md5_of_the_bytes_or_of_the_parts_md5s() {
@@ -50,5 +55,7 @@ mod tests {
             Some("59adb24ef3cdbe0297f05b395827453f-1".to_string())
         );
         assert_eq!(of_upload(&[(1, "no-md5".into())]), None);
+        assert!(is_of_one_piece(&of_put(b"")));
+        assert!(!is_of_one_piece(&"59adb24ef3cdbe0297f05b395827453f-1".into()));
     }
 }

@@ -9,7 +9,7 @@ use crate::data::publish::Expects;
 use crate::env::store::{ETag, Key, NewObject, ObjectMeta};
 
 /// The first field of an entry's text.
-const FORMAT: &str = "holdfast journal 1";
+const FORMAT: &str = "holdfast journal 2";
 
 /// A field of an object's user metadata: a number that no other publication gives.
 pub const ATTEMPT: &str = "holdfast-attempt";
@@ -21,10 +21,9 @@ pub struct Entry {
     pub object: NewObject,
     /// Bytes of the file.
     pub size: u64,
-    /// Bytes of the version it began from.
-    pub base_bytes: u64,
-    /// That version, where `expects` does not say it.
-    pub base_etag: Option<ETag>,
+    /// The version it began from, of which some of its bytes may be, and that one's size in bytes. It need not be what `expects`
+    /// says.
+    pub base: Option<(ETag, u64)>,
     /// What it is made of. The place in a log is that in the entry's own file, which is the place in the file.
     pub runs: Vec<Run>,
     /// Of the bytes that were written, in order.
@@ -61,13 +60,12 @@ impl Entry {
         out.put(self.key.as_str());
         match &self.expects {
             Expects::Absent => out.put("absent"),
-            Expects::Anything => match &self.base_etag {
-                Some(etag) => out.put(&format!("anything {etag}")),
-                None => out.put("anything"),
-            },
+            Expects::Anything => out.put("anything"),
             Expects::ETag(etag) => out.put(&format!("etag {etag}")),
         }
-        for number in [i128::from(self.size), i128::from(self.base_bytes), i128::from(self.crc), self.order] {
+        out.option(self.base.as_ref().map(|(etag, _)| etag.as_str()));
+        let base_bytes = self.base.as_ref().map_or(0, |(_, bytes)| *bytes);
+        for number in [i128::from(self.size), i128::from(base_bytes), i128::from(self.crc), self.order] {
             out.put(&number.to_string());
         }
         out.option(self.object.content_type.as_deref());
@@ -97,14 +95,12 @@ impl Entry {
             return None;
         }
         let key = Key::from(fields.take()?);
-        let (expects, base_etag) = match fields.take()? {
-            "absent" => (Expects::Absent, None),
-            "anything" => (Expects::Anything, None),
-            other => match other.strip_prefix("anything ") {
-                Some(etag) => (Expects::Anything, Some(etag.into())),
-                None => (Expects::ETag(other.strip_prefix("etag ")?.into()), None),
-            },
+        let expects = match fields.take()? {
+            "absent" => Expects::Absent,
+            "anything" => Expects::Anything,
+            other => Expects::ETag(other.strip_prefix("etag ")?.into()),
         };
+        let base_etag = fields.option()?.map(ETag::from);
         let (size, base_bytes) = (fields.number()?, fields.number()?);
         let (crc, order) = (fields.number()?, fields.number()?);
         let object = NewObject { content_type: fields.option()?, storage_class: fields.option()?, user: fields.map()? };
@@ -116,9 +112,7 @@ impl Entry {
             let source = match words.next()? {
                 "written" => Source::Log(start),
                 "zeros" => Source::Zeros,
-                "base" if end <= base_bytes && (base_etag.is_some() || matches!(expects, Expects::ETag(_))) => {
-                    Source::Base
-                }
+                "base" if end <= base_bytes && base_etag.is_some() => Source::Base,
                 _ => return None,
             };
             if start != at || end <= start {
@@ -137,7 +131,8 @@ impl Entry {
             attempts.push(Attempt { covers, user: fields.map()? });
         }
         let whole = at == size && fields.0.is_empty();
-        whole.then_some(Self { key, expects, object, size, base_bytes, base_etag, runs, crc, order, attempts })
+        let base = base_etag.map(|etag| (etag, base_bytes));
+        whole.then_some(Self { key, expects, object, size, base, runs, crc, order, attempts })
     }
 }
 
@@ -215,8 +210,7 @@ mod tests {
                 user: user.clone().into(),
             },
             size: 30,
-            base_etag: None,
-            base_bytes: 10,
+            base: Some(("e-1".into(), 10)),
             runs: vec![
                 Run { range: 0..10, source: Source::Base },
                 Run { range: 10..15, source: Source::Log(10) },
@@ -234,8 +228,8 @@ mod tests {
         let entries = [
             entry(),
             Entry { expects: Expects::Absent, runs: runs.clone(), attempts: Vec::new(), ..entry() },
-            Entry { expects: Expects::Anything, runs, ..entry() },
-            Entry { expects: Expects::Anything, base_etag: Some("e-1".into()), ..entry() },
+            Entry { base: None, runs, ..entry() },
+            Entry { expects: Expects::Anything, ..entry() },
         ];
         for entry in entries {
             assert_eq!(Entry::parse(&entry.text()), Some(entry));
@@ -248,10 +242,10 @@ mod tests {
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
             assert_eq!(Entry::parse(&text[..end]), None, "the first {end} bytes");
         }
-        assert_eq!(Entry::parse(&Entry { expects: Expects::Anything, ..entry() }.text()), None, "of what is the rest?");
+        assert_eq!(Entry::parse(&Entry { base: None, ..entry() }.text()), None, "of what is the rest?");
         let gap = Entry { runs: vec![Run { range: 5..30, source: Source::Zeros }], ..entry() };
         assert_eq!(Entry::parse(&gap.text()), None);
-        let beyond = Entry { base_bytes: 9, ..entry() };
+        let beyond = Entry { base: Some(("e-1".into(), 9)), ..entry() };
         assert_eq!(Entry::parse(&beyond.text()), None);
     }
 }

@@ -132,9 +132,10 @@ impl<E: Env> Snapshot<E> {
         self.base.as_ref().is_some_and(key) && !self.is_whole()
     }
 
-    /// The version that some of its bytes may be of.
-    pub(super) fn etag_of_base(&self) -> Option<ETag> {
-        self.base.as_ref().map(|base| base.content().version().etag.clone())
+    /// The version that some of its bytes may be of, and that one's size in bytes.
+    pub(super) fn began_from(&self) -> Option<(ETag, u64)> {
+        let version = self.base.as_ref()?.content().version();
+        Some((version.etag.clone(), version.size))
     }
 
     /// The same bytes as a new object under another name.
@@ -351,16 +352,19 @@ pub(super) async fn assemble<E: Env>(
 }
 
 async fn base_bytes<E: Env>(base: &Arc<Content<E>>, range: Range<u64>, kept: Kept) -> Result<Bytes, FsError> {
-    if range.end - range.start <= READ_BYTES_MAX {
-        return base.read(range.start, range.end - range.start, kept).await;
+    // It is shorter than what is made of it believes.
+    let ends_at = |at| FsError::LostHold { key: base.version().key.clone(), start: at, end: range.end };
+    let len = range.end - range.start;
+    if len <= READ_BYTES_MAX {
+        let bytes = base.read(range.start, len, kept).await?;
+        return if bytes.len() as u64 == len { Ok(bytes) } else { Err(ends_at(range.start)) };
     }
-    let mut joined = BytesMut::with_capacity((range.end - range.start) as usize);
+    let mut joined = BytesMut::with_capacity(len as usize);
     let mut at = range.start;
     while at < range.end {
         let piece = base.read(at, READ_BYTES_MAX.min(range.end - at), kept).await?;
         if piece.is_empty() {
-            // It is shorter than what is made of it believes.
-            return Err(FsError::LostHold { key: base.version().key.clone(), start: at, end: range.end });
+            return Err(ends_at(at));
         }
         at += piece.len() as u64;
         joined.extend_from_slice(&piece);

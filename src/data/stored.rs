@@ -104,8 +104,7 @@ impl<E: Env> Draft<E> {
             key: snapshot.key.clone(),
             expects: snapshot.expects.clone(),
             size: snapshot.overlay.size(),
-            base_bytes: snapshot.base.as_ref().map_or(0, |base| base.content().version().size),
-            base_etag: snapshot.etag_of_base(),
+            base: snapshot.began_from(),
             runs,
             crc: crc.finalize(),
             order: i128::from(now.seconds) * 1_000_000_000 + i128::from(now.nanos),
@@ -177,8 +176,8 @@ impl<E: Env> Draft<E> {
         self.attempts.lock().clear();
         match stored.as_mut() {
             Some(later) if later.generation > snapshot.generation => {
-                (later.entry.expects, later.entry.base_etag) = (Expects::ETag(etag.clone()), None);
-                later.entry.base_bytes = snapshot.overlay.size();
+                later.entry.expects = Expects::ETag(etag.clone());
+                later.entry.base = Some((etag.clone(), snapshot.overlay.size()));
                 later.entry.attempts.retain(|attempt| attempt.covers && attempt.user == later.entry.object.user);
                 amend(&self.context, later).await;
             }
@@ -191,7 +190,7 @@ impl<E: Env> Draft<E> {
         let mut stored = self.stored.lock().await;
         if let Some(stored) = stored.as_mut() {
             let snapshot = self.snapshot();
-            stored.entry.base_etag = snapshot.etag_of_base();
+            stored.entry.base = snapshot.began_from();
             (stored.entry.key, stored.entry.expects) = (snapshot.key, snapshot.expects);
             amend(&self.context, stored).await;
         }
@@ -216,24 +215,20 @@ impl<E: Env> Left<E> {
         Entry::parse(text).map(|entry| Self { id, entry, context })
     }
 
-    /// The file, to be published if `expects` holds, over a version of so many bytes.
+    /// The file, to be published if `expects` holds, over `base`, a version and its size in bytes, which has what is not written
+    /// here.
     ///
     /// Errors: [`FsError::Disk`] also when the bytes are not those that were written.
-    pub async fn load(&self, expects: Expects, base_bytes: u64) -> Result<Arc<Draft<E>>, FsError> {
-        let Entry { key, object, size, runs, crc, base_etag, .. } = &self.entry;
-        // That of which the rest of the bytes is: where it is a later one of ours, it has them, too.
-        let etag = match &expects {
-            Expects::ETag(etag) => Some(etag),
-            Expects::Absent | Expects::Anything => base_etag.as_ref(),
-        };
-        let base = etag.filter(|_| base_bytes > 0).map(|etag| {
-            let (key, etag) = (key.clone(), etag.clone());
-            let version = Version { key, etag, version_id: None, size: base_bytes, last_modified: UNDATED };
-            Content::new(self.context.clone(), version)
-        });
-        if base.is_none() && runs.iter().any(|run| run.source == Source::Base) {
+    pub async fn load(&self, expects: Expects, base: Option<(ETag, u64)>) -> Result<Arc<Draft<E>>, FsError> {
+        let Entry { key, object, size, runs, crc, .. } = &self.entry;
+        let base_bytes = base.as_ref().map_or(0, |(_, bytes)| *bytes);
+        if runs.iter().any(|run| run.source == Source::Base && run.range.end > base_bytes) {
             return Err(FsError::Disk(DiskError::Failed("the journal does not say of what the rest of it is".into())));
         }
+        let base = base.filter(|_| base_bytes > 0).map(|(etag, size)| {
+            let version = Version { key: key.clone(), etag, version_id: None, size, last_modified: UNDATED };
+            Content::new(self.context.clone(), version)
+        });
         let log = Arc::new(Log::new(self.context.clone()));
         let mut overlay = Overlay::over(base_bytes);
         overlay.resize(*size);

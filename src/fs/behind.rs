@@ -151,7 +151,7 @@ impl<E: Env> Fs<E> {
                 Err(error) if error.kind == ErrorKind::NotFound => None,
                 Err(error) => return Err(FsError::from_store(key, error)),
             };
-            let (mut expects, mut base_bytes) = (left.entry.expects.clone(), left.entry.base_bytes);
+            let (mut expects, mut base) = (left.entry.expects.clone(), left.entry.base.clone());
             if let Some(meta) = &meta
                 && let Some(attempt) = left.entry.attempts.iter().rev().find(|attempt| attempt.made(meta))
             {
@@ -160,9 +160,10 @@ impl<E: Env> Fs<E> {
                     return Ok(());
                 }
                 sometimes!(FoundOlder);
-                (expects, base_bytes) = (Expects::ETag(meta.etag.clone()), meta.size);
+                // A later one of ours has what is not written here, too.
+                (expects, base) = (Expects::ETag(meta.etag.clone()), Some((meta.etag.clone(), meta.size)));
             }
-            let draft = left.load(expects, base_bytes).await?;
+            let draft = left.load(expects, base).await?;
             if self.context.config.on_conflict == OnConflict::Overwrite && draft.snapshot().is_whole() {
                 draft.expect(Expects::Anything);
             }

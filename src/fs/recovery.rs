@@ -73,17 +73,28 @@ impl<E: Env> Fs<E> {
     }
 
     async fn take_up(&self, notes: Vec<(Note, String)>) {
+        let mut out_of_reach = false;
         for (note, text) in notes {
             // Until it is done it is ours to leave again.
             let again = self.context.env.disk().leave_note(text).await.ok();
             let done = match &note {
+                // One deadline is enough to know that nothing gets through: requests wait for this.
+                Note::Rename { from, to, .. } if out_of_reach => {
+                    tracing::warn!("the rename of {from:?} to {to:?} was cut short; the next mount goes on with it");
+                    false
+                }
                 Note::Upload { key, id } => {
                     sometimes!(OrphanAborted);
                     zoo::has(Bug::OrphansNeverAborted) || self.context.abort_upload(key, id).await
                 }
                 Note::Beginning { key, began } => self.abort_what_was_begun(key, &note, *began).await,
                 Note::Rename { from, to, began } => {
-                    zoo::has(Bug::CutShortRenameForgotten) || self.resume_rename(from, to, *began).await
+                    let resumed = match zoo::has(Bug::CutShortRenameForgotten) {
+                        true => Ok(()),
+                        false => self.resume_rename(from, to, *began).await,
+                    };
+                    out_of_reach = matches!(resumed, Err(FsError::Exhausted { .. }));
+                    resumed.is_ok()
                 }
             };
             if done {
@@ -127,7 +138,7 @@ impl<E: Env> Fs<E> {
     }
 
     /// What is still at the old place goes to the new one, unless it was put there since.
-    async fn resume_rename(&self, from: &str, to: &str, began: i64) -> bool {
+    async fn resume_rename(&self, from: &str, to: &str, began: i64) -> Result<(), FsError> {
         sometimes!(RenameResumed);
         tracing::info!(
             "the rename of {from:?} to {to:?}, which was cut short, goes on; requests wait until it is finished"
@@ -143,19 +154,19 @@ impl<E: Env> Fs<E> {
             }
         };
         match outcome.await {
-            Ok(0) => true,
+            Ok(0) => Ok(()),
             Ok(left) => {
                 tracing::info!(
                     "the rename of {from:?} to {to:?}, which was cut short, is finished: {left} keys were left"
                 );
-                true
+                Ok(())
             }
             Err(error) => {
                 tracing::warn!(
                     "the rename of {from:?} to {to:?} was cut short, and could not be finished ({error}); part of it is at \
                      either place: rename the rest, or mount again"
                 );
-                false
+                Err(error)
             }
         }
     }

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 
 use crate::config::{Hold, RENAMES_AT_ONCE};
 use crate::data::content::{BodyOf, Content};
+use crate::data::etag::is_of_one_piece;
 use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
 use crate::data::publish::Expects;
 use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, ObjectMeta, WriteCondition, Written};
-use crate::env::{Clock, Disk, Env};
+use crate::env::{Clock, Disk, Env, Store as _};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::gates::stand_at;
@@ -334,6 +335,10 @@ impl<E: Env> Fs<E> {
         if meta.size != version.size || meta.etag == version.etag {
             return meta.size == version.size;
         }
+        let tell = self.context.env.store().etags_tell_bytes();
+        if tell && is_of_one_piece(&meta.etag) && is_of_one_piece(&version.etag) {
+            return false;
+        }
         // A copy of what was uploaded in parts has another ETag, and the same attributes, of which the time of the change is one.
         let source = self.context.head(&version.key).await;
         source.is_ok_and(|source| source.etag == version.etag && !source.user.is_empty() && source.user == meta.user)
@@ -356,8 +361,11 @@ impl<E: Env> Fs<E> {
             let Some(draft) = self.draft_of(file) else { continue };
             let _turn = draft.gate.lock().await;
             // Whoever has it open, or is about to, publishes it where it is by then: half written, it is nobody's business.
-            let is_open = self.handles.lock().count_of(file) > 0 || draft.is_awaited();
-            let closed = || if is_open { draft.closed() } else { Some(draft.snapshot()) };
+            let closed = || {
+                let _drafts = self.drafts.lock();
+                let is_open = self.handles.lock().count_of(file) > 0 || draft.is_awaited();
+                if is_open { draft.closed() } else { Some(draft.snapshot()) }
+            };
             self.commit_looked_at(file, &draft, closed).await?;
         }
         let _closed = self.paths.close([old_prefix.clone(), new_prefix.clone()]).await;
@@ -411,22 +419,27 @@ impl<E: Env> Fs<E> {
         Ok(())
     }
 
-    /// Whoever has these open, or has changed them, goes on where they are by now.
+    /// Whoever has these open, or has changed them, goes on where they are by now. Beside each other: where S3 does not answer,
+    /// each of them costs a deadline.
     async fn lead_on(&self, files: Vec<(Ino, Version)>) {
-        for (file, version) in files {
-            if self.draft_of(file).is_some() || self.handles.lock().count_of(file) > 0 {
-                let old = self.handles.lock().content_of_any(file);
-                let lead = self.lead(old.as_ref(), &version).await;
-                let content = self.move_handles(file, &version, old, lead);
-                // It may have begun meanwhile.
-                if let Some(draft) = self.draft_of(file) {
-                    draft.rebased(content.clone());
-                    draft.move_stored().await;
-                }
-                if let Ok(file) = self.tree.lock().file_mut(file) {
-                    file.content = Some(content);
-                }
-            }
+        let each = |(file, version)| self.lead_one_on(file, version);
+        stream::iter(files).for_each_concurrent(RENAMES_AT_ONCE, each).await;
+    }
+
+    async fn lead_one_on(&self, file: Ino, version: Version) {
+        if self.draft_of(file).is_none() && self.handles.lock().count_of(file) == 0 {
+            return;
+        }
+        let old = self.handles.lock().content_of_any(file);
+        let lead = self.lead(old.as_ref(), &version).await;
+        let content = self.move_handles(file, &version, old, lead);
+        // It may have begun meanwhile.
+        if let Some(draft) = self.draft_of(file) {
+            draft.rebased(content.clone());
+            draft.move_stored().await;
+        }
+        if let Ok(file) = self.tree.lock().file_mut(file) {
+            file.content = Some(content);
         }
     }
 

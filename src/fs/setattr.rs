@@ -17,7 +17,7 @@ use crate::fs::Fs;
 use crate::marks::sometimes;
 use crate::op::{Changes, Fh, Ino, Kind, Reply, SetTime};
 use crate::state::posix::Posix;
-use crate::state::tree::Own;
+use crate::state::tree::{Own, Tree};
 use crate::state::version::Version;
 
 /// How often a marker that others change at the same time is looked at afresh.
@@ -116,14 +116,13 @@ impl<E: Env> Fs<E> {
         };
         if outcome.is_err() && draft.restore(before) {
             // Linux goes on showing what there was before.
-            let dirty = draft.is_dirty();
-            {
+            let dirty = {
                 let mut tree = self.tree.lock();
-                tree.changed(ino, own, dirty)?;
                 if let Ok((parent, name)) = tree.place(ino) {
                     tree.doubt(parent, &name);
                 }
-            }
+                taken_back(&mut tree, ino, own, draft)?
+            };
             if !dirty {
                 // Closed meanwhile, with `--write-back`: as what it is not.
                 draft.discard_stored().await;
@@ -233,7 +232,7 @@ impl<E: Env> Fs<E> {
         // What could not be set is not what whoever has it open is to fail by, when he closes it.
         if outcome.is_err() && !was_dirty && draft.fate() == Fate::Living && draft.untouch(before) {
             draft.set_user(user);
-            self.tree.lock().changed(ino, old, draft.is_dirty())?;
+            taken_back(&mut self.tree.lock(), ino, old, draft)?;
         }
         outcome
     }
@@ -318,6 +317,18 @@ impl<E: Env> Fs<E> {
             ctime: Some(now),
         }
     }
+}
+
+/// A change has come to nothing, by whoever holds the draft's gate: the inode shows `own` again. Answers whether it has others.
+fn taken_back<E: Env>(tree: &mut Tree<Content<E>>, ino: Ino, own: Own, draft: &Draft<E>) -> Result<bool, FsError> {
+    // It may be written to beside this.
+    let (own, dirty) = (Own { size: draft.size(), ..own }, draft.is_dirty());
+    if dirty {
+        tree.changed(ino, own, dirty)?
+    } else {
+        tree.unchanged(ino, own)?
+    }
+    Ok(dirty)
 }
 
 fn changes_posix(changes: &Changes) -> bool {

@@ -108,29 +108,43 @@ impl<C: Holds> Tree<C> {
         Ok(entry)
     }
 
-    /// The inode was changed. Its name, if it is still its own, is local while that is not published (`dirty`).
+    /// The inode was changed. Its name, if it is still its own, is local from now on where that is not published (`dirty`). Where
+    /// it is, whoever publishes it says what the name is by then.
     pub fn changed(&mut self, ino: Ino, own: Own, dirty: bool) -> Result<(), FsError> {
+        self.file_mut(ino)?.own = Some(own);
+        if dirty && let Some(entry) = self.own_entry(ino)? {
+            let was_local = std::mem::replace(&mut entry.local, true);
+            self.locals += u32::from(!was_local);
+        }
+        Ok(())
+    }
+
+    /// Its changes came to nothing, and no publication of it is under way.
+    pub fn unchanged(&mut self, ino: Ino, own: Own) -> Result<(), FsError> {
         let file = self.file_mut(ino)?;
         file.own = Some(own);
-        if file.unlinked || file.abandoned {
-            return Ok(());
-        }
-        let version = file.version.clone();
-        let (parent, name) = self.place(ino)?;
+        let target = Target::File(file.version.clone());
         let since = self.next_order();
-        if let Ok(entry) = self.entry_mut(parent, &name)
-            && entry.ino == Some(ino)
-        {
-            let was_local = std::mem::replace(&mut entry.local, dirty);
-            if was_local && !dirty && !entry.target.is_same(&Target::File(version)) {
-                // Its changes came to nothing, and the bucket has moved on meanwhile.
+        if let Some(entry) = self.own_entry(ino)? {
+            let was_local = std::mem::replace(&mut entry.local, false);
+            if was_local && !entry.target.is_same(&target) {
                 sometimes!(BucketMovedOnBeneath);
                 entry.ino = None;
                 entry.strays.push((ino, since));
             }
-            self.locals = self.locals + u32::from(dirty) - u32::from(was_local);
+            self.locals -= u32::from(was_local);
         }
         Ok(())
+    }
+
+    /// The entry of the inode's name, where that is its own.
+    fn own_entry(&mut self, ino: Ino) -> Result<Option<&mut NameEntry>, FsError> {
+        let file = self.file(ino)?;
+        if file.unlinked || file.abandoned {
+            return Ok(None);
+        }
+        let (parent, name) = self.place(ino)?;
+        Ok(self.entry_mut(parent, &name).ok().filter(|entry| entry.ino == Some(ino)))
     }
 
     /// Whether an open of the inode by its path is to be told to look again: the name is another inode's, or nobody's.
