@@ -389,3 +389,100 @@ fn what_is_left_of_a_file_that_a_rename_has_half_replaced_is_not_mixed_with_what
     assert_eq!(bytes(&w, "b"), copied, "all of one file");
     assert_eq!((w.disk().journal().len(), w.disk().kept().len()), (0, 1), "and what was closed is kept");
 }
+
+/// A truncation by path is refused while another descriptor is closed: what the close has left is the file as Linux shows it.
+#[test]
+fn what_is_closed_while_a_truncation_fails_is_published_uncut() {
+    for crashes in [false, true] {
+        let mut w = world();
+        w.s3().fault(Matcher::of(Kind::Put), FaultKind::refused(ErrorKind::AccessDenied));
+        w.s3().fault(Matcher::of(Kind::Put).nth(1), FaultKind::Delayed(Duration::from_secs(2)));
+        let note = w.app().create("/note");
+        w.app().write(note, "0123456789");
+        let (cutter, closer, handle) = (w.process(), w.process(), w.handle());
+        let cutting = async move { cutter.truncate("/note", 4).await };
+        let closing = async move {
+            handle.sleep(Duration::from_secs(1)).await;
+            closer.close(note).await
+        };
+        let (cut, closed) = w.run(join(cutting, closing));
+        assert_eq!((cut, closed), (Err(Errno::EACCES), Ok(())));
+        if crashes {
+            w.machines().crash(0);
+        }
+        w.s3().clear_faults();
+        w.wait(Duration::from_secs(100));
+        assert_eq!(object(&w, "note"), Some("0123456789".into()));
+        assert_eq!(w.disk().journal().len(), 0);
+    }
+}
+
+#[test]
+fn a_mode_that_cannot_be_set_is_not_set_by_the_next_mount() {
+    let mut w = World::new(WorldConfig::calm().writable().mounted(|config| {
+        config.write_back_max = 64 * MIB;
+        config.posix_metadata = true;
+    }));
+    w.s3().put("note", version(1), 20);
+    w.s3().fault(Matcher::of(Kind::Copy), FaultKind::refused(ErrorKind::AccessDenied));
+    let note = w.app().open_rw("/note");
+    let (setter, closer, handle) = (w.process(), w.process(), w.handle());
+    let setting = async move { setter.chmod("/note", 0o600).await };
+    let closing = async move {
+        handle.sleep(Duration::from_millis(20)).await;
+        closer.close(note).await
+    };
+    let (set, closed) = w.run(join(setting, closing));
+    assert_eq!((set, closed), (Err(Errno::EACCES), Ok(())));
+    let copies = w.s3().requests().of(Kind::Copy);
+    w.machines().crash(0);
+    w.s3().clear_faults();
+    w.wait(Duration::from_secs(100));
+    assert_eq!((w.s3().requests().of(Kind::Copy), w.disk().journal().len(), w.disk().kept().len()), (copies, 0, 0));
+}
+
+/// The object of a file has moved already, and its directory's rename is not over when it is closed and the mount dies.
+#[test]
+fn what_is_closed_while_its_directory_is_renamed_is_published_where_it_is_by_then() {
+    let mut w = world();
+    w.s3().put("d/a", version(1), 5);
+    w.s3().put("d/x", version(1), 50);
+    w.s3().fault(Matcher::of(Kind::Copy).key("e/a").nth(1), FaultKind::Delayed(Duration::from_secs(5)));
+    let x = w.app().open_rw("/d/x");
+    w.app().write(x, "new");
+    let (renamer, closer, handle) = (w.process(), w.process(), w.handle());
+    let machines = w.machines().clone();
+    let renaming = async move { renamer.rename("/d", "/e", false).await };
+    let closing = async move {
+        handle.sleep(Duration::from_secs(1)).await;
+        closer.close(x).await
+    };
+    let (renamed, closed) = w.run(join(renaming, closing));
+    assert_eq!((renamed, closed), (Ok(()), Ok(())));
+    machines.crash(0);
+    w.wait(Duration::from_secs(100));
+    let there = w.s3().bucket().current("e/x").map(|object| object.content.to_bytes());
+    assert_eq!(there.map(|bytes| (bytes.len(), bytes[..3].to_vec())), Some((50, b"new".to_vec())));
+    assert_eq!((w.disk().journal().len(), w.disk().kept().len()), (0, 0));
+}
+
+/// The next mount does not put what a rename has replaced over what it was replaced by.
+#[test]
+fn what_a_rename_replaces_yields_to_it_also_where_conflicts_are_overwritten() {
+    let mut w = on_conflict(OnConflict::Overwrite);
+    w.s3().fault(Matcher::of(Kind::Put).key("to"), FaultKind::refused(ErrorKind::Throttled));
+    w.app().save("/to", "old").unwrap();
+    w.app().save("/tmp", "new").unwrap();
+    w.s3().fault(Matcher::of(Kind::Delete).key("tmp"), FaultKind::HangsApplied);
+    let (renamer, handle, machines) = (w.process(), w.handle(), w.machines().clone());
+    let renaming = async move { renamer.rename("/tmp", "/to", false).await };
+    let dying = async move {
+        handle.sleep(Duration::from_secs(70)).await;
+        machines.crash(0);
+    };
+    let (_, ()) = w.run(join(renaming, dying));
+    w.s3().clear_faults();
+    w.wait(Duration::from_secs(100));
+    assert_eq!((object(&w, "to"), object(&w, "tmp")), (Some("new".into()), None));
+    assert_eq!(w.disk().journal().len(), 0);
+}

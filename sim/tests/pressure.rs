@@ -276,3 +276,19 @@ fn what_rots_while_the_bucket_still_has_it_is_fetched_again() {
     assert_eq!(w.app().read_to_end(note), Ok(version(1)));
     assert!(w.s3().requests().of(Kind::Get) > gets);
 }
+
+/// A conflict, and a disk that is smaller than the object: what was written of it is kept all the same.
+#[test]
+fn what_was_written_of_an_object_that_is_larger_than_the_disk_is_kept() {
+    let mut config = WorldConfig::calm().writable().versioned();
+    config.disk.capacity = 2 * MIB;
+    let mut w = World::new(config);
+    w.s3().put("film", version(1), 16 * MIB);
+    let film = w.app().open_rw("/film");
+    w.app().pwrite(film, 15 * MIB, "hello");
+    w.s3().put("film", version(2), 10);
+    assert_eq!(w.app().try_close(film), Err(Errno::ESTALE));
+    let kept = w.disk().kept();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(&kept[0].bytes[15 * MIB as usize..][..5], b"hello");
+}

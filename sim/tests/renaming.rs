@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use holdfast::env::store::{ErrorKind, NewObject};
 use holdfast::error::Errno;
 use holdfast_sim::store::{FaultKind, Kind, Matcher};
@@ -172,4 +172,76 @@ fn the_copy_of_a_rename_that_gave_up_replaces_nothing_that_came_since() {
         assert_eq!(object(&w, "g").map(text), Some("saved".into()), "target: {target:?}");
         assert_eq!(object(&w, "f").map(|f| f.len()), Some(10));
     }
+}
+
+#[test]
+fn who_reads_what_o_trunc_replaces_goes_on_when_the_directory_is_renamed() {
+    let mut w = World::writable();
+    w.s3().put("d/a", version(1), 64 * MIB);
+    let reader = w.app().open("/d/a");
+    read_at_random(&mut w, reader);
+    let writer = w.app().open_truncated("/d/a");
+    w.app().write(writer, "new");
+    assert_eq!(w.app().rename("/d", "/e"), Ok(()));
+    assert_eq!(w.app().pread(reader, 60 * MIB..60 * MIB + 4096), Ok(version(1)));
+    w.app().close(writer);
+    assert_eq!(w.app().pread(reader, 62 * MIB..62 * MIB + 4096), Ok(version(1)), "nor does the publication take it");
+    assert_eq!(object(&w, "e/a").map(text), Some("new".into()));
+}
+
+#[test]
+fn a_directory_of_what_is_not_published_yet_is_one_also_where_nothing_is_remembered() {
+    let mut w = World::new(WorldConfig::calm().writable().mounted(|config| {
+        (config.metadata_ttl, config.negative_metadata_ttl) = (Duration::ZERO, Duration::ZERO);
+    }));
+    w.s3().put("d/a", version(1), 10);
+    let file = w.app().create("/d/b");
+    w.app().write(file, "hello");
+    assert_eq!(w.app().unlink("/d/a"), Ok(()));
+    assert_eq!(w.app().rmdir("/d"), Err(Errno::ENOTEMPTY));
+    assert_eq!(w.app().rename("/d", "/e"), Ok(()));
+    w.app().close(file);
+    assert_eq!(object(&w, "e/b").map(text), Some("hello".into()));
+}
+
+/// Nothing is moved where something could not be.
+#[test]
+fn a_directory_is_not_renamed_to_where_a_key_beneath_would_be_too_long() {
+    let mut w = World::writable();
+    let long = "n".repeat(255);
+    let deep = format!("d/{long}/{long}/{long}/{}", "m".repeat(200));
+    w.s3().put("d/a", version(1), 10);
+    w.s3().put(deep.as_str(), version(1), 10);
+    assert_eq!(w.app().rename("/d", &format!("/{}", "e".repeat(100))), Err(Errno::ENAMETOOLONG));
+    assert_eq!(
+        (object(&w, "d/a").map(|bytes| bytes.len()), object(&w, &deep).map(|bytes| bytes.len())),
+        (Some(10), Some(10))
+    );
+}
+
+/// Whoever syncs files beneath again and again does not keep a directory from being renamed.
+#[test]
+fn a_directorys_rename_waits_for_none_that_come_after_it() {
+    let mut w = World::writable();
+    w.app().mkdir("/d").unwrap();
+    let files: Vec<_> = (0..6).map(|n| w.app().create(&format!("/d/{n}"))).collect();
+    let (renamer, handle) = (w.process(), w.handle());
+    let renaming = async move {
+        handle.sleep(Duration::from_millis(500)).await;
+        let began = handle.now();
+        let renamed = renamer.rename("/d", "/e", false).await;
+        (renamed, handle.now().since(began))
+    };
+    let syncers: Vec<_> = files.iter().map(|file| (w.process(), *file)).collect();
+    let syncing = join_all(syncers.into_iter().map(|(process, file)| async move {
+        for n in 0..100_u64 {
+            process.pwrite(file, n, bytes::Bytes::from_static(b"x")).await.unwrap();
+            process.fsync(file).await.unwrap();
+        }
+    }));
+    let ((renamed, took), _) = w.run(join(renaming, syncing));
+    assert_eq!(renamed, Ok(()));
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    files.into_iter().for_each(|file| w.app().close(file));
+    assert_eq!(object(&w, "e/5").map(|bytes| bytes.len()), Some(100));
 }

@@ -21,8 +21,8 @@ use crate::data::mutations::Sent;
 use crate::data::overlay::{Overlay, Source};
 use crate::data::publish::{Base, Expects, Snapshot, assemble};
 use crate::data::stored::{Attempts, Stored};
-use crate::env::Env;
 use crate::env::store::{Key, NewObject, ObjectMeta};
+use crate::env::{Env, Rng};
 use crate::error::FsError;
 use crate::lock::Lock;
 use crate::marks::sometimes;
@@ -44,10 +44,12 @@ pub struct Draft<E: Env> {
     /// What the journal has of it. Held while that changes.
     pub(super) stored: Mutex<Option<Stored<E>>>,
     pub(super) attempts: Lock<Attempts>,
+    /// That no other draft has.
+    pub(super) number: u64,
     /// Held through a commit, and through what must not happen during one.
     pub gate: Mutex<()>,
-    /// One change at a time. Whoever takes more than this takes the gate first: a truncation by path holds both through its
-    /// commit.
+    /// One change at a time. Whoever takes more than this takes the gate before it, and `stored` after it: a truncation by path
+    /// holds both through its commit.
     changes: Mutex<()>,
     inner: Lock<Inner<E>>,
 }
@@ -86,6 +88,8 @@ struct Inner<E: Env> {
     stored: u64,
     /// The file at that change.
     closed: Option<Closed<E>>,
+    /// The file before a truncation that may yet be taken back.
+    before: Option<Closed<E>>,
 }
 
 /// A publication of which nobody knows what became of it.
@@ -105,6 +109,7 @@ struct Closed<E: Env> {
 
 /// A file before it was truncated by its path. Nothing else changes it while this lives.
 pub struct Before<'a, E: Env> {
+    draft: &'a Draft<E>,
     _turn: MutexGuard<'a, ()>,
     overlay: Overlay,
     base: Option<Arc<Base<E>>>,
@@ -187,11 +192,14 @@ impl<E: Env> Draft<E> {
             changers: 0,
             stored: 0,
             closed: None,
+            before: None,
         };
+        let number = if context.config.write_back_max > 0 { context.env.rng().next_u64() } else { 0 };
         Arc::new(Self {
             context,
             stored: Mutex::new(None),
             attempts: Lock::default(),
+            number,
             gate: Mutex::new(()),
             changes: Mutex::new(()),
             inner: Lock::new(inner),
@@ -309,10 +317,8 @@ impl<E: Env> Draft<E> {
         if inner.published >= inner.stored {
             inner.closed = None;
         }
-        let Closed { overlay, log, generation, attributes } = inner.closed.as_ref()?;
-        let (overlay, log, generation, attributes) = (overlay.clone(), log.clone(), *generation, *attributes);
-        let only_attributes = generation - inner.published == attributes - inner.attributes_published;
-        Some(Snapshot { overlay, log, generation, attributes, only_attributes, ..self.snapshot_of(&inner) })
+        let closed = inner.closed.as_ref()?;
+        Some(closed.of_then(self.snapshot_of(&inner), &inner))
     }
 
     /// Whether somebody who does not have it open will yet publish it, or let it go.
@@ -429,9 +435,9 @@ impl<E: Env> Draft<E> {
     /// Bytes `range`, which begins at its end, are those of `source` at the same place. False: it is not made of that alone, so
     /// nothing was done.
     pub async fn continues_as(&self, source: &Arc<Content<E>>, range: Range<u64>) -> Result<bool, FsError> {
+        let _turn = self.changes.lock().await;
         // What is in the journal, or on its way there, is made of what the draft is made of until that is published.
         let _stored = self.stored.lock().await;
-        let _turn = self.changes.lock().await;
         let mut inner = self.inner.lock();
         inner.may_change()?;
         if inner.stored > inner.published {
@@ -443,11 +449,16 @@ impl<E: Env> Draft<E> {
         if !bare || !(goes_on || begins) {
             return Ok(false);
         }
+        let mut spent = None;
         if !goes_on {
             inner.base = Some(Base::new(source.clone()));
+            // Parts of it may be of what it was made of before.
+            spent = inner.ahead.take();
         }
         inner.overlay.extend_base(range.end);
         inner.changed();
+        drop(inner);
+        drop(spent);
         Ok(true)
     }
 
@@ -478,9 +489,11 @@ impl<E: Env> Draft<E> {
         inner.may_change()?;
         let (overlay, base, log) = (inner.overlay.clone(), inner.base.clone(), inner.log.clone());
         let (blank, clean) = (inner.blank, inner.generation == inner.published);
+        let (generation, attributes) = (inner.generation, inner.attributes);
+        inner.before = Some(Closed { overlay: overlay.clone(), log: log.clone(), generation, attributes });
         inner.overlay.resize(size);
         inner.changed();
-        Ok(Before { _turn: turn, overlay, base, log, generation: inner.generation, blank, clean })
+        Ok(Before { draft: self, _turn: turn, overlay, base, log, generation: inner.generation, blank, clean })
     }
 
     /// What was resized could not be published, and whoever asked for it is told so: it is as it was before. False: something
@@ -496,14 +509,30 @@ impl<E: Env> Draft<E> {
             return false;
         }
         sometimes!(TruncationTakenBack);
-        (inner.overlay, inner.blank) = (before.overlay, before.blank);
+        (inner.overlay, inner.blank) = (before.overlay.clone(), before.blank);
         // Or the journal, which may have the truncation, would take this for the same.
         inner.generation += 1;
         if before.clean {
             inner.published = inner.generation;
             inner.attributes_published = inner.attributes;
         }
+        drop(inner);
         true
+    }
+
+    /// The snapshot, but as the file was before what may yet be taken back.
+    pub(super) fn but_what_is_tried(&self, snapshot: Snapshot<E>) -> Snapshot<E> {
+        let inner = self.inner.lock();
+        match &inner.before {
+            Some(before) if before.generation < snapshot.generation => before.of_then(snapshot, &inner),
+            Some(_) | None => snapshot,
+        }
+    }
+
+    /// Whether it stands in the bucket.
+    pub(super) fn is_published(&self, snapshot: &Snapshot<E>) -> bool {
+        let inner = self.inner.lock();
+        inner.fate == Fate::Living && inner.published == snapshot.generation
     }
 
     async fn change(&self, apply: impl FnOnce(&mut Overlay)) -> Result<u64, FsError> {
@@ -686,6 +715,20 @@ impl<E: Env> Closed<E> {
     fn of(snapshot: &Snapshot<E>) -> Self {
         let Snapshot { overlay, log, generation, attributes, .. } = snapshot;
         Self { overlay: overlay.clone(), log: log.clone(), generation: *generation, attributes: *attributes }
+    }
+
+    /// A snapshot of the file as it was then, of one that was made of it since.
+    fn of_then(&self, since: Snapshot<E>, inner: &Inner<E>) -> Snapshot<E> {
+        let Self { overlay, log, generation, attributes } = self;
+        let (overlay, log, generation, attributes) = (overlay.clone(), log.clone(), *generation, *attributes);
+        let only_attributes = generation - inner.published == attributes - inner.attributes_published;
+        Snapshot { overlay, log, generation, attributes, only_attributes, ..since }
+    }
+}
+
+impl<E: Env> Drop for Before<'_, E> {
+    fn drop(&mut self) {
+        self.draft.inner.lock().before = None;
     }
 }
 

@@ -129,11 +129,12 @@ impl<E: Env> Content<E> {
     /// What is in memory of the same bytes, which stood at another key or under another ETag.
     pub fn inherit(&self, old: &Self) {
         let extents = old.inner.lock().extents.clone();
-        for start in extents.keys() {
-            let this: Weak<Self> = self.this.clone();
-            self.context.memory.enrol(this, *start);
-        }
+        let starts: Vec<u64> = extents.keys().copied().collect();
         self.inner.lock().extents = extents;
+        for start in starts {
+            let this: Weak<Self> = self.this.clone();
+            self.context.memory.enrol(this, start);
+        }
     }
 
     /// `bytes` more of the stream are held.

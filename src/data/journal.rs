@@ -11,7 +11,7 @@ use crate::env::store::{ETag, Key, NewObject, ObjectMeta};
 /// The first field of an entry's text.
 const FORMAT: &str = "holdfast journal 2";
 
-/// A field of an object's user metadata: a number that no other publication gives.
+/// A field of an object's user metadata: what no publication of anything else gives.
 pub const ATTEMPT: &str = "holdfast-attempt";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Entry {
     pub key: Key,
     pub expects: Expects,
     pub object: NewObject,
+    /// Also with `--on-conflict=overwrite` it replaces nothing but what it expects.
+    pub yields: bool,
     /// Bytes of the file.
     pub size: u64,
     /// The version it began from, of which some of its bytes may be, and that one's size in bytes. It need not be what `expects`
@@ -54,6 +56,11 @@ impl Attempt {
 }
 
 impl Entry {
+    /// So many bytes the version must have that is to be had what is not written here of.
+    pub fn base_end(&self) -> u64 {
+        self.runs.iter().filter(|run| run.source == Source::Base).map(|run| run.range.end).max().unwrap_or_default()
+    }
+
     pub fn text(&self) -> String {
         let mut out = Fields(String::new());
         out.put(FORMAT);
@@ -63,6 +70,7 @@ impl Entry {
             Expects::Anything => out.put("anything"),
             Expects::ETag(etag) => out.put(&format!("etag {etag}")),
         }
+        out.put(if self.yields { "yields" } else { "-" });
         out.option(self.base.as_ref().map(|(etag, _)| etag.as_str()));
         let base_bytes = self.base.as_ref().map_or(0, |(_, bytes)| *bytes);
         for number in [i128::from(self.size), i128::from(base_bytes), i128::from(self.crc), self.order] {
@@ -100,6 +108,11 @@ impl Entry {
             "anything" => Expects::Anything,
             other => Expects::ETag(other.strip_prefix("etag ")?.into()),
         };
+        let yields = match fields.take()? {
+            "yields" => true,
+            "-" => false,
+            _ => return None,
+        };
         let base_etag = fields.option()?.map(ETag::from);
         let (size, base_bytes) = (fields.number()?, fields.number()?);
         let (crc, order) = (fields.number()?, fields.number()?);
@@ -132,7 +145,7 @@ impl Entry {
         }
         let whole = at == size && fields.0.is_empty();
         let base = base_etag.map(|etag| (etag, base_bytes));
-        whole.then_some(Self { key, expects, object, size, base, runs, crc, order, attempts })
+        whole.then_some(Self { key, expects, yields, object, size, base, runs, crc, order, attempts })
     }
 }
 
@@ -204,6 +217,7 @@ mod tests {
         Entry {
             key: "a\n 7:b".into(),
             expects: Expects::ETag("e-2".into()),
+            yields: false,
             object: NewObject {
                 content_type: Some("text/plain".into()),
                 storage_class: None,
@@ -229,7 +243,7 @@ mod tests {
             entry(),
             Entry { expects: Expects::Absent, runs: runs.clone(), attempts: Vec::new(), ..entry() },
             Entry { base: None, runs, ..entry() },
-            Entry { expects: Expects::Anything, ..entry() },
+            Entry { expects: Expects::Anything, yields: true, ..entry() },
         ];
         for entry in entries {
             assert_eq!(Entry::parse(&entry.text()), Some(entry));

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use crate::config::DISK_FREE_PERCENT_MIN;
 use crate::data::content::Kept;
 use crate::data::draft::Draft;
-use crate::data::overlay::Source;
+use crate::data::overlay::{Source, pieces};
 use crate::data::publish::{Expects, Snapshot};
-use crate::env::{Clock, Disk, Env, Kept as _};
+use crate::env::{Clock, Disk, Env, Kept as KeptFile};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::zoo::{self, Bug};
@@ -22,28 +23,26 @@ impl<E: Env> Draft<E> {
         let file = self.context.env.disk().create_kept().await.map_err(FsError::Disk)?;
         let size = snapshot.overlay.size();
         let mut missing: Vec<Range<u64>> = Vec::new();
-        let mut at = 0;
-        while at < size {
-            let end = (at + self.context.config.sizes.record_bytes).min(size);
-            // Piece by piece, so that what cannot be had of the base costs no byte that was written.
-            for run in snapshot.overlay.runs(at..end) {
-                // Nobody has written there, nor is anything to be: a file may be longer than the disk.
-                if run.source == Source::Zeros {
-                    continue;
-                }
-                // What could not be had once is not waited for again, or each piece would cost a deadline.
-                if run.source == Source::Base && !missing.is_empty() {
-                    missing.push(run.range);
-                    continue;
-                }
-                match snapshot.bytes(run.range.clone(), Kept::Nowhere).await {
-                    Ok(_) if zoo::has(Bug::KeptWithoutItsBytes) => {}
-                    Ok(bytes) => file.write_at(run.range.start, bytes).await.map_err(FsError::Disk)?,
-                    Err(_) => missing.push(run.range),
-                }
+        let runs = snapshot.overlay.runs(0..size);
+        let record_bytes = self.context.config.sizes.record_bytes;
+        // What was written comes first: of the rest there may be more than the disk has room for, or none is to be had. Where
+        // nobody has written, nor is anything to be, nothing is written here either: a file may be longer than the disk.
+        for piece in pieces(&runs, |source| matches!(source, Source::Log(_)), record_bytes) {
+            match snapshot.bytes(piece.clone(), Kept::Nowhere).await {
+                Ok(_) if zoo::has(Bug::KeptWithoutItsBytes) => {}
+                Ok(bytes) => file.write_at(piece.start, bytes).await.map_err(FsError::Disk)?,
+                Err(_) => missing.push(piece),
             }
-            at = end;
         }
+        let mut is_to_be_had = true;
+        for piece in pieces(&runs, |source| source == Source::Base, record_bytes) {
+            // What could not be had once is not waited for again, or each piece would cost a deadline.
+            is_to_be_had = is_to_be_had && self.keep_of_base(snapshot, piece.clone(), &file).await;
+            if !is_to_be_had {
+                missing.push(piece);
+            }
+        }
+        let missing = joined(missing);
         let base_etag = match &snapshot.expects {
             Expects::ETag(etag) => Some(etag.as_str()),
             Expects::Absent | Expects::Anything => None,
@@ -54,6 +53,35 @@ impl<E: Env> Draft<E> {
         sometimes!(KeptForRecovery);
         file.finish(name, size, sidecar).await.map_err(FsError::Disk)
     }
+
+    /// Bytes of the version that it began from. False: they are not to be had, or the disk has no room for them.
+    async fn keep_of_base(&self, snapshot: &Snapshot<E>, piece: Range<u64>, file: &impl KeptFile) -> bool {
+        let room = self.context.env.disk().space().await.is_ok_and(|space| {
+            space.free.saturating_sub(piece.end - piece.start) >= space.total / 100 * DISK_FREE_PERCENT_MIN
+        });
+        if !room {
+            sometimes!(KeptWithoutItsBase);
+            return false;
+        }
+        match snapshot.bytes(piece.clone(), Kept::Nowhere).await {
+            Ok(_) if zoo::has(Bug::KeptWithoutItsBytes) => true,
+            Ok(bytes) => file.write_at(piece.start, bytes).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+/// In order; those that follow each other as one.
+fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_by_key(|range| range.start);
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            Some(_) | None => joined.push(range),
+        }
+    }
+    joined
 }
 
 /// One JSON object, which `holdfast recover` shows.
@@ -83,7 +111,12 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::sidecar;
+    use super::{joined, sidecar};
+
+    #[test]
+    fn what_follows_each_other_is_missing_as_one() {
+        assert_eq!(joined(vec![5..7, 0..2, 2..5, 9..10]), [0..7, 9..10]);
+    }
 
     #[test]
     fn a_sidecar_is_json() {

@@ -202,6 +202,14 @@ impl Overlay {
     }
 }
 
+/// The stretches whose source is such a one, in pieces of at most `bytes_max`.
+pub fn pieces(runs: &[Run], is: impl Fn(Source) -> bool + Copy, bytes_max: u64) -> impl Iterator<Item = Range<u64>> {
+    runs.iter().filter(move |run| is(run.source)).flat_map(move |run| {
+        let (start, end) = (run.range.start, run.range.end);
+        (start..end).step_by(bytes_max as usize).map(move |at| at..end.min(at + bytes_max))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{Strategy, any, prop_oneof, proptest};

@@ -56,9 +56,10 @@ pub struct Grid {
     unit: u64,
 }
 
-/// The first parts are of one unit each, then come longer ones: with the default unit the largest object has room.
-const STEPS: [(u64, u64); 2] = [(4000, 1), (4000, 8)];
-const LAST_STEP: u64 = 350;
+/// The first parts are of one unit each, then come longer ones: with the default unit the largest object has room. Each is in
+/// memory while it is sent, so they grow no faster than the file.
+const STEPS: [(u64, u64); 4] = [(2000, 1), (2000, 4), (2000, 16), (2000, 64)];
+const LAST_STEP: u64 = 256;
 
 impl Grid {
     /// For a file of `size` bytes of which the first `copied` are the base's. `None`: nothing is worth sending yet.

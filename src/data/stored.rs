@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::config::OnConflict;
 use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::draft::{Draft, Fate};
 use crate::data::journal::{ATTEMPT, Attempt, Entry};
 use crate::data::log::Log;
-use crate::data::overlay::{Overlay, Run, Source};
+use crate::data::overlay::{Overlay, Run, Source, pieces};
 use crate::data::publish::{Expects, Snapshot};
 use crate::env::store::{ETag, NewObject};
-use crate::env::{Clock, Disk, DiskError, Env, Kept as _, Rng, Spool as _};
+use crate::env::{Clock, Disk, DiskError, Env, Kept as _, Spool as _};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::{UNDATED, Version};
@@ -67,7 +68,10 @@ impl<E: Env> Draft<E> {
             // Published while the turn was waited for.
             return Ok(false);
         }
-        let Some(snapshot) = look() else { return Ok(false) };
+        let Some(snapshot) = look().map(|snapshot| self.but_what_is_tried(snapshot)) else { return Ok(false) };
+        if self.is_published(&snapshot) {
+            return Ok(false);
+        }
         if stored.as_ref().is_some_and(|stored| stored.generation == snapshot.generation) {
             self.was_stored(&snapshot);
             return Ok(true);
@@ -77,7 +81,7 @@ impl<E: Env> Draft<E> {
             return Err(FsError::Unsupported);
         }
         let mut object = attributes(snapshot.object.clone())?;
-        self.sign(&mut object);
+        self.sign(&mut object, snapshot.generation);
         let (context, disk) = (&self.context, self.context.env.disk());
         let full = || FsError::Disk(DiskError::Full);
         let room = Room::of(context, snapshot.overlay.logged_bytes()).ok_or_else(full)?;
@@ -105,6 +109,7 @@ impl<E: Env> Draft<E> {
             expects: snapshot.expects.clone(),
             size: snapshot.overlay.size(),
             base: snapshot.began_from(),
+            yields: false,
             runs,
             crc: crc.finalize(),
             order: i128::from(now.seconds) * 1_000_000_000 + i128::from(now.nanos),
@@ -134,11 +139,10 @@ impl<E: Env> Draft<E> {
         }
     }
 
-    /// Gives it what its publication will be known by.
-    pub fn sign(&self, object: &mut NewObject) {
+    /// Gives it what the publication of the file after so many changes will be known by, however often that is tried.
+    pub fn sign(&self, object: &mut NewObject, generation: u64) {
         if self.context.config.write_back_max > 0 {
-            let number = self.context.env.rng().next_u64();
-            object.user.insert(ATTEMPT.to_string(), format!("{number:016x}"));
+            object.user.insert(ATTEMPT.to_string(), format!("{:016x}-{generation}", self.number));
         }
     }
 
@@ -154,7 +158,12 @@ impl<E: Env> Draft<E> {
             return;
         }
         let mut stored = self.stored.lock().await;
-        self.attempts.lock().push(snapshot.object.user.clone());
+        {
+            let mut attempts = self.attempts.lock();
+            if !attempts.contains(&snapshot.object.user) {
+                attempts.push(snapshot.object.user.clone());
+            }
+        }
         if let Some(stored) = stored.as_mut() {
             let covers = snapshot.generation >= stored.generation;
             let attempt = Attempt { user: snapshot.object.user.clone(), covers };
@@ -198,8 +207,28 @@ impl<E: Env> Draft<E> {
 
     /// Its name is gone, or what it holds is kept elsewhere: nobody is to publish it.
     pub async fn discard_stored(&self) {
+        self.discard_stored_up_to(u64::MAX).await;
+    }
+
+    /// The same, unless the journal has a change after the first so many.
+    pub async fn discard_stored_up_to(&self, generation: u64) {
         let mut stored = self.stored.lock().await;
-        discard_in(&self.context, &mut stored).await;
+        if stored.as_ref().is_some_and(|stored| stored.generation <= generation) {
+            discard_in(&self.context, &mut stored).await;
+        }
+    }
+
+    /// What the journal has replaces nothing that is not as it expects, whatever `--on-conflict` says, while a rename puts
+    /// another file in its place.
+    pub async fn yields(&self, yields: bool) {
+        if self.context.config.on_conflict != OnConflict::Overwrite {
+            return;
+        }
+        let mut stored = self.stored.lock().await;
+        if let Some(stored) = stored.as_mut() {
+            stored.entry.yields = yields;
+            amend(&self.context, stored).await;
+        }
     }
 }
 
@@ -222,7 +251,7 @@ impl<E: Env> Left<E> {
     pub async fn load(&self, expects: Expects, base: Option<(ETag, u64)>) -> Result<Arc<Draft<E>>, FsError> {
         let Entry { key, object, size, runs, crc, .. } = &self.entry;
         let base_bytes = base.as_ref().map_or(0, |(_, bytes)| *bytes);
-        if runs.iter().any(|run| run.source == Source::Base && run.range.end > base_bytes) {
+        if self.entry.base_end() > base_bytes {
             return Err(FsError::Disk(DiskError::Failed("the journal does not say of what the rest of it is".into())));
         }
         let base = base.filter(|_| base_bytes > 0).map(|(etag, size)| {
@@ -259,11 +288,7 @@ impl<E: Env> Left<E> {
 
 /// The stretches that are in the log, in pieces of at most `bytes_max`.
 fn written(runs: &[Run], bytes_max: u64) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
-    let logged = runs.iter().filter(|run| matches!(run.source, Source::Log(_)));
-    logged.flat_map(move |run| {
-        let (start, end) = (run.range.start, run.range.end);
-        (start..end).step_by(bytes_max as usize).map(move |at| at..end.min(at + bytes_max))
-    })
+    pieces(runs, |source| matches!(source, Source::Log(_)), bytes_max)
 }
 
 async fn amend<E: Env>(context: &Context<E>, stored: &Stored<E>) {

@@ -390,6 +390,11 @@ impl StoreError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), retry_after: None }
     }
+
+    /// A page of a listing cannot be what it should be.
+    pub fn nonsense_page(what: String) -> Self {
+        Self::new(ErrorKind::InvalidAnswer, format!("a page of the listing: {what}"))
+    }
 }
 
 impl From<ErrorKind> for StoreError {

@@ -31,6 +31,14 @@ impl<E: Env> Fs<E> {
         if self.context.config.write_back_max == 0 || draft.fate() != Fate::Living {
             return false;
         }
+        // A directory above it may be being renamed: then it is left where it is by then.
+        let (key, _path) = loop {
+            let key = draft.key();
+            let path = self.paths.enter(std::slice::from_ref(&key)).await;
+            if draft.key() == key {
+                break (key, path);
+            }
+        };
         match draft.store(look, |object| self.with_attributes(ino, object)).await {
             Ok(stored) => {
                 if stored {
@@ -40,7 +48,7 @@ impl<E: Env> Fs<E> {
             }
             Err(error) => {
                 sometimes!(JournalFull);
-                tracing::debug!("{:?}: not put into the journal ({error}); its close waits for S3", draft.key());
+                tracing::debug!("{key:?}: not put into the journal ({error}); its close waits for S3");
                 false
             }
         }
@@ -160,11 +168,14 @@ impl<E: Env> Fs<E> {
                     return Ok(());
                 }
                 sometimes!(FoundOlder);
-                // A later one of ours has what is not written here, too.
-                (expects, base) = (Expects::ETag(meta.etag.clone()), Some((meta.etag.clone(), meta.size)));
+                // It has what is not written here, too; unless it was cut in vain, as who cut it was told.
+                if left.entry.base_end() <= meta.size {
+                    (expects, base) = (Expects::ETag(meta.etag.clone()), Some((meta.etag.clone(), meta.size)));
+                }
             }
             let draft = left.load(expects, base).await?;
-            if self.context.config.on_conflict == OnConflict::Overwrite && draft.snapshot().is_whole() {
+            let overwrites = self.context.config.on_conflict == OnConflict::Overwrite && !left.entry.yields;
+            if overwrites && draft.snapshot().is_whole() {
                 draft.expect(Expects::Anything);
             }
             match draft.snapshot().publish().await {

@@ -12,7 +12,7 @@ use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::supersede_by_us;
 use crate::marks::sometimes;
-use crate::op::{Fh, Ino, Reply};
+use crate::op::{Fh, Ino, Name, Reply};
 use crate::state::tree::{Publication, Stamp};
 use crate::state::version::Version;
 use crate::zoo::{self, Bug};
@@ -75,7 +75,7 @@ impl<E: Env> Fs<E> {
                 return Ok(());
             }
             let key = draft.key();
-            let _path = self.paths.enter(&key).await;
+            let _path = self.paths.enter(std::slice::from_ref(&key)).await;
             if draft.key() != key {
                 // A directory above it was renamed meanwhile.
                 continue;
@@ -88,7 +88,7 @@ impl<E: Env> Fs<E> {
                 snapshot.expects = Expects::ETag(meta.etag);
             }
             snapshot.object = self.with_attributes(ino, snapshot.object)?;
-            draft.sign(&mut snapshot.object);
+            draft.sign(&mut snapshot.object, snapshot.generation);
             self.hold_what_is_replaced(ino).await;
             draft.will_attempt(&snapshot).await;
             match snapshot.publish().await {
@@ -260,6 +260,10 @@ impl<E: Env> Fs<E> {
 
     fn name_of_conflict(&self, key: &Key) -> Key {
         let seconds = self.context.env.clock().unix_seconds();
-        Key::from(format!("{key}.conflict-{}-{seconds}", self.context.config.host))
+        let end = format!(".conflict-{}-{seconds}", self.context.config.host);
+        // A name that is too long no mount would show.
+        let (directory, name) = key.as_str().split_at(key.as_str().rfind('/').map_or(0, |slash| slash + 1));
+        let kept = name.floor_char_boundary(Name::BYTES_MAX.saturating_sub(end.len()));
+        Key::from(format!("{directory}{}{end}", &name[..kept]))
     }
 }

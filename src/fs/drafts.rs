@@ -43,16 +43,20 @@ impl<E: Env> Fs<E> {
     /// Publishes whatever is not: before the mount ends.
     pub async fn settle(&self) {
         let drafts: Vec<_> = self.drafts.lock().iter().map(|(ino, draft)| (*ino, draft.clone())).collect();
+        let mut out_of_reach = false;
         for (ino, draft) in drafts {
-            if let Err(error) = self.commit(ino, &draft).await {
+            // One deadline is enough to know that nothing gets through.
+            if !out_of_reach {
+                let Err(error) = self.commit(ino, &draft).await else { continue };
+                out_of_reach = matches!(error, FsError::Exhausted { .. });
                 self.complain(&error);
-                if draft.is_stored().await {
-                    tracing::warn!("{:?} is in the journal; the next mount publishes it", draft.key());
-                } else if draft.is_dirty() {
-                    let _gate = draft.gate.lock().await;
-                    let lost = self.keep(&draft, "the mount ended, and it could not be published").await;
-                    draft.meets(Fate::Lost(lost));
-                }
+            }
+            if draft.is_stored().await {
+                tracing::warn!("{:?} is in the journal; the next mount publishes it", draft.key());
+            } else if draft.is_dirty() {
+                let _gate = draft.gate.lock().await;
+                let lost = self.keep(&draft, "the mount ended, and it could not be published").await;
+                draft.meets(Fate::Lost(lost));
             }
         }
     }

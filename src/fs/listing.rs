@@ -144,10 +144,9 @@ impl<E: Env> Fs<E> {
         if page.next.is_some() {
             sometimes!(ListingOfPages);
         }
-        let found = listing.add(page, stamp).map_err(|what| FsError::Nonsense {
-            cause: StoreError::new(ErrorKind::InvalidAnswer, format!("a page of the listing: {what}")),
-            key,
-        })?;
+        let found = listing
+            .add(page, stamp)
+            .map_err(|what| FsError::Nonsense { cause: StoreError::nonsense_page(what), key })?;
         self.hidden.note(&found.hidden);
         let obsolete = self.tree.lock().observe_listed(ino, found.names)?;
         supersede(obsolete);

@@ -109,6 +109,7 @@ impl<E: Env> Fs<E> {
                     }
                     // A name that has become local meanwhile, or a directory of local names, is known better here.
                     let known = tree.target_if_fresh(parent, name, self.now())?;
+                    let known = known.or_else(|| tree.target(parent, name));
                     drop(tree);
                     supersede(obsolete);
                     return Ok(known.unwrap_or(target));

@@ -1,7 +1,8 @@
 //! Who is changing what at which key, so that a directory is not renamed around a change beneath it.
 //!
 //! Changes of single keys run side by side. A directory's rename waits for those beneath it that have begun, and those that
-//! come later wait for it, and then find their file elsewhere.
+//! come later wait for it, and then find their file elsewhere. So nobody who is changing something may begin another change,
+//! or wait for anybody who has yet to begin one.
 
 use event_listener::Event;
 
@@ -20,12 +21,20 @@ struct Inner {
     changing: Vec<Key>,
     /// Prefixes, each ending in a slash.
     renaming: Vec<String>,
+    /// The same, of renames that wait for changes to end: no others begin.
+    announced: Vec<String>,
 }
 
 /// A change under way; it has ended when this is dropped.
 pub(super) struct Changing<'a> {
     paths: &'a Paths,
-    key: Key,
+    keys: Vec<Key>,
+}
+
+/// A rename that waits, until this is dropped.
+struct Announced<'a> {
+    paths: &'a Paths,
+    prefixes: [String; 2],
 }
 
 /// A directory's rename under way, of one prefix or of both.
@@ -35,14 +44,15 @@ pub(super) struct Renaming<'a> {
 }
 
 impl Paths {
-    /// Waits until no directory above `key` is being renamed.
-    pub(super) async fn enter(&self, key: &Key) -> Changing<'_> {
+    /// Waits until no directory above any of the keys is being renamed, or is about to be.
+    pub(super) async fn enter(&self, keys: &[Key]) -> Changing<'_> {
         loop {
             let left = {
                 let mut inner = self.inner.lock();
-                if !inner.renaming.iter().any(|prefix| key.as_str().starts_with(prefix.as_str())) {
-                    inner.changing.push(key.clone());
-                    return Changing { paths: self, key: key.clone() };
+                let above = |prefix: &String| keys.iter().any(|key| key.as_str().starts_with(prefix.as_str()));
+                if !inner.renaming.iter().chain(&inner.announced).any(above) {
+                    inner.changing.extend_from_slice(keys);
+                    return Changing { paths: self, keys: keys.to_vec() };
                 }
                 self.left.listen()
             };
@@ -53,6 +63,8 @@ impl Paths {
 
     /// Waits until nothing is changed beneath either prefix; from then on, nothing is.
     pub(super) async fn close(&self, prefixes: [String; 2]) -> Renaming<'_> {
+        self.inner.lock().announced.extend(prefixes.iter().cloned());
+        let _announced = Announced { paths: self, prefixes: prefixes.clone() };
         loop {
             let left = {
                 let mut inner = self.inner.lock();
@@ -74,11 +86,28 @@ impl Paths {
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
         let mut inner = self.paths.inner.lock();
-        if let Some(at) = inner.changing.iter().position(|key| *key == self.key) {
-            inner.changing.swap_remove(at);
+        for key in &self.keys {
+            remove_one(&mut inner.changing, key);
         }
         drop(inner);
         self.paths.left.notify(usize::MAX);
+    }
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.paths.inner.lock();
+        for prefix in &self.prefixes {
+            remove_one(&mut inner.announced, prefix);
+        }
+        drop(inner);
+        self.paths.left.notify(usize::MAX);
+    }
+}
+
+fn remove_one<T: PartialEq>(of: &mut Vec<T>, it: &T) {
+    if let Some(at) = of.iter().position(|other| other == it) {
+        of.swap_remove(at);
     }
 }
 

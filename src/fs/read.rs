@@ -42,7 +42,7 @@ impl<E: Env> Fs<E> {
     /// Waits for renames under way of the file, or of a directory above it.
     async fn renamed_or_not(&self, ino: Ino, key: &Key) {
         drop(self.beginnings.of(ino).lock().await);
-        drop(self.paths.enter(key).await);
+        drop(self.paths.enter(std::slice::from_ref(key)).await);
     }
 
     /// A file is all data; its only hole is the one that every file has at its end (lseek(2)).

@@ -111,20 +111,21 @@ impl<E: Env> Fs<E> {
 
     /// The key of a name, which no rename of a directory moves while the guard lives.
     pub(super) async fn enter(&self, parent: Ino, name: &Name) -> Result<(Changing<'_>, Key), FsError> {
-        self.enter_where(|tree| Ok(tree.directory(parent)?.key(name))).await
+        let (guard, [key]) = self.enter_where(|tree| Ok([tree.directory(parent)?.key(name)])).await?;
+        Ok((guard, key))
     }
 
-    /// The same, of whatever the tree says the key is.
-    pub(super) async fn enter_where(
+    /// The same, of whatever the tree says the keys are.
+    pub(super) async fn enter_where<const N: usize>(
         &self,
-        key_in: impl Fn(&Tree<Content<E>>) -> Result<Key, FsError>,
-    ) -> Result<(Changing<'_>, Key), FsError> {
+        keys_in: impl Fn(&Tree<Content<E>>) -> Result<[Key; N], FsError>,
+    ) -> Result<(Changing<'_>, [Key; N]), FsError> {
         loop {
-            let key = key_in(&self.tree.lock())?;
-            let guard = self.paths.enter(&key).await;
+            let keys = keys_in(&self.tree.lock())?;
+            let guard = self.paths.enter(&keys).await;
             // While it waited, a directory above may have been renamed.
-            if key_in(&self.tree.lock())? == key {
-                return Ok((guard, key));
+            if keys_in(&self.tree.lock())? == keys {
+                return Ok((guard, keys));
             }
         }
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use futures_util::future::join;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 
-use crate::config::{Hold, RENAMES_AT_ONCE};
+use crate::config::{Hold, KEY_BYTES_MAX, RENAMES_AT_ONCE};
 use crate::data::content::{BodyOf, Content};
 use crate::data::etag::is_of_one_piece;
 use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
 use crate::data::publish::Expects;
-use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, ObjectMeta, WriteCondition, Written};
+use crate::env::store::{ByteRange, ErrorKind, GetReply, Key, List, ObjectMeta, StoreError, WriteCondition, Written};
 use crate::env::{Clock, Disk, Env, Store as _};
 use crate::error::FsError;
 use crate::fs::Fs;
@@ -24,7 +24,8 @@ use crate::fs::lookup::supersede_by_us;
 use crate::fs::remove::forsake;
 use crate::marks::sometimes;
 use crate::op::{Ino, Name, Reply};
-use crate::state::tree::{Moved, Rekeyed, Target};
+use crate::state::listing::Progress;
+use crate::state::tree::{Moved, Rekeyed, Target, Tree};
 use crate::state::version::{Successor, Version};
 use crate::zoo::{self, Bug};
 
@@ -117,9 +118,8 @@ impl<E: Env> Fs<E> {
         if let (Some(ino), Some(draft)) = (moved, &draft) {
             self.commit_in_turn(ino, draft).await?;
         }
-        // In any order: they wait for directories only, and no directory that is being renamed waits for them.
-        let (_path, _) = self.enter(from.0, from.1).await?;
-        let (_new_path, new_key) = self.enter(to.0, to.1).await?;
+        let keys = |tree: &Tree<Content<E>>| Ok([tree.directory(from.0)?.key(from.1), tree.directory(to.0)?.key(to.1)]);
+        let (_path, [_, new_key]) = self.enter_where(keys).await?;
         let new_key = &new_key;
         let Some(Target::File(mut version)) = self.tree.lock().target(from.0, from.1) else {
             return Err(FsError::NotFound);
@@ -143,9 +143,15 @@ impl<E: Env> Fs<E> {
                 Some(Target::Absent | Target::Directory) | None => Expects::Absent,
             },
         };
+        if let Some(replaced) = &replaced {
+            replaced.yields(true).await;
+        }
         let written = match self.copy_over(&version, (to, new_key), no_replace, expects).await {
             Ok(written) => written,
             Err(error) => {
+                if let Some(replaced) = &replaced {
+                    replaced.yields(false).await;
+                }
                 // The source may be another by now, or the target: both are asked for again.
                 let mut tree = self.tree.lock();
                 tree.doubt(from.0, from.1);
@@ -153,6 +159,14 @@ impl<E: Env> Fs<E> {
                 return Err(error);
             }
         };
+        // Whoever has the same version open by another inode goes on reading it.
+        let beside = match moved {
+            Some(ino) => self.tree.lock().held_beside(ino),
+            None => self.tree.lock().held_by(from.0, from.1),
+        };
+        for content in beside.iter().filter(|content| content.version().is_same(&version)) {
+            self.hold_fully(content).await;
+        }
         let moved_version = Version::written(new_key.clone(), written.clone(), version.size);
         let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
         let (deleted, lead) = join(self.delete_moved(&version), self.lead(old.as_ref(), &moved_version)).await;
@@ -169,6 +183,7 @@ impl<E: Env> Fs<E> {
                 if let Some(replaced) = &replaced {
                     replaced.expect(Expects::ETag(written.etag));
                     replaced.move_stored().await;
+                    replaced.yields(false).await;
                 }
                 return Err(error);
             }
@@ -187,8 +202,12 @@ impl<E: Env> Fs<E> {
             let mut tree = self.tree.lock();
             let meta = tree.meta_of(from.0, from.1);
             let from = (from.0, from.1, &source);
-            tree.renamed((moved, replaced_ino), from, to, &version, meta, content, stamp, gone)
+            tree.renamed((moved, replaced_ino), from, to, &version, meta, content.clone(), stamp, gone)
         };
+        // Whoever has opened it since the others were led on.
+        if let (Some(ino), Some(content)) = (moved, &content) {
+            self.handles.lock().rebase(ino, content);
+        }
         supersede_by_us(obsolete);
         if let Some(replaced) = &replaced {
             replaced.discard_stored().await;
@@ -277,6 +296,8 @@ impl<E: Env> Fs<E> {
         no_replace: bool,
         expects: Expects,
     ) -> Result<Written, FsError> {
+        let no_overwrite = self.context.config.no_overwrite;
+        let no_replace = no_replace || no_overwrite;
         let mut expects = if no_replace { Expects::Absent } else { expects };
         let mut tries = 0;
         loop {
@@ -295,7 +316,7 @@ impl<E: Env> Fs<E> {
             };
             let now = stands.map_or(Expects::Absent, |meta| Expects::ETag(meta.etag));
             if no_replace && now != Expects::Absent {
-                return Err(FsError::Exists);
+                return Err(if no_overwrite { FsError::NotPermitted("--no-overwrite") } else { FsError::Exists });
             }
             // As expected: then it is the source that is another.
             if now == expects || tries >= TARGETS_MAX {
@@ -357,16 +378,20 @@ impl<E: Env> Fs<E> {
         let (ino, [old_prefix, new_prefix]) = prefixes()?;
         // What is published already goes with the rest; what is written from now on is published where it is by then.
         let unpublished = ino.map(|ino| self.tree.lock().locals_beneath(ino)).unwrap_or_default();
-        for file in unpublished {
-            let Some(draft) = self.draft_of(file) else { continue };
-            let _turn = draft.gate.lock().await;
+        let unpublished: Vec<_> = unpublished.into_iter().filter_map(|ino| Some((ino, self.draft_of(ino)?))).collect();
+        for (file, draft) in &unpublished {
             // Whoever has it open, or is about to, publishes it where it is by then: half written, it is nobody's business.
             let closed = || {
                 let _drafts = self.drafts.lock();
-                let is_open = self.handles.lock().count_of(file) > 0 || draft.is_awaited();
+                let is_open = self.handles.lock().count_of(*file) > 0 || draft.is_awaited();
                 if is_open { draft.closed() } else { Some(draft.snapshot()) }
             };
-            self.commit_looked_at(file, &draft, closed).await?;
+            // Its turn may be long in coming where somebody syncs it again and again.
+            if closed().is_none() {
+                continue;
+            }
+            let _turn = draft.gate.lock().await;
+            self.commit_looked_at(*file, draft, closed).await?;
         }
         let _closed = self.paths.close([old_prefix.clone(), new_prefix.clone()]).await;
         if prefixes()?.1 != [old_prefix.clone(), new_prefix.clone()] {
@@ -374,6 +399,12 @@ impl<E: Env> Fs<E> {
             return Err(FsError::Superseded { key: Key::from(old_prefix) });
         }
         let versions = self.versions_beneath(&old_prefix).await?;
+        let written = unpublished.iter().map(|(_, draft)| draft.key().as_str().len());
+        let longest = versions.iter().map(|version| version.key.as_str().len()).chain(written).max();
+        if longest.is_some_and(|longest| (longest + new_prefix.len()).saturating_sub(old_prefix.len()) > KEY_BYTES_MAX)
+        {
+            return Err(FsError::NameTooLong);
+        }
         let began = self.context.env.clock().unix_seconds();
         let note = Note::Rename { from: old_prefix.clone(), to: new_prefix.clone(), began };
         let note = self.context.env.disk().leave_note(note.text()).await.ok();
@@ -479,13 +510,24 @@ impl<E: Env> Fs<E> {
     pub(super) async fn versions_beneath(&self, prefix: &str) -> Result<Vec<Version>, FsError> {
         let key = Key::from(prefix);
         let max = self.context.config.rename_directory_max;
-        let mut versions = Vec::new();
+        let ordered = self.context.env.store().lists_in_order();
+        let mut progress = Progress::default();
+        let mut versions: Vec<Version> = Vec::new();
         let mut continuation = None;
         loop {
             let max_keys = self.context.config.sizes.list_page_keys;
             let request = List { prefix: prefix.to_string(), continuation, max_keys, ..List::default() };
             let page = self.context.list(request).await.map_err(|error| FsError::from_store(&key, error))?;
-            versions.extend(page.objects.iter().map(Version::listed));
+            let nonsense = |what| FsError::Nonsense { key: key.clone(), cause: StoreError::nonsense_page(what) };
+            progress.check(page.next.as_ref(), !page.objects.is_empty()).map_err(nonsense)?;
+            progress.goes_on(page.next.as_ref(), !page.objects.is_empty());
+            for object in &page.objects {
+                let last = versions.last().filter(|_| ordered);
+                if !object.key.as_str().starts_with(prefix) || last.is_some_and(|last| object.key <= last.key) {
+                    return Err(nonsense(format!("it named {:?}, out of order or from elsewhere", object.key)));
+                }
+                versions.push(Version::listed(object));
+            }
             if versions.len() > max {
                 tracing::warn!("{prefix:?} is not renamed: it has more than {max} keys (--rename-directory-max)");
                 return Err(FsError::NotPermitted("more keys than --rename-directory-max"));

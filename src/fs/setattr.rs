@@ -116,17 +116,11 @@ impl<E: Env> Fs<E> {
         };
         if outcome.is_err() && draft.restore(before) {
             // Linux goes on showing what there was before.
-            let dirty = {
-                let mut tree = self.tree.lock();
-                if let Ok((parent, name)) = tree.place(ino) {
-                    tree.doubt(parent, &name);
-                }
-                taken_back(&mut tree, ino, own, draft)?
-            };
-            if !dirty {
-                // Closed meanwhile, with `--write-back`: as what it is not.
-                draft.discard_stored().await;
+            let mut tree = self.tree.lock();
+            if let Ok((parent, name)) = tree.place(ino) {
+                tree.doubt(parent, &name);
             }
+            taken_back(&mut tree, ino, own, draft)?;
         }
         outcome
     }
@@ -233,6 +227,8 @@ impl<E: Env> Fs<E> {
         if outcome.is_err() && !was_dirty && draft.fate() == Fate::Living && draft.untouch(before) {
             draft.set_user(user);
             taken_back(&mut self.tree.lock(), ino, old, draft)?;
+            // Closed meanwhile, with `--write-back`: as what it is not.
+            draft.discard_stored_up_to(before + 1).await;
         }
         outcome
     }
@@ -267,7 +263,7 @@ impl<E: Env> Fs<E> {
     ) -> Result<(), FsError> {
         let gate = self.setattrs.of(ino);
         let _turn = gate.lock().await;
-        let (_path, key) = self.enter_where(|tree| Ok(Key::from(tree.directory(ino)?.prefix.as_str()))).await?;
+        let (_path, [key]) = self.enter_where(|tree| Ok([Key::from(tree.directory(ino)?.prefix.as_str())])).await?;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -319,16 +315,11 @@ impl<E: Env> Fs<E> {
     }
 }
 
-/// A change has come to nothing, by whoever holds the draft's gate: the inode shows `own` again. Answers whether it has others.
-fn taken_back<E: Env>(tree: &mut Tree<Content<E>>, ino: Ino, own: Own, draft: &Draft<E>) -> Result<bool, FsError> {
+/// A change has come to nothing, by whoever holds the draft's gate: the inode shows `own` again.
+fn taken_back<E: Env>(tree: &mut Tree<Content<E>>, ino: Ino, own: Own, draft: &Draft<E>) -> Result<(), FsError> {
     // It may be written to beside this.
     let (own, dirty) = (Own { size: draft.size(), ..own }, draft.is_dirty());
-    if dirty {
-        tree.changed(ino, own, dirty)?
-    } else {
-        tree.unchanged(ino, own)?
-    }
-    Ok(dirty)
+    if dirty { tree.changed(ino, own, dirty) } else { tree.unchanged(ino, own) }
 }
 
 fn changes_posix(changes: &Changes) -> bool {

@@ -13,6 +13,9 @@ use crate::real::random::OsRng;
 
 pub(super) const LOCK: &str = "lock";
 
+/// The ending of a folder that is not locked yet.
+const BEGUN: &str = "begun";
+
 /// Locked for as long as it lives, by its mount or by who has taken it over.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -24,16 +27,19 @@ impl Folder {
     /// A new one beneath `shared`, which is made if need be, with directories of this mode.
     pub(super) fn create(shared: &Path, mode: u32) -> io::Result<Self> {
         let path = shared.join(format!("{:016x}", OsRng.next_u64()));
-        DirBuilder::new().recursive(true).mode(mode).create(&path)?;
-        let lock = File::create_new(path.join(LOCK))?;
+        // Another mount that begins now must not take it for that of one that is gone.
+        let begun = path.with_extension(BEGUN);
+        DirBuilder::new().recursive(true).mode(mode).create(&begun)?;
+        let lock = File::create_new(begun.join(LOCK))?;
         lock.lock()?;
+        fs::rename(&begun, &path)?;
         Ok(Self { path, _lock: lock })
     }
 
     /// Those of mounts that are gone. Nobody else has them while they live.
     pub(super) fn of_the_gone(shared: &Path) -> impl Iterator<Item = Self> {
         let folders = fs::read_dir(shared).into_iter().flatten().flatten().map(|entry| entry.path());
-        folders.filter_map(|path| {
+        folders.filter(|path| path.extension().is_none_or(|end| end != BEGUN)).filter_map(|path| {
             let lock = File::open(path.join(LOCK)).ok()?;
             lock.try_lock().is_ok().then_some(Self { path, _lock: lock })
         })

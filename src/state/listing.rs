@@ -30,10 +30,7 @@ pub struct Listing {
     pile: BTreeMap<String, (Target, Stamp)>,
     last_key: Option<String>,
     next: Next,
-    /// Every continuation token so far.
-    tokens: BTreeSet<String>,
-    /// Pages in a row, up to the last one, that brought nothing new.
-    barren_pages: u64,
+    progress: Progress,
     /// Names that were not published when it began: no page may bring them. `None` once they were added.
     local: Option<Vec<Name>>,
     /// Names that were found before the directory was renamed.
@@ -44,6 +41,34 @@ pub struct Listing {
 enum Next {
     Page(Option<String>),
     Done,
+}
+
+/// By what a listing is known to go on, and so to end.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Every continuation token so far.
+    tokens: BTreeSet<String>,
+    /// Pages in a row, up to the last one, that brought nothing new.
+    barren_pages: u64,
+}
+
+impl Progress {
+    /// Whether a page can follow those before. `next`: its continuation token. Errors: why it cannot.
+    pub fn check(&self, next: Option<&String>, brings_something: bool) -> Result<(), String> {
+        if next.is_some_and(|token| self.tokens.contains(token)) && !zoo::has(Bug::RepeatedPageBelieved) {
+            return Err("it gave a continuation token again that it had given before".to_string());
+        }
+        if next.is_some() && !brings_something && self.barren_pages >= BARREN_PAGES_MAX {
+            return Err(format!("it is one of more than {BARREN_PAGES_MAX} in a row that bring nothing new"));
+        }
+        Ok(())
+    }
+
+    /// It is taken.
+    pub fn goes_on(&mut self, next: Option<&String>, brings_something: bool) {
+        self.barren_pages = if brings_something { 0 } else { self.barren_pages + 1 };
+        self.tokens.extend(next.cloned());
+    }
 }
 
 /// A key or common prefix, and when the request began that saw it.
@@ -69,8 +94,7 @@ impl Listing {
             pile: BTreeMap::new(),
             last_key: None,
             next: Next::Page(None),
-            tokens: BTreeSet::new(),
-            barren_pages: 0,
+            progress: Progress::default(),
             local: Some(local),
             found_before: BTreeSet::new(),
         }
@@ -80,10 +104,10 @@ impl Listing {
     pub fn moves_to(&mut self, prefix: String) {
         sometimes!(ListingMoved);
         self.found_before = self.names.iter().map(|(name, _)| name.clone()).collect();
-        (self.prefix, self.next, self.last_key, self.barren_pages) = (prefix, Next::Page(None), None, 0);
+        (self.prefix, self.next, self.last_key) = (prefix, Next::Page(None), None);
+        self.progress = Progress::default();
         self.held_back.clear();
         self.pile.clear();
-        self.tokens.clear();
     }
 
     /// Once, after the last page: the names that were local when it began.
@@ -133,18 +157,9 @@ impl Listing {
         let prefixes = page.prefixes.iter().map(|prefix| (prefix, Target::Directory));
         let mut items: Vec<Item> =
             objects.chain(prefixes).map(|(key, target)| (key.as_str().to_string(), target, stamp)).collect();
-        if let Some(token) = &next
-            && self.tokens.contains(token)
-            && !zoo::has(Bug::RepeatedPageBelieved)
-        {
-            return Err("it gave a continuation token again that it had given before".to_string());
-        }
         items.iter().try_for_each(|(key, target, _)| self.check_place(key, target))?;
         let brings_something = items.iter().any(|(key, ..)| self.ordered || !self.pile.contains_key(key));
-        let barren_pages = if brings_something { 0 } else { self.barren_pages + 1 };
-        if next.is_some() && barren_pages > BARREN_PAGES_MAX {
-            return Err(format!("it is one of more than {BARREN_PAGES_MAX} in a row that bring nothing new"));
-        }
+        self.progress.check(next.as_ref(), brings_something)?;
         if self.ordered {
             items.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         } else {
@@ -160,8 +175,7 @@ impl Listing {
             }
         }
         self.check_order(&items)?;
-        self.barren_pages = barren_pages;
-        self.tokens.extend(next.clone());
+        self.progress.goes_on(next.as_ref(), brings_something);
         let mut found = Found::default();
         for item in items {
             self.take(item, &mut found);

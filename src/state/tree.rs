@@ -117,16 +117,18 @@ struct NameEntry {
     /// Inodes that were pinned to the name while it was taken for another Version, and when: they, too, must learn what
     /// becomes of it.
     strays: Vec<(Ino, u64)>,
+    /// The directory that it was until nothing was found beneath it any more: somebody may be in it.
+    vanished: Option<Ino>,
 }
 
 impl NameEntry {
     fn new(target: Target, seen: Seen) -> Self {
-        Self { target, ino: None, seen, doubted: 0, meta: None, local: false, strays: Vec::new() }
+        Self { target, ino: None, seen, doubted: 0, meta: None, local: false, strays: Vec::new(), vanished: None }
     }
 
     /// The same name, which stands for something else by now.
     fn moves_on(&mut self, target: Target, ino: Option<Ino>, seen: Seen) {
-        (self.target, self.ino, self.seen, self.meta) = (target, ino, seen, None);
+        (self.target, self.ino, self.seen, self.meta, self.vanished) = (target, ino, seen, None, None);
     }
 }
 
@@ -364,7 +366,8 @@ impl<C: Holds> Tree<C> {
             // Before it is there itself: whoever asked is yet to look at it.
             self.prune(parent, stamp.at);
         }
-        let target = if self.is_directory_of_locals(parent, name) { Target::Directory } else { target };
+        let stays = target != Target::Directory && self.is_directory_of_locals(parent, name);
+        let target = if stays { Target::Directory } else { target };
         let directory = self.directory_mut(parent)?;
         let Some(entry) = directory.names.get_mut(name) else {
             let mut entry = NameEntry::new(target, seen);
@@ -427,7 +430,13 @@ impl<C: Holds> Tree<C> {
             }
             return Ok(Vec::new());
         }
+        let (was_directory, vanished) = (entry.target == Target::Directory, entry.vanished);
         entry.moves_on(target.clone(), None, seen);
+        match target {
+            Target::Absent if was_directory => entry.vanished = old,
+            Target::Directory => self.reappears(parent, name, vanished),
+            Target::Absent | Target::File(_) => {}
+        }
         let mut obsolete = self.obsolete_strays(parent, name, seen, &target);
         if target == Target::Directory
             && let Some(file) = old.filter(|old| self.file(*old).is_ok())
@@ -450,15 +459,6 @@ impl<C: Holds> Tree<C> {
             None => {}
         }
         Ok(obsolete)
-    }
-
-    /// Contents of inodes that were pinned to the name before the request began that saw `target`, and are not that.
-    fn obsolete_strays(&self, parent: Ino, name: &Name, seen: Seen, target: &Target) -> Obsolete<C> {
-        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
-        let strays = entry.into_iter().flat_map(|entry| &entry.strays).filter(|(_, since)| *since < seen.began);
-        let files = strays.filter_map(|(ino, _)| self.file(*ino).ok());
-        let others = files.filter(|file| !target.is_same(&Target::File(file.version.clone())));
-        others.filter_map(|file| Some((file.content.clone()?, target.as_successor()))).collect()
     }
 
     /// The same for a page of a directory: what contradicts a newer answer is left out.
@@ -641,13 +641,13 @@ impl<C: Holds> Tree<C> {
 
     /// Drops an inode that neither the kernel nor a handle knows.
     pub fn drop_if_unknown(&mut self, ino: Ino) {
-        let Some(inode) = self.inodes.get(&ino) else { return };
+        let Some(inode) = self.inodes.get(&ino).filter(|inode| inode.lookups == 0) else { return };
         let in_use = match &inode.node {
             Node::File(file) => file.opens > 0,
             // Linux may forget it, too, between the two walks of an open.
             Node::Directory(_) => ino == Ino::ROOT || self.leads_to_a_pin(ino) || self.has_locals(ino),
         };
-        if inode.lookups > 0 || in_use {
+        if in_use {
             return;
         }
         let (parent, name) = (inode.parent, inode.name.clone());

@@ -221,6 +221,31 @@ impl<C: Holds> Tree<C> {
         obsolete
     }
 
+    /// Something is beneath the name again: who is in the directory that it was is in this one.
+    pub(super) fn reappears(&mut self, parent: Ino, name: &Name, vanished: Option<Ino>) {
+        let stands = |ino: &Ino| {
+            let there = self.inodes.get(ino).map(|inode| (inode.parent, &inode.name, &inode.node));
+            there.is_some_and(|(above, named, node)| {
+                (above, named) == (parent, name) && matches!(node, Node::Directory(_))
+            })
+        };
+        if let Some(ino) = vanished.filter(stands)
+            && let Ok(entry) = self.entry_mut(parent, name)
+        {
+            sometimes!(DirectoryReappeared);
+            entry.ino = Some(ino);
+        }
+    }
+
+    /// Contents of inodes that were pinned to the name before the request began that saw `target`, and are not that.
+    pub(super) fn obsolete_strays(&self, parent: Ino, name: &Name, seen: Seen, target: &Target) -> Obsolete<C> {
+        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
+        let strays = entry.into_iter().flat_map(|entry| &entry.strays).filter(|(_, since)| *since < seen.began);
+        let files = strays.filter_map(|(ino, _)| self.file(*ino).ok());
+        let others = files.filter(|file| !target.is_same(&Target::File(file.version.clone())));
+        others.filter_map(|file| Some((file.content.clone()?, target.as_successor()))).collect()
+    }
+
     /// The inode's changes stand in the bucket as a new Version, which it adopts.
     pub fn published(&mut self, ino: Ino, publication: Publication<C>) -> Result<Obsolete<C>, FsError> {
         let Publication { stamp, version, meta, content, clean } = publication;
@@ -449,6 +474,7 @@ impl<C: Holds> Tree<C> {
         let (Some(old_prefix), Some(prefix)) = (prefix_at((parent, name)), prefix_at((new_parent, new_name))) else {
             return files;
         };
+        let moved = &moved.iter().map(|pair| (pair.0.key.as_str(), pair)).collect();
         if let Some(ino) = ino {
             self.move_beneath(ino, prefix.clone(), moved, seen, &mut files);
         }
@@ -517,7 +543,7 @@ impl<C: Holds> Tree<C> {
         &mut self,
         ino: Ino,
         prefix: String,
-        moved: &[(Version, Version)],
+        moved: &BTreeMap<&str, &(Version, Version)>,
         seen: Seen,
         files: &mut Moved<C>,
     ) {
@@ -527,12 +553,18 @@ impl<C: Holds> Tree<C> {
         for name in names {
             let old_key = format!("{old_prefix}{}", name.as_str());
             let key = Key::from(format!("{prefix}{}", name.as_str()));
-            let pair = moved.iter().find(|(old, _)| old.key.as_str() == old_key);
+            let pair = moved.get(old_key.as_str()).copied();
             let since = self.next_order();
             let Ok(entry) = self.entry_mut(ino, &name) else { continue };
             let child = entry.ino.filter(|_| entry.local || entry.target != Target::Absent);
             let known = child.and_then(|child| self.file(child).ok()).map(|file| file.version.clone());
             let is_moved = |old: &Version| known.as_ref().is_none_or(|known| known.is_same(old));
+            let Ok(entry) = self.entry_mut(ino, &name) else { continue };
+            if let Some((old, version)) = pair {
+                for stray in entry.strays.iter().map(|(stray, _)| *stray).collect::<Vec<_>>() {
+                    self.move_stray(stray, old, version, files);
+                }
+            }
             let Ok(entry) = self.entry_mut(ino, &name) else { continue };
             match (&entry.target, pair) {
                 (Target::File(_), Some((old, version))) if is_moved(old) => {
@@ -576,6 +608,18 @@ impl<C: Holds> Tree<C> {
                 // What was not there when the keys were listed: nobody knows what is there now.
                 (Target::File(_) | Target::Absent, _) => entry.doubted = seen.ended,
             }
+        }
+    }
+
+    /// An inode that was opened by a name, and is another than the name's by now, goes along with the version that it is of.
+    fn move_stray(&mut self, stray: Ino, old: &Version, version: &Version, files: &mut Moved<C>) {
+        if self.file(stray).is_ok_and(|file| file.version.is_same(old) && !file.unlinked) {
+            sometimes!(StrayMoved);
+            self.keep_what_is_shown(stray);
+            if let Ok(file) = self.file_mut(stray) {
+                (file.version, file.content) = (version.clone(), None);
+            }
+            files.files.push((stray, version.clone()));
         }
     }
 
