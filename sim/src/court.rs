@@ -23,7 +23,7 @@ use crate::kernel::{Kernel, Listed, Naming, OpenFile};
 use crate::ledger::{Altered, FileContent, Ledger, LocalFile};
 use crate::mutation::LINK;
 use crate::oracles::{self, Oracle, OracleId};
-use crate::recording::Recorder;
+use crate::recording::{self, Recorder};
 use crate::scenario::OpId;
 use crate::store::{FaultKind, Hit, SimStore, Suffered};
 
@@ -689,7 +689,11 @@ impl Court {
             |ino| files.values().rev().filter(move |held| held.seat.mount == mount && held.ino == ino && !held.dead);
         let base = |ino| open(ino).find_map(|held| file_content(&held.key, held.published.as_ref()?));
         let name = |ino| open(ino).next().map(|held| held.key.clone());
-        ledger.begins(mount, (called, now), op, keys, base, name)
+        let at = ledger.begins(mount, (called, now), op, keys, base, name);
+        if let Some(recorder) = &inner.recorder {
+            recorder.said(now, "KERNEL", format!("of mount {mount}, request {at}: {}", recording::words::op(op)));
+        }
+        at
     }
 
     /// It was answered, or not sent.
@@ -697,6 +701,9 @@ impl Court {
         let now = self.now();
         let altered = {
             let mut inner = locked(&self.inner);
+            if let Some(recorder) = &inner.recorder {
+                recorder.said(now, "KERNEL", format!("request {at}: {}", recording::words::outcome(outcome)));
+            }
             let Truth { ledger, machines, .. } = &mut inner.truth;
             ledger.ends(at, now, outcome, |mount, key| is_journaled(machines, mount, key))
         };

@@ -161,14 +161,15 @@ impl History {
         locked(&self.made).iter().any(is_it)
     }
 
-    /// Whether a request that a mount had sent before `since`, or before another of its that was faster, changed a key after that,
-    /// and until then.
-    pub fn was_late(&self, mount: u8, key: &str, since: Time, until: Time) -> bool {
+    /// Whether a request that a mount had sent before `called` changed a key after that, or one that it had sent before another
+    /// of its that was faster did so after `from`; and until then.
+    pub fn was_late(&self, mount: u8, key: &str, (from, called): (Time, Time), until: Time) -> bool {
         let made = locked(&self.made);
         let own = || made.iter().filter(|made| made.mount == mount && made.key.as_str() == key);
-        own()
-            .filter(|made| made.at > since && made.at <= until)
-            .any(|late| late.sent_at <= since || own().any(|other| other.sent_at > late.sent_at && other.at < late.at))
+        own().filter(|made| made.at > from && made.at <= until).any(|late| {
+            let begun_before = late.sent_at <= called && late.at > called;
+            begun_before || own().any(|other| other.sent_at > late.sent_at && other.at < late.at)
+        })
     }
 
     /// Whether anybody but this mount changed a key within `from..=until`.

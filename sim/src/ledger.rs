@@ -11,6 +11,7 @@ mod asked;
 pub mod content;
 mod copies;
 mod file;
+mod handles;
 mod mapped;
 mod names;
 mod nodes;
@@ -97,8 +98,10 @@ enum Request {
         ino: Ino,
         changes: bool,
         truncates: bool,
-        /// Others had it open, unchanged.
-        viewed: bool,
+        /// Of those who had it open, while nobody had it open to write to it, and were not letting go of it.
+        viewers: BTreeSet<Fh>,
+        /// How often it had been opened to be written to.
+        writers: u32,
     },
     Create {
         truncates: bool,
@@ -142,6 +145,7 @@ enum Request {
     },
     Release {
         ino: Ino,
+        fh: Fh,
     },
     Unlink,
     Rmdir,
@@ -163,7 +167,7 @@ pub struct Ledger {
     files: BTreeMap<(u8, Ino), LocalFile>,
     /// Those that were closed, oldest first.
     past: Vec<LocalFile>,
-    handles: BTreeMap<(u8, Ino), u32>,
+    handles: BTreeMap<(u8, Ino), BTreeSet<Fh>>,
     /// Inodes that ever were in `files`.
     changed: BTreeSet<(u8, Ino)>,
     /// Handles that were opened for writing.
@@ -173,6 +177,8 @@ pub struct Ledger {
     requests: u64,
     /// Unlinks that have ended: of which mount and name, from when to when.
     unlinks: Vec<(u8, String, Span)>,
+    /// Removals of directories that may have been done, like `unlinks`.
+    rmdirs: Vec<(u8, String, Span)>,
     /// Names that were moved, by mount.
     renamed: BTreeSet<(u8, String)>,
     /// Where and whither a mount was renaming when it died: the prefixes of what is beneath.
@@ -240,7 +246,7 @@ impl Ledger {
         let steady = move |file: &&LocalFile| {
             let told = file.is_named() && !file.doubtful && !file.abandoned && !file.uncertain && file.opened < since;
             let used = |request: &UnderWay| match request.what {
-                Request::Commit { ino, .. } | Request::Release { ino } => request.mount == mount && ino == file.ino,
+                Request::Commit { ino, .. } | Request::Release { ino, .. } => request.mount == mount && ino == file.ino,
                 _ => false,
             };
             told && file.mount == mount
@@ -347,7 +353,8 @@ impl Ledger {
         let what = match op {
             Op::Open { ino, mode } => {
                 let (changes, truncates) = (mode.write || mode.truncate, mode.truncate);
-                let viewed = truncates && !self.files.contains_key(&(mount, *ino)) && self.is_viewed(mount, *ino);
+                let viewers = if truncates { self.viewers(mount, *ino) } else { BTreeSet::new() };
+                let writers = self.files.get(&(mount, *ino)).map_or(0, |file| file.writers);
                 if changes {
                     self.enter(mount, *ino, &keys, (called, now), base);
                 }
@@ -359,7 +366,7 @@ impl Ledger {
                         made_by: at,
                     });
                 }
-                Request::Open { ino: *ino, changes, truncates, viewed }
+                Request::Open { ino: *ino, changes, truncates, viewers, writers }
             }
             Op::Create { mode, .. } => Request::Create { truncates: mode.truncate },
             Op::Write { ino, offset, data, .. } => {
@@ -425,7 +432,7 @@ impl Ledger {
                 Request::Commit { ino: *ino, reached: self.reached(mount, *ino), closes: true }
             }
             Op::Flush { ino, fh, .. } if self.writers.contains(&(mount, *fh)) => Request::Flush { ino: *ino },
-            Op::Release { ino, .. } => Request::Release { ino: *ino },
+            Op::Release { ino, fh } => Request::Release { ino: *ino, fh: *fh },
             Op::Unlink { .. } => Request::Unlink,
             Op::Rmdir { .. } => Request::Rmdir,
             Op::Mkdir { .. } => Request::Mkdir,
@@ -478,25 +485,14 @@ impl Ledger {
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
         let alteration = match what {
-            Request::Open { ino, changes, truncates, viewed } => {
-                let empty = |file: &LocalFile| file.states[0].content.as_ref().is_none_or(|base| base.size() == 0);
-                // Of what somebody else changes meanwhile, everybody sees the truncation, too.
-                let alone = |file: &LocalFile| file.states.iter().all(|state| [0, at].contains(&state.made_by));
-                // Or of what somebody has opened meanwhile to write to it.
-                let opens = |request: &UnderWay| {
-                    matches!(request.what, Request::Open { ino: of, changes: true, .. } if of == ino)
-                        && request.mount == mount
-                };
-                let written = self.under_way.values().any(opens);
-                let alone = |file: &LocalFile| !written && file.writers == 0 && alone(file);
-                let had_bytes = self.files.get(&(mount, ino)).is_some_and(|file| !empty(file) && alone(file));
-                let emptied = viewed && done && had_bytes && self.is_viewed(mount, ino);
+            Request::Open { ino, changes, truncates, viewers, writers } => {
+                let emptied = done && self.has_emptied((mount, ino), at, &viewers, writers);
                 if truncates {
                     self.settle(mount, ino, at, now, done, errno);
                 }
                 if let Some(Ok(Reply::Opened { fh })) = outcome {
                     self.named_again(mount, ino, &keys, called);
-                    self.opened(mount, ino, (at, called, now), changes.then_some(*fh));
+                    self.opened(mount, ino, (at, called, now), *fh, changes);
                     self.may_be(mount, ino, perhaps);
                     self.doubt(mount, called, ino, &keys);
                 }
@@ -521,7 +517,7 @@ impl Ledger {
                             file.states.push(State { began, ended: Some(now), content, made_by: at });
                         }
                     }
-                    self.opened(mount, attr.ino, (at, called, now), Some(*fh));
+                    self.opened(mount, attr.ino, (at, called, now), *fh, true);
                     self.may_be(mount, attr.ino, perhaps);
                     self.doubt(mount, called, attr.ino, &keys);
                 }
@@ -545,17 +541,9 @@ impl Ledger {
                 }
                 Alteration::Commit { ino, reached, closes }
             }
-            Request::Release { ino } => {
-                let left = self.handles.get_mut(&(mount, ino)).map_or(0, |count| {
-                    *count = count.saturating_sub(1);
-                    *count
-                });
-                if left == 0 {
-                    self.handles.remove(&(mount, ino));
-                    Alteration::Closed { ino }
-                } else {
-                    Alteration::Other
-                }
+            Request::Release { ino, fh } => {
+                let left = self.released(mount, ino, fh);
+                if left { Alteration::Other } else { Alteration::Closed { ino } }
             }
             Request::Unlink => {
                 let key = keys.first().cloned().unwrap_or_default();
@@ -567,7 +555,12 @@ impl Ledger {
                 }
                 Alteration::Unlink { key }
             }
-            Request::Rmdir => Alteration::Rmdir { key: keys.first().cloned().unwrap_or_default() },
+            Request::Rmdir => {
+                let refused = matches!(errno, Some(Errno::ENOTEMPTY | Errno::ENOENT | Errno::ENOTDIR));
+                let span = Span { from: began, to: Some(now) };
+                self.rmdirs.extend(keys.iter().filter(|_| !refused).map(|key| (mount, key.clone(), span)));
+                Alteration::Rmdir { key: keys.first().cloned().unwrap_or_default() }
+            }
             Request::Mkdir => Alteration::Mkdir { key: keys.first().cloned().unwrap_or_default() },
             Request::Rename => {
                 let [from, to] = &keys[..] else { return None };
@@ -683,38 +676,6 @@ impl Ledger {
             lost: None,
         };
         self.files.insert((mount, ino), file);
-    }
-
-    /// Whether somebody has it open who is not just letting go of it.
-    fn is_viewed(&self, mount: u8, ino: Ino) -> bool {
-        let releases = |request: &UnderWay| {
-            matches!(request.what, Request::Release { ino: of } if of == ino) && request.mount == mount
-        };
-        self.handles.contains_key(&(mount, ino)) && !self.under_way.values().any(releases)
-    }
-
-    /// `writer`: the handle, if it may be written to.
-    fn may_be(&mut self, mount: u8, ino: Ino, perhaps: Vec<String>) {
-        if let Some(file) = self.files.get_mut(&(mount, ino)) {
-            file.perhaps.extend(perhaps);
-        }
-    }
-
-    fn opened(&mut self, mount: u8, ino: Ino, (at, called, now): (u64, Time, Time), writer: Option<Fh>) {
-        self.writers.extend(writer.map(|fh| (mount, fh)));
-        if let Some(file) = self.files.get_mut(&(mount, ino)) {
-            file.writers += u32::from(writer.is_some());
-        }
-        let handles = self.handles.entry((mount, ino)).or_default();
-        *handles += 1;
-        if writer.is_some()
-            && *handles == 1
-            && let Some(file) = self.files.get_mut(&(mount, ino))
-            // What is in the journal began from an older one.
-            && file.states.iter().all(|state| [0, at].contains(&state.made_by))
-        {
-            (file.opened, file.called) = (now, called);
-        }
     }
 
     fn reached(&self, mount: u8, ino: Ino) -> u64 {

@@ -216,7 +216,9 @@ impl Store for SimStore {
             let body = SimBody::new((key, etag), reply.body, with);
             Ok(GetReply { meta, range: reply.range, body })
         };
-        self.serve(asked, apply).await
+        let mut reply = self.serve(asked, apply).await?;
+        reply.body.answered();
+        Ok(reply)
     }
 
     async fn head(&self, request: Head) -> Result<ObjectMeta, StoreError> {

@@ -75,7 +75,7 @@ fn of_file(request: &UnderWay) -> Option<Ino> {
     match request.what {
         Request::Commit { ino, .. }
         | Request::Flush { ino }
-        | Request::Release { ino }
+        | Request::Release { ino, .. }
         | Request::Change { ino, .. }
         | Request::Copy { ino, .. }
         | Request::Attributes { ino }

@@ -6,6 +6,17 @@ use holdfast::op::Ino;
 use super::{Ledger, Request, UnderWay};
 
 impl Ledger {
+    /// Whether a mount was removing a directory at some moment of `from..=until`, and may have done so.
+    pub fn was_removing_directory(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
+        let key = key.trim_end_matches('/');
+        let is_it = |name: &String| name.trim_end_matches('/') == key;
+        let under_way = |request: &UnderWay| {
+            matches!(request.what, Request::Rmdir) && request.mount == mount && request.keys.iter().any(is_it)
+        };
+        self.rmdirs.iter().any(|(of, name, span)| *of == mount && is_it(name) && span.touches(from, until))
+            || self.under_way.values().any(under_way)
+    }
+
     /// A file is opened, or cut, by a name that was taken away, or is being taken away, since that call began. Whoever is
     /// told to look again comes back to the file that he was given, wherever that was moved.
     pub(super) fn doubt(&mut self, mount: u8, called: Time, ino: Ino, keys: &[String]) {
@@ -46,7 +57,10 @@ impl Ledger {
             if file.key() == key && given != Some(file.ino) {
                 // It may have been at another name all along.
                 match file.perhaps.pop() {
-                    Some(other) if other != key => file.keys.push(other),
+                    Some(other) if other != key => {
+                        file.keys.push(other);
+                        file.doubtful = true;
+                    }
                     Some(_) | None => file.unnamed_at = Some(now),
                 }
             }
@@ -84,8 +98,17 @@ impl Ledger {
                 Some((file.ino, format!("{to}/{rest}")))
             })
             .collect();
-        // Who removes or moves a name in a directory does so wherever the directory is by then.
         let mut entered = Vec::new();
+        for file in self.files.values_mut().filter(|file| file.mount == mount) {
+            let moves = |key: &String| {
+                let rest = key.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+                Some(format!("{to}{rest}"))
+            };
+            let new: Vec<String> = file.perhaps.iter().filter_map(moves).collect();
+            entered.extend(new.iter().cloned());
+            file.perhaps.extend(new);
+        }
+        // Who removes or moves a name in a directory does so wherever the directory is by then.
         for request in self.under_way.values_mut().filter(|request| request.mount == mount) {
             let opens = matches!(request.what, Request::Open { .. } | Request::Create { .. });
             let UnderWay { keys, earlier, perhaps, .. } = request;

@@ -25,7 +25,7 @@ impl Ledger {
             | Request::Xattr { ino: of }
             | Request::Copy { ino: of, .. }
             | Request::Commit { ino: of, .. }
-            | Request::Release { ino: of } => request.mount == mount && of == ino,
+            | Request::Release { ino: of, .. } => request.mount == mount && of == ino,
             _ => false,
         };
         let under_way = &self.under_way;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use holdfast::config::OnConflict;
 use holdfast::env::Time;
 use holdfast::op::{Attr, Ino};
 
@@ -127,9 +128,18 @@ fn judge_names(
 fn is_certain(truth: &Truth, sight: &Sight<'_>, (key, ino): (&str, Ino), since: Time) -> bool {
     let mount = sight.seat.mount;
     // An inode that nobody has open may come to stand for what others put.
-    let slack = Time(since.0.saturating_sub(truth.under_way_max()));
+    let mut slack = Time(since.0.saturating_sub(truth.under_way_max()));
+    // Where whoever closes is not told of a conflict, what was set goes with the rest to a copy, or to the recovery folder; and the
+    // name is what others have put since the file was opened.
+    let untold = truth.config.on_conflict == OnConflict::KeepBoth || truth.config.write_back_max > 0;
+    if let Some(file) = truth.ledger.latest(mount, ino).filter(|_| untold) {
+        slack = slack.min(Time(file.called.0.saturating_sub(truth.config.metadata_ttl + truth.under_way_max())));
+    }
     // A directory's are its marker's.
     let marker = format!("{key}/");
+    if truth.ledger.was_removing_directory(mount, key, since, sight.ended) {
+        return false;
+    }
     let changed = |key: &str| truth.history.others_changed(mount, key, slack, sight.ended);
     let others = changed(key) || changed(&marker) || truth.ledger.was_renamed(mount, key);
     !others && !truth.is_linked(key) && !truth.ledger.is_doubted(mount, ino)
@@ -142,7 +152,9 @@ fn judge_size(truth: &Truth, sight: &Sight<'_>, file: FileId, attr: &Attr, verdi
     }
     let states = local.admissible(sight.began, sight.ended);
     let sizes: Option<Vec<u64>> = states.iter().map(|state| Some(state.content.as_ref()?.size())).collect();
-    if let Some(sizes) = sizes.filter(|sizes| !sizes.contains(&attr.size)) {
+    // While somebody cuts the file, a read that ends early leaves the kernel with the size at which it ended (fuse_short_read).
+    let within = |sizes: &[u64]| sizes.windows(2).any(|two| two[1] < attr.size && attr.size < two[0]);
+    if let Some(sizes) = sizes.filter(|sizes| !sizes.contains(&attr.size) && !within(sizes)) {
         verdict(format!("{} was shown with {} bytes where it had {sizes:?}", held.key, attr.size));
     }
 }

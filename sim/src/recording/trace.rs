@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Three columns of fixed beginnings: milliseconds since the run began; the lane (`app N`, `mount N`, `client` for who is
-//! neither, `s3 KEY`, `s3` for all of it, `log` for what the core says, `run`, `FINDING`); what happened. An event of several lines, such as a report of
+//! neither, `s3 KEY`, `s3` for all of it, `log` for what the core says and kernels ask it to change, `run`, `FINDING`); what happened. An event of several lines, such as a report of
 //! a deadlock, goes on in lines that begin with 17 spaces and `|`. Operations and mutations have the numbers of the
 //! scenario (mutations from 0, in its order), requests the order of their sending. Lines of one instant stand by their sort,
 //! causes before what follows from them: changes of the bucket, beginnings, requests, calls, the log, ends, findings.

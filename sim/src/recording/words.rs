@@ -5,6 +5,7 @@ use std::ops::Range;
 use holdfast::env::Time;
 use holdfast::env::store::{ByteRange, ErrorKind};
 use holdfast::error::Errno;
+use holdfast::op::{Op, Reply};
 
 use super::{Origin, Piece, Seen};
 use crate::content::Version;
@@ -15,6 +16,24 @@ use crate::store::{FaultKind, Kind};
 pub fn time(time: Time) -> String {
     let us = time.0.as_micros();
     format!("{}.{:03} ms", us / 1000, us % 1000)
+}
+
+/// A request to the core, as far as one line has room.
+pub fn op(op: &Op) -> String {
+    shortened(format!("{op:?}"))
+}
+
+/// `None`: it was not sent.
+pub fn outcome(outcome: Option<Result<&Reply, Errno>>) -> String {
+    match outcome {
+        None => "not sent".to_owned(),
+        Some(Ok(reply)) => shortened(format!("{reply:?}")),
+        Some(Err(code)) => errno(code),
+    }
+}
+
+fn shortened(text: String) -> String {
+    text.chars().take(160).collect()
 }
 
 /// `64 KiB`, where that is exact; else with one digit.

@@ -102,6 +102,11 @@ impl SimBody {
         body
     }
 
+    /// Nobody can have read from it before.
+    pub(super) fn answered(&mut self) {
+        self.attended_at = self.server.now();
+    }
+
     fn chunk_delay(&self) -> Duration {
         let usual = self.server.chunk_delay();
         self.script.chunk.unwrap_or(usual)

@@ -90,7 +90,7 @@ fn of_file(
             // What is no more what the name means can be given no attributes.
             let described = matches!(call, "fsetxattr" | "fremovexattr");
             // What the network delivered late, such as a DELETE of what had the name before, nobody can take back.
-            let late = |key: &String| truth.history.was_late(mount, key, local.called, sight.ended);
+            let late = |key: &String| truth.history.was_late(mount, key, (from, local.called), sight.ended);
             let lost = local.doubtful
                 || local.keys.iter().any(late)
                 || siblings.any(|other| other.ino != local.ino && (described || other.states.len() > 1))

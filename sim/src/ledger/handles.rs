@@ -1,0 +1,83 @@
+//! Who has files open.
+
+use std::collections::BTreeSet;
+
+use holdfast::env::Time;
+use holdfast::op::{Fh, Ino};
+
+use super::{Ledger, Request, UnderWay};
+
+impl Ledger {
+    /// Whether an open with O_TRUNC emptied a file under those who had it open all the while, though nobody here was writing to
+    /// it. `writers`: how often it had been opened for that before.
+    pub(super) fn has_emptied(&self, (mount, ino): (u8, Ino), at: u64, viewers: &BTreeSet<Fh>, writers: u32) -> bool {
+        // Of what somebody else changes meanwhile, everybody sees the truncation, too; or of what somebody has opened meanwhile to
+        // write to it.
+        let opens = |request: &UnderWay| {
+            matches!(request.what, Request::Open { ino: of, changes: true, .. } if of == ino) && request.mount == mount
+        };
+        let Some(file) = self.files.get(&(mount, ino)) else { return false };
+        let place = file.made_by(at);
+        let alone = file.writers == writers
+            && !self.under_way.values().any(opens)
+            && file.states.len() == place + 1
+            && file.states[..place]
+                .iter()
+                .all(|state| state.ended.is_some_and(|ended| ended <= file.states[place].began));
+        let had_bytes = place
+            .checked_sub(1)
+            .is_some_and(|before| file.states[before].content.as_ref().is_some_and(|before| before.size() > 0));
+        let told = !file.uncertain && !file.doubtful && !file.abandoned;
+        told && alone && had_bytes && !self.viewers(mount, ino).is_disjoint(viewers)
+    }
+
+    /// Those who have it open and are not just letting go of it; nobody where somebody may write to it.
+    pub(super) fn viewers(&self, mount: u8, ino: Ino) -> BTreeSet<Fh> {
+        let mut viewers = self.handles.get(&(mount, ino)).cloned().unwrap_or_default();
+        if viewers.iter().any(|fh| self.writers.contains(&(mount, *fh))) {
+            return BTreeSet::new();
+        }
+        for request in self.under_way.values().filter(|request| request.mount == mount) {
+            if let Request::Release { ino: of, fh } = &request.what
+                && *of == ino
+            {
+                viewers.remove(fh);
+            }
+        }
+        viewers
+    }
+
+    pub(super) fn may_be(&mut self, mount: u8, ino: Ino, perhaps: Vec<String>) {
+        if let Some(file) = self.files.get_mut(&(mount, ino)) {
+            file.perhaps.extend(perhaps);
+        }
+    }
+
+    pub(super) fn opened(&mut self, mount: u8, ino: Ino, (at, called, now): (u64, Time, Time), fh: Fh, writes: bool) {
+        self.writers.extend(writes.then_some((mount, fh)));
+        if let Some(file) = self.files.get_mut(&(mount, ino)) {
+            file.writers += u32::from(writes);
+        }
+        let handles = self.handles.entry((mount, ino)).or_default();
+        handles.insert(fh);
+        if writes
+            && handles.len() == 1
+            && let Some(file) = self.files.get_mut(&(mount, ino))
+            // What is in the journal began from an older one.
+            && file.states.iter().all(|state| [0, at].contains(&state.made_by))
+        {
+            (file.opened, file.called) = (now, called);
+        }
+    }
+
+    /// Whether others still have it open.
+    pub(super) fn released(&mut self, mount: u8, ino: Ino, fh: Fh) -> bool {
+        let Some(handles) = self.handles.get_mut(&(mount, ino)) else { return false };
+        handles.remove(&fh);
+        let left = !handles.is_empty();
+        if !left {
+            self.handles.remove(&(mount, ino));
+        }
+        left
+    }
+}
