@@ -15,6 +15,7 @@ mod holdings;
 pub mod journal;
 mod keep;
 pub mod lifeboat;
+pub mod line;
 mod log;
 mod manifest;
 pub mod memory;

@@ -530,3 +530,23 @@ fn a_scattered_reader_does_not_take_the_anchor_from_a_viewer() {
     w.s3().replace("film", version(2), 64 * MIB);
     assert_eq!(w.app().read_to_end(viewer), Ok(version(1)));
 }
+
+/// What this mount itself publishes of a file takes nothing from those who read it.
+#[test]
+fn who_reads_a_file_whose_attributes_are_set_here_goes_on_when_it_is_replaced_elsewhere() {
+    for hold in [Hold::Auto, Hold::Full] {
+        let mut w = World::new(WorldConfig::calm().writable().mounted(|config| {
+            config.posix_metadata = true;
+            config.hold = hold;
+        }));
+        w.s3().put("film", version(1), 64 * MIB);
+        let film = w.app().open("/film");
+        w.app().read(film, 0..MIB);
+        let setter = w.process();
+        assert_eq!(w.run(async move { setter.chmod("/film", 0o600).await }), Ok(()));
+        w.wait(Duration::from_secs(2));
+        w.s3().put("film", version(2), 10);
+        w.wait(Duration::from_secs(2));
+        assert_eq!(w.app().read_to_end(film), Ok(version(1)), "{hold:?}");
+    }
+}

@@ -245,3 +245,33 @@ fn a_directorys_rename_waits_for_none_that_come_after_it() {
     files.into_iter().for_each(|file| w.app().close(file));
     assert_eq!(object(&w, "e/5").map(|bytes| bytes.len()), Some(100));
 }
+
+/// Nobody who looks by the old path, or saves by it, meets a directory that is half gone.
+#[test]
+fn who_looks_or_saves_by_the_old_path_while_the_directory_is_renamed_finds_the_file_where_it_is_by_then() {
+    for saves in [false, true] {
+        let mut w = World::writable();
+        w.s3().put("d/a", version(1), 5);
+        w.s3().put("d/x", version(1), 500);
+        w.s3().fault(Matcher::of(Kind::Copy).key("e/a").nth(1), FaultKind::Delayed(Duration::from_secs(5)));
+        let file = w.app().open_rw("/d/x");
+        let (renamer, other, handle) = (w.process(), w.process(), w.handle());
+        let renaming = async move { renamer.rename("/d", "/e", false).await };
+        let looking = async move {
+            handle.sleep(Duration::from_secs(2)).await;
+            match saves {
+                true => other.save("/d/x", 10).await,
+                false => other.stat("/d/x").await.map(drop),
+            }
+        };
+        let (renamed, looked) = w.run(join(renaming, looking));
+        assert_eq!((renamed, looked), (Ok(()), Ok(())), "saves: {saves}");
+        if !saves {
+            w.app().pwrite(file, 0, "new");
+            assert_eq!(w.app().try_close(file), Ok(()));
+        }
+        let there = object(&w, "e/x").unwrap();
+        assert_eq!((there.len(), saves || there.starts_with(b"new")), (if saves { 10 } else { 500 }, true));
+        assert_eq!((object(&w, "d/x"), w.disk().kept().len()), (None, 0));
+    }
+}

@@ -157,6 +157,7 @@ impl<E: Env> Ahead<E> {
             inner.next += 1;
             (n, range, upload)
         };
+        let _place = self.context.sends.join(range.end - range.start).await;
         let Ok(body) = snapshot.body(range.clone()).await else { return false };
         let _counted = self.context.memory.count(body.len() as u64);
         let runs = snapshot.overlay.runs(range);

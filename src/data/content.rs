@@ -177,7 +177,7 @@ impl<E: Env> Content<E> {
     pub fn wants_holding(&self, needed: bool) -> bool {
         let inner = self.inner.lock();
         let kept = inner.streams.iter().any(|stream| stream.keep);
-        (needed || !inner.handles.is_empty()) && self.would_miss(&inner).is_some() && !kept
+        (needed || inner.is_open()) && self.would_miss(&inner).is_some() && !kept
     }
 
     /// The first byte that who has it open would miss once its object is replaced or deleted, and nothing but GETs under way
@@ -185,6 +185,11 @@ impl<E: Env> Content<E> {
     pub fn first_to_hold(&self) -> Option<u64> {
         let inner = self.inner.lock();
         if inner.handles.is_empty() { None } else { self.would_miss(&inner) }
+    }
+
+    /// Whether GETs of it are under way.
+    pub fn is_streamed(&self) -> bool {
+        !self.inner.lock().streams.is_empty()
     }
 
     fn would_miss(&self, inner: &Inner<BoatOf<E>>) -> Option<u64> {

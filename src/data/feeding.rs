@@ -128,9 +128,15 @@ impl<E: Env> Content<E> {
 
     /// What is in memory of the same bytes, which stood at another key or under another ETag.
     pub fn inherit(&self, old: &Self) {
-        let extents = old.inner.lock().extents.clone();
+        let (extents, boat) = {
+            let old = old.inner.lock();
+            (old.extents.clone(), old.boat.clone())
+        };
         let starts: Vec<u64> = extents.keys().copied().collect();
-        self.inner.lock().extents = extents;
+        {
+            let mut inner = self.inner.lock();
+            (inner.extents, inner.boat) = (extents, boat);
+        }
         for start in starts {
             let this: Weak<Self> = self.this.clone();
             self.context.memory.enrol(this, start);

@@ -264,6 +264,7 @@ impl<E: Env> Snapshot<E> {
     }
 
     async fn put(&self) -> Result<Published, Unpublished> {
+        let _place = self.context.sends.join(self.overlay.size()).await;
         let body = match self.body(0..self.overlay.size()).await {
             Ok(body) => body,
             // What it was to replace has been replaced.

@@ -4,6 +4,7 @@
 //! or keys outside the prefix are [`ErrorKind::InvalidAnswer`], and nothing of such an answer is used.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::config::{COMPLETE_TIME_PER_PART, COPY_RATE_MIN, SEND_RATE_MIN};
@@ -168,13 +169,23 @@ impl<E: Env> Context<E> {
             }
             self.env.clock().sleep(wait).await;
         }
-        let limit = self.config.attempt_timeout.saturating_add(work.time());
         if zoo::has(Bug::AttemptNeverTimesOut) {
             return once.await;
         }
-        let outcome = match or_timeout(self.env.clock(), limit, once).await {
-            Some(outcome) => outcome,
-            None => Err(StoreError::new(ErrorKind::NoAnswer, format!("nothing came within {} s", limit.as_secs_f32()))),
+        let began = self.env.clock().now();
+        let mut once = pin!(once);
+        let mut limit = Duration::ZERO;
+        let outcome = loop {
+            // Others may have begun to send since, which makes this slower.
+            limit = limit.max(self.config.attempt_timeout.saturating_add(work.time(self.sends.count())));
+            let left = limit.saturating_sub(self.env.clock().now().since(began));
+            if left.is_zero() {
+                let what = format!("nothing came within {} s", limit.as_secs_f32());
+                break Err(StoreError::new(ErrorKind::NoAnswer, what));
+            }
+            if let Some(outcome) = or_timeout(self.env.clock(), left, once.as_mut()).await {
+                break outcome;
+            }
         };
         match &outcome {
             Ok(_) => self.pace.lock().succeeded(),
@@ -246,12 +257,12 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// On top of an attempt's time-out.
-    fn time(self) -> Duration {
+    /// On top of an attempt's time-out, where so many send.
+    fn time(self, sends: usize) -> Duration {
         let of_bytes = |bytes: u64, rate| Duration::from_millis(bytes.saturating_mul(1000) / rate);
         match self {
             Self::Asking => Duration::ZERO,
-            Self::Sending(bytes) => of_bytes(bytes, SEND_RATE_MIN),
+            Self::Sending(bytes) => of_bytes(bytes.saturating_mul(sends.max(1) as u64), SEND_RATE_MIN),
             Self::Copying(bytes) => of_bytes(bytes, COPY_RATE_MIN),
             Self::Completing(parts) => COMPLETE_TIME_PER_PART * u32::try_from(parts).unwrap_or(u32::MAX),
         }

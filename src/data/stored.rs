@@ -20,6 +20,7 @@ use crate::env::{Clock, Disk, DiskError, Env, Kept as _, Spool as _};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::{UNDATED, Version};
+use crate::state::xattrs::fit;
 use crate::zoo::{self, Bug};
 
 /// What of a draft the journal has.
@@ -82,6 +83,7 @@ impl<E: Env> Draft<E> {
         }
         let mut object = attributes(snapshot.object.clone())?;
         self.sign(&mut object, snapshot.generation);
+        fit(&mut object.user);
         let (context, disk) = (&self.context, self.context.env.disk());
         let full = || FsError::Disk(DiskError::Full);
         let room = Room::of(context, snapshot.overlay.logged_bytes()).ok_or_else(full)?;

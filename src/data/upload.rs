@@ -110,6 +110,7 @@ impl<E: Env> Snapshot<E> {
         let (key, upload) = (self.key.clone(), id.clone());
         match part {
             Part::Upload(range) => {
+                let _place = self.context.sends.join(range.end - range.start).await;
                 let body = match self.body(range.clone()).await {
                     Ok(body) => body,
                     Err(error) => return Err(Refusal::Source(error)),

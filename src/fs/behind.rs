@@ -70,6 +70,7 @@ impl<E: Env> Fs<E> {
             let (mut delay, longest) = REPUBLISH_DELAY;
             let ended = loop {
                 let outcome = {
+                    let _place = fs.context.behind.join(0).await;
                     let _turn = draft.gate.lock().await;
                     fs.commit_looked_at(ino, &draft, || draft.closed()).await
                 };
@@ -215,5 +216,10 @@ impl<E: Env> Fs<E> {
 
 /// Whether it is worth trying again for as long as the mount lives.
 fn may_pass(error: &FsError) -> bool {
-    matches!(error, FsError::Exhausted { .. } | FsError::Nonsense { .. } | FsError::Disk(_))
+    match error {
+        FsError::Exhausted { .. } | FsError::Disk(_) => true,
+        // What S3 does not take, it will not take tomorrow.
+        FsError::Nonsense { cause, .. } => cause.kind != ErrorKind::InvalidRequest,
+        _ => false,
+    }
 }

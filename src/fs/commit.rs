@@ -15,6 +15,7 @@ use crate::marks::sometimes;
 use crate::op::{Fh, Ino, Name, Reply};
 use crate::state::tree::{Publication, Stamp};
 use crate::state::version::Version;
+use crate::state::xattrs::fit;
 use crate::zoo::{self, Bug};
 
 /// Why bytes are in the recovery folder.
@@ -89,6 +90,7 @@ impl<E: Env> Fs<E> {
             }
             snapshot.object = self.with_attributes(ino, snapshot.object)?;
             draft.sign(&mut snapshot.object, snapshot.generation);
+            fit(&mut snapshot.object.user);
             self.hold_what_is_replaced(ino).await;
             draft.will_attempt(&snapshot).await;
             match snapshot.publish().await {
@@ -99,8 +101,14 @@ impl<E: Env> Fs<E> {
                         sometimes!(AttributesFollowed);
                         draft.touch();
                     }
-                    self.adopt(ino, draft, stamp, &snapshot, published);
+                    let holds = self.handles.lock().holds_for_readers(ino);
+                    let content = self.adopt(ino, draft, stamp, &snapshot, published);
                     draft.settle_stored(&snapshot, &etag).await;
+                    if holds {
+                        sometimes!(ReadersLedOn);
+                        let lead = self.lead(Some(&content), content.version()).await;
+                        self.feed_lead(&content, lead);
+                    }
                     if !attributes_behind {
                         return Ok(());
                     }
@@ -133,7 +141,14 @@ impl<E: Env> Fs<E> {
     }
 
     /// The inode becomes the Version that was published of it.
-    fn adopt(&self, ino: Ino, draft: &Draft<E>, stamp: Stamp, snapshot: &Snapshot<E>, published: Published) {
+    fn adopt(
+        &self,
+        ino: Ino,
+        draft: &Draft<E>,
+        stamp: Stamp,
+        snapshot: &Snapshot<E>,
+        published: Published,
+    ) -> Arc<Content<E>> {
         let size = snapshot.overlay.size();
         let Published { written, body, copied, object, attributes_behind: _ } = published;
         let meta = ObjectMeta {
@@ -158,9 +173,11 @@ impl<E: Env> Fs<E> {
         let obsolete = {
             let mut tree = self.tree.lock();
             let clean = !draft.is_dirty();
-            tree.published(ino, Publication { stamp, version, meta: Arc::new(meta), content: Some(content), clean })
+            let content = Some(content.clone());
+            tree.published(ino, Publication { stamp, version, meta: Arc::new(meta), content, clean })
         };
         supersede_by_us(obsolete.unwrap_or_default());
+        content
     }
 
     /// Whoever has open what a publication is about to replace goes on reading it.

@@ -64,6 +64,7 @@ impl<E: Env> Handles<E> {
             let file = if let Handle::Fenced(inner) = handle { inner } else { handle };
             if let Handle::File { ino: own, content, .. } = file
                 && *own == ino
+                && !Arc::ptr_eq(content, fresh)
             {
                 fresh.opened(*fh);
                 content.closed(*fh);
@@ -98,8 +99,21 @@ impl<E: Env> Handles<E> {
 
     /// Whether the file has handles, and none of them is for writing.
     pub(super) fn is_only_read(&self, ino: Ino) -> bool {
+        self.count_of(ino) > 0 && !self.is_written(ino)
+    }
+
+    /// Whether somebody has the file open for writing.
+    pub(super) fn is_written(&self, ino: Ino) -> bool {
         let writes = |handle: &Handle<E>| matches!(handle, Handle::File { ino: own, writes: true, .. } if *own == ino);
-        self.count_of(ino) > 0 && !self.open.values().any(writes)
+        self.open.values().any(writes)
+    }
+
+    /// Whether somebody only reads the file, for whom GETs under way hold what he has not read.
+    pub(super) fn holds_for_readers(&self, ino: Ino) -> bool {
+        let mut handles = self.open.values();
+        handles.any(|handle| {
+            matches!(handle, Handle::File { ino: own, writes: false, content, .. } if *own == ino && content.is_streamed())
+        })
     }
 
     /// Whether the handle is one for writing.

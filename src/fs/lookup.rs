@@ -45,6 +45,7 @@ impl<E: Env> Fs<E> {
                 Target::Directory if self.context.config.posix_metadata => Some(self.marker(&key).await?),
                 Target::Directory | Target::File(_) | Target::Absent => None,
             };
+            self.paths.pass(&key).await;
             // While it was asked, others may have learnt about the name too: the tree decides what stands.
             let mut tree = self.tree.lock();
             if tree.directory(parent)?.key(&name) != key {
@@ -97,6 +98,7 @@ impl<E: Env> Fs<E> {
                 (tree.stamp(now), tree.directory(parent)?.key(name))
             };
             let (target, meta) = self.ask(&key).await?;
+            self.paths.pass(&key).await;
             let mut tree = self.tree.lock();
             if tree.directory(parent)?.key(name) != key {
                 sometimes!(AnswerOfAnotherKey);

@@ -74,6 +74,9 @@ impl<E: Env> Drop for Opening<'_, E> {
     }
 }
 
+/// How often an open with O_TRUNC looks at its file again.
+const DOUBTS_MAX: u32 = 3;
+
 /// What became of a file that is opened with O_TRUNC.
 enum Truncated<E: Env> {
     Opened(Reply),
@@ -173,16 +176,25 @@ impl<E: Env> Fs<E> {
     /// O_TRUNC of a file that has bytes. Nothing is fetched, and where nobody else has it open nothing is asked that is known.
     async fn open_truncated(self: &Arc<Self>, opening: &mut Opening<'_, E>, mode: OpenMode) -> Result<Reply, FsError> {
         let ino = opening.ino;
-        if opening.take_pin() {
-            // Current while this open ran.
-        } else if !self.tree.lock().is_verified(ino, self.now())? {
-            self.verify(ino).await?;
-        }
-        let meta = self.meta(ino).await?;
-        self.publish_for_readers(ino).await?;
+        // What waits for it was current while this open ran.
+        let pinned = opening.take_pin();
         let gate = self.beginnings.of(ino);
-        let _turn = gate.lock().await;
-        let written = match self.truncate_unwritten(ino, mode, &meta)? {
+        let mut tries = 0;
+        let (_turn, meta) = loop {
+            if !pinned && !self.tree.lock().is_verified(ino, self.now())? {
+                self.verify(ino).await?;
+            }
+            self.publish_for_readers(ino).await?;
+            let turn = gate.lock().await;
+            let meta = self.meta(ino).await?;
+            tries += 1;
+            // While its turn was waited for, a rename of it may have failed half way.
+            if pinned || tries > DOUBTS_MAX || !self.tree.lock().is_doubted(ino)? {
+                break (turn, meta);
+            }
+            sometimes!(DoubtedWhileWaiting);
+        };
+        let written = match self.truncate_unwritten(ino, mode, pinned, &meta)? {
             Truncated::Opened(opened) => {
                 if zoo::has(Bug::TruncationPublishedAtOnce)
                     && let Some(draft) = self.draft_of(ino)
@@ -231,7 +243,13 @@ impl<E: Env> Fs<E> {
     }
 
     /// Truncates a file as it is opened, unless it has a draft already.
-    fn truncate_unwritten(&self, ino: Ino, mode: OpenMode, meta: &ObjectMeta) -> Result<Truncated<E>, FsError> {
+    fn truncate_unwritten(
+        &self,
+        ino: Ino,
+        mode: OpenMode,
+        pinned: bool,
+        meta: &ObjectMeta,
+    ) -> Result<Truncated<E>, FsError> {
         let mut drafts = self.drafts.lock();
         if self.tree.lock().is_displaced(ino) {
             return Err(self.displaced(ino));
@@ -240,6 +258,10 @@ impl<E: Env> Fs<E> {
         let only_read = self.handles.lock().is_only_read(ino);
         if let Some(draft) = drafts.get(&ino).filter(|draft| draft.is_dirty() || !only_read) {
             return Ok(Truncated::Written(draft.clone(), self.add_handle(ino, None, mode)?));
+        }
+        // Another file may have got the name, or been seen there, while its turn was waited for.
+        if !pinned && self.tree.lock().moved_on_to(ino).is_some() {
+            return Err(self.displaced(ino));
         }
         let (version, mut own, (parent, name)) = {
             let tree = self.tree.lock();
@@ -297,7 +319,7 @@ impl<E: Env> Fs<E> {
         };
         let key = version.key.clone();
         let answer = self.context.head(&key).await;
-        if self.was_moved(ino, &key) {
+        if self.was_moved(ino, &key).await {
             return Err(FsError::Superseded { key });
         }
         let target = match answer {
@@ -315,6 +337,12 @@ impl<E: Env> Fs<E> {
         }
         self.meet_what_stands(ino).await;
         let mut tree = self.tree.lock();
+        let file = tree.file(ino)?;
+        if !file.version.is_same(&version) && file.own.is_some() {
+            // This mount published over it while it was asked for.
+            sometimes!(OpenOfOwnPredecessor);
+            return Ok(());
+        }
         match tree.observe(parent, &name, stamp, target) {
             Ok(obsolete) => {
                 drop(tree);
@@ -391,20 +419,18 @@ impl<E: Env> Fs<E> {
                 (!current).then_some(Successor::Replaced(meta.etag))
             }),
         };
-        if self.was_moved(ino, &key) {
+        if self.was_moved(ino, &key).await {
             return Err(FsError::Superseded { key });
         }
-        {
-            let mut tree = self.tree.lock();
-            let file = tree.file_mut(ino)?;
-            if !file.version.is_same(content.version()) && file.own.is_some() {
-                // This mount published over it while it was asked for: what the inode is now is newer.
-                sometimes!(OpenOfOwnPredecessor);
-                let present = self.present(file);
-                drop(tree);
-                opening.hold(present.clone());
-                return Ok(present);
-            }
+        let passed = {
+            let tree = self.tree.lock();
+            let file = tree.file(ino)?;
+            !file.version.is_same(content.version()) && file.own.is_some()
+        };
+        if passed {
+            // This mount published over it while it was asked for: what the inode is now is newer.
+            sometimes!(OpenOfOwnPredecessor);
+            return Box::pin(self.content_to_open(opening)).await;
         }
         let successor = match answer {
             Ok(None) => {
@@ -441,7 +467,7 @@ impl<E: Env> Fs<E> {
             sometimes!(OpenOfOwnAttributes);
             drop(draft.gate.lock().await);
         }
-        if self.was_moved(ino, key) {
+        if self.was_moved(ino, key).await {
             return Err(FsError::Superseded { key: key.clone() });
         }
         let (version, reply) = 'another: {
@@ -510,6 +536,9 @@ impl<E: Env> Fs<E> {
             return Ok(content);
         };
         self.meet_what_stands(ino).await;
+        if self.was_moved(ino, key).await {
+            return Err(FsError::Superseded { key: key.clone() });
+        }
         Err(self.pin(opening, stamp, version, reply))
     }
 
@@ -524,6 +553,9 @@ impl<E: Env> Fs<E> {
             }
             Err(error) => return FsError::from_store(key, error),
         };
+        if self.was_moved(opening.ino, key).await {
+            return FsError::Superseded { key: key.clone() };
+        }
         let version = Version::of(key, &reply.meta);
         self.pin(opening, stamp, version, reply)
     }
@@ -538,7 +570,7 @@ impl<E: Env> Fs<E> {
             _ => Ok(true),
         };
         sometimes!(OpenAbsent);
-        if self.was_moved(opening.ino, key) {
+        if self.was_moved(opening.ino, key).await {
             return FsError::Superseded { key: key.clone() };
         }
         let mut tree = self.tree.lock();
@@ -559,7 +591,12 @@ impl<E: Env> Fs<E> {
     }
 
     /// Whether this mount has renamed the file while S3 was asked about `key`: then the answer says nothing of it.
-    fn was_moved(&self, ino: Ino, key: &Key) -> bool {
+    pub(super) async fn was_moved(&self, ino: Ino, key: &Key) -> bool {
+        self.paths.pass(key).await;
+        self.is_elsewhere(ino, key)
+    }
+
+    fn is_elsewhere(&self, ino: Ino, key: &Key) -> bool {
         let moved = self.tree.lock().file(ino).is_ok_and(|file| file.version.key != *key);
         if moved {
             sometimes!(AskedWhereItWas);
@@ -576,7 +613,7 @@ impl<E: Env> Fs<E> {
         reply: GetReply<BodyOf<E>>,
     ) -> FsError {
         let superseded = FsError::Superseded { key: version.key.clone() };
-        if self.was_moved(opening.ino, &version.key) {
+        if self.is_elsewhere(opening.ino, &version.key) {
             return superseded;
         }
         let fresh = Content::new(self.context.clone(), version.clone());

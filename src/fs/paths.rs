@@ -61,6 +61,21 @@ impl Paths {
         }
     }
 
+    /// Waits while a directory above `key` is being renamed: what S3 says of the key meanwhile says nothing of the file.
+    pub(super) async fn pass(&self, key: &Key) {
+        loop {
+            let left = {
+                let inner = self.inner.lock();
+                if !inner.renaming.iter().any(|prefix| key.as_str().starts_with(prefix.as_str())) {
+                    return;
+                }
+                self.left.listen()
+            };
+            sometimes!(LookedAtWhileRenamed);
+            left.await;
+        }
+    }
+
     /// Waits until nothing is changed beneath either prefix; from then on, nothing is.
     pub(super) async fn close(&self, prefixes: [String; 2]) -> Renaming<'_> {
         self.inner.lock().announced.extend(prefixes.iter().cloned());

@@ -45,7 +45,7 @@ enum Copied {
 }
 
 /// How who has a file open goes on where it is moved to.
-enum Lead<E: Env> {
+pub(super) enum Lead<E: Env> {
     /// By what is at hand, or by asking when he gets there.
     NotNeeded,
     Get(GetReply<BodyOf<E>>),
@@ -190,6 +190,7 @@ impl<E: Env> Fs<E> {
         };
         let source = std::mem::replace(&mut version, moved_version);
         let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
+        let leads = !matches!(lead, Lead::Gone);
         let content = moved.map(|ino| self.move_handles(ino, &version, old, lead));
         if let (Some(draft), Some(content)) = (&draft, &content) {
             draft.rebased(content.clone());
@@ -205,7 +206,7 @@ impl<E: Env> Fs<E> {
             tree.renamed((moved, replaced_ino), from, to, &version, meta, content.clone(), stamp, gone)
         };
         // Whoever has opened it since the others were led on.
-        if let (Some(ino), Some(content)) = (moved, &content) {
+        if let (Some(ino), Some(content)) = (moved, content.as_ref().filter(|_| leads)) {
             self.handles.lock().rebase(ino, content);
         }
         supersede_by_us(obsolete);
@@ -217,7 +218,7 @@ impl<E: Env> Fs<E> {
 
     /// A GET of what was moved, where it is by now, for those who have it open: so that nobody who replaces it there takes from
     /// them what they have not read yet.
-    async fn lead(&self, old: Option<&Arc<Content<E>>>, version: &Version) -> Lead<E> {
+    pub(super) async fn lead(&self, old: Option<&Arc<Content<E>>>, version: &Version) -> Lead<E> {
         let Some(first) = old.and_then(|old| old.first_to_hold()) else { return Lead::NotNeeded };
         let range = (first > 0 && self.context.config.hold != Hold::Full).then_some(ByteRange::From(first));
         sometimes!(LedToItsNewName);
@@ -247,17 +248,22 @@ impl<E: Env> Fs<E> {
                 old.supersede_by_us(Successor::Unknown);
                 return content;
             }
-            (Lead::Get(reply), _) => {
+            (lead, _) => {
                 self.handles.lock().rebase(ino, &content);
-                if content.wants_kept_anchor() {
-                    content.keep_anchor(reply.body);
-                } else if content.first_to_hold().is_some() {
-                    content.feed(reply.range, reply.body);
-                }
+                self.feed_lead(&content, lead);
             }
-            (Lead::NotNeeded | Lead::Gone, _) => self.handles.lock().rebase(ino, &content),
         }
         content
+    }
+
+    /// Whoever has it open has what leads him on.
+    pub(super) fn feed_lead(&self, content: &Arc<Content<E>>, lead: Lead<E>) {
+        let Lead::Get(reply) = lead else { return };
+        if content.wants_kept_anchor() {
+            content.keep_anchor(reply.body);
+        } else if content.first_to_hold().is_some() {
+            content.feed(reply.range, reply.body);
+        }
     }
 
     /// False: something else stands there by now.

@@ -88,7 +88,12 @@ impl<E: Env> Fs<E> {
                 return Err(error);
             }
         }
-        let outcome = if by_path {
+        // Whoever has it open for writing publishes it: what he writes next goes on from there.
+        let publishes = by_path && !self.handles.lock().is_written(ino);
+        if by_path && !publishes {
+            sometimes!(TruncatedForItsWriter);
+        }
+        let outcome = if publishes {
             self.truncate_by_path(ino, &draft, size).await
         } else {
             let resized = draft.resize(size).await;

@@ -152,7 +152,11 @@ impl<E: Env> Fs<E> {
             (version, tree.stamp(self.now()), tree.place(ino)?)
         };
         let key = version.key.clone();
-        let meta = match self.context.head(&key).await {
+        let answer = self.context.head(&key).await;
+        if self.was_moved(ino, &key).await {
+            return Err(FsError::Superseded { key });
+        }
+        let meta = match answer {
             Ok(meta) => meta,
             Err(error) if error.kind == ErrorKind::NotFound => {
                 // A directory may have its name: Linux looks it up again.

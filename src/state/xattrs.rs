@@ -13,6 +13,9 @@ const FIELD: &str = "xattr";
 /// S3 takes so much of user metadata, names and values together (docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html).
 pub const USER_METADATA_BYTES_MAX: usize = 2048;
 
+/// What this mount adds when it publishes a file: a mode, owners, times, and what the publication is known by.
+const OWN_METADATA_BYTES_MAX: usize = 256;
+
 pub type Xattrs = BTreeMap<String, Vec<u8>>;
 
 /// What cannot be understood counts as none.
@@ -35,18 +38,41 @@ pub fn write_into(xattrs: &Xattrs, user: &mut BTreeMap<String, String>) -> bool 
     let field = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
     let others: usize =
         user.iter().filter(|(name, _)| *name != FIELD).map(|(name, value)| name.len() + value.len()).sum();
-    if others + FIELD.len() + field.len() > USER_METADATA_BYTES_MAX {
+    if others + FIELD.len() + field.len() > USER_METADATA_BYTES_MAX - OWN_METADATA_BYTES_MAX {
         return false;
     }
     user.insert(FIELD.to_string(), field);
     true
 }
 
+/// Leaves out what this mount has added to metadata that others have filled, the least important first, until S3 takes it.
+pub fn fit(user: &mut BTreeMap<String, String>) {
+    let bytes =
+        |user: &BTreeMap<String, String>| user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    for name in ["atime", "ctime", "uid", "gid", "mode", "mtime"] {
+        if bytes(user) <= USER_METADATA_BYTES_MAX {
+            return;
+        }
+        user.remove(name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{read_from, write_into};
+    use super::{USER_METADATA_BYTES_MAX, fit, read_from, write_into};
+
+    #[test]
+    fn what_others_have_filled_keeps_what_is_theirs() {
+        let mut user = BTreeMap::from([("theirs".to_string(), "x".repeat(2000))]);
+        for name in ["mode", "uid", "gid", "mtime", "atime", "ctime"] {
+            user.insert(name.to_string(), "1700000000".to_string());
+        }
+        fit(&mut user);
+        assert_eq!(user.keys().collect::<Vec<_>>(), ["gid", "mode", "mtime", "theirs"]);
+        assert!(user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() <= USER_METADATA_BYTES_MAX);
+    }
 
     #[test]
     fn what_s3fs_wrote_is_read() {

@@ -2,7 +2,9 @@
 
 mod writing;
 
+use holdfast::config::KEY_BYTES_MAX;
 use holdfast::env::Time;
+use holdfast::env::store::Key;
 use holdfast::error::Errno;
 
 use super::delays::Delays;
@@ -59,6 +61,11 @@ fn explained(truth: &Truth, sight: &Sight<'_>, call: &str, on: On<'_>, errno: Er
     }
     if let Some(judged) = writing::explained(truth, sight, call, on, errno) {
         return judged;
+    }
+    if let (Errno::ENAMETOOLONG, On::Rename { from, to }) = (errno, on)
+        && moved_is_too_long(truth, from, to)
+    {
+        return Ok(());
     }
     let on = match on {
         On::Rename { from, .. } => On::Key(from),
@@ -155,6 +162,11 @@ fn was_always_a_file(truth: &Truth, key: &str, from: Time, until: Time) -> bool 
     !truth.history.was(key, from, until, other)
         && !truth.history.any_under(&beneath, |_, changes| !changes.is_empty())
         && parents.all(|parent| truth.history.look(parent, <[_]>::is_empty))
+}
+
+fn moved_is_too_long(truth: &Truth, from: &str, to: &str) -> bool {
+    let is_too_long = |key: &Key| key.as_str().len() + to.len() > KEY_BYTES_MAX + from.len();
+    truth.history.any_under(&format!("{from}/"), |key, changes| is_too_long(key) && !changes.is_empty())
 }
 
 fn explains_eacces(suffered: &Suffered) -> bool {

@@ -158,6 +158,11 @@ impl<C: Holds> Tree<C> {
         file.unlinked || file.abandoned || other().unwrap_or(false)
     }
 
+    /// Whether nothing is known of the file since its name was doubted.
+    pub fn is_doubted(&self, ino: Ino) -> Result<bool, FsError> {
+        Ok(self.file(ino)?.verified == Time::ZERO)
+    }
+
     /// Whether the inode's name is local, and its own.
     pub fn is_local(&self, ino: Ino) -> bool {
         let entry = || {
@@ -486,6 +491,12 @@ impl<C: Holds> Tree<C> {
                 self.move_beneath(ino, format!("{prefix}{rest}"), moved, seen, &mut files);
             }
         }
+        // Whoever has one of them open by an inode that has its name no more.
+        for (stray, version) in self.of_moved(moved) {
+            sometimes!(StrayMoved);
+            self.goes_along(stray, &version);
+            files.files.push((stray, version));
+        }
         for inode in self.inodes.values_mut() {
             if (inode.parent, &inode.name) == (parent, name) && matches!(inode.node, Node::Directory(_)) {
                 (inode.parent, inode.name) = (new_parent, new_name.clone());
@@ -498,22 +509,9 @@ impl<C: Holds> Tree<C> {
     /// answered; the names are asked for again.
     pub fn moved_apart(&mut self, moved: &[(Version, Version)], stamp: Stamp) -> Vec<(Ino, Version)> {
         let seen = Seen { began: stamp.order, ended: self.next_order(), at: stamp.at };
-        let to: BTreeMap<&Key, &(Version, Version)> = moved.iter().map(|pair| (&pair.0.key, pair)).collect();
-        let mut files = Vec::new();
-        for (ino, inode) in &self.inodes {
-            if let Node::File(file) = &inode.node
-                && let Some((old, new)) = to.get(&file.version.key)
-                && file.version.is_same(old)
-                && !file.unlinked
-            {
-                files.push((*ino, new.clone()));
-            }
-        }
+        let files = self.of_moved(&moved.iter().map(|pair| (pair.0.key.as_str(), pair)).collect());
         for (ino, version) in &files {
-            self.keep_what_is_shown(*ino);
-            if let Ok(file) = self.file_mut(*ino) {
-                (file.version, file.content) = (version.clone(), None);
-            }
+            self.goes_along(*ino, version);
             let Ok((parent, name)) = self.place(*ino) else { continue };
             let Ok(entry) = self.entry_mut(parent, &name) else { continue };
             if entry.ino == Some(*ino) {
@@ -560,22 +558,13 @@ impl<C: Holds> Tree<C> {
             let known = child.and_then(|child| self.file(child).ok()).map(|file| file.version.clone());
             let is_moved = |old: &Version| known.as_ref().is_none_or(|known| known.is_same(old));
             let Ok(entry) = self.entry_mut(ino, &name) else { continue };
-            if let Some((old, version)) = pair {
-                for stray in entry.strays.iter().map(|(stray, _)| *stray).collect::<Vec<_>>() {
-                    self.move_stray(stray, old, version, files);
-                }
-            }
-            let Ok(entry) = self.entry_mut(ino, &name) else { continue };
             match (&entry.target, pair) {
                 (Target::File(_), Some((old, version))) if is_moved(old) => {
                     let (number, meta) = (entry.ino, entry.meta.take());
                     entry.moves_on(Target::File(version.clone()), number, seen);
                     entry.meta = meta;
-                    child.into_iter().for_each(|child| self.keep_what_is_shown(child));
-                    if let Some(child) = child
-                        && let Ok(file) = self.file_mut(child)
-                    {
-                        (file.version, file.content) = (version.clone(), None);
+                    if let Some(child) = child.filter(|child| self.file(*child).is_ok()) {
+                        self.goes_along(child, version);
                         files.files.push((child, version.clone()));
                     }
                 }
@@ -611,15 +600,26 @@ impl<C: Holds> Tree<C> {
         }
     }
 
-    /// An inode that was opened by a name, and is another than the name's by now, goes along with the version that it is of.
-    fn move_stray(&mut self, stray: Ino, old: &Version, version: &Version, files: &mut Moved<C>) {
-        if self.file(stray).is_ok_and(|file| file.version.is_same(old) && !file.unlinked) {
-            sometimes!(StrayMoved);
-            self.keep_what_is_shown(stray);
-            if let Ok(file) = self.file_mut(stray) {
-                (file.version, file.content) = (version.clone(), None);
+    /// Inodes of files whose Version was moved, each with what that is by now; whether or not a name stands for them.
+    fn of_moved(&self, moved: &BTreeMap<&str, &(Version, Version)>) -> Vec<(Ino, Version)> {
+        let mut files = Vec::new();
+        for (ino, inode) in &self.inodes {
+            if let Node::File(file) = &inode.node
+                && let Some((old, new)) = moved.get(file.version.key.as_str())
+                && file.version.is_same(old)
+                && !file.unlinked
+            {
+                files.push((*ino, new.clone()));
             }
-            files.files.push((stray, version.clone()));
+        }
+        files
+    }
+
+    /// The inode's Version stands at another key by now, as this one.
+    fn goes_along(&mut self, ino: Ino, version: &Version) {
+        self.keep_what_is_shown(ino);
+        if let Ok(file) = self.file_mut(ino) {
+            (file.version, file.content) = (version.clone(), None);
         }
     }
 
