@@ -443,6 +443,11 @@ fn file_content(key: &str, published: &Published) -> Option<FileContent> {
     published.content(key).map(|content| FileContent::of(content.to_bytes()))
 }
 
+fn is_denial(suffered: &Suffered) -> bool {
+    use holdfast::env::store::ErrorKind::AccessDenied;
+    matches!(suffered, Suffered::Fault(FaultKind::Refused(error)) if error.kind == AccessDenied)
+}
+
 fn is_lie(suffered: &Suffered) -> bool {
     match suffered {
         Suffered::Fault(what) => is_untrue(what),
@@ -704,7 +709,9 @@ impl Court {
             if let Some(recorder) = &inner.recorder {
                 recorder.said(now, "KERNEL", format!("request {at}: {}", recording::words::outcome(outcome)));
             }
-            let Truth { ledger, machines, .. } = &mut inner.truth;
+            let Truth { ledger, machines, store, .. } = &mut inner.truth;
+            ledger.doubts_refusals |= matches!(outcome, Some(Err(Errno::EACCES)))
+                && store.has_suffered(Time::ZERO, now, &|suffered| !is_denial(suffered));
             ledger.ends(at, now, outcome, |mount, key| is_journaled(machines, mount, key))
         };
         if let Some((mount, altered)) = altered {

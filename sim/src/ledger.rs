@@ -65,10 +65,12 @@ pub enum Alteration {
     Closed {
         ino: Ino,
     },
-    /// An open with O_TRUNC emptied a file that others had open and that nobody on this mount had changed.
+    /// An open with O_TRUNC emptied a file that others had open and that nobody on this mount was writing to.
     Emptied {
         ino: Ino,
         key: String,
+        /// Somebody here had written to it before.
+        written: bool,
     },
     /// A file or a FIFO was made; all names that it may have.
     Node {
@@ -102,6 +104,8 @@ enum Request {
         viewers: BTreeSet<Fh>,
         /// How often it had been opened to be written to.
         writers: u32,
+        /// The ledger had no such file before.
+        enters: bool,
     },
     Create {
         truncates: bool,
@@ -185,6 +189,8 @@ pub struct Ledger {
     cut_short: Vec<(u8, String)>,
     /// The same, each from where to where, and when.
     moved: Vec<(u8, String, String, Time)>,
+    /// Prefixes beneath which some may have been moved by a rename that failed, and those where to, by mount.
+    moved_in_part: Vec<(u8, String, String)>,
     /// When names were last taken away, by mount.
     removed: BTreeMap<(u8, String), Time>,
     /// Names that somebody opened with O_TRUNC.
@@ -196,6 +202,8 @@ pub struct Ledger {
     lost: BTreeSet<(u8, Ino)>,
     /// Requests that have ended by which files are published.
     asked: Vec<asked::Asked>,
+    /// A request of what was refused then may have been done before, for all that is known.
+    pub doubts_refusals: bool,
     /// Inodes that copy_file_range(2) copied from.
     copied_from: BTreeSet<(u8, Ino)>,
 }
@@ -215,6 +223,10 @@ impl Ledger {
     pub fn latest(&self, mount: u8, ino: Ino) -> Option<&LocalFile> {
         let closed = || self.past.iter().rev().find(|file| file.mount == mount && file.ino == ino);
         self.file(mount, ino).or_else(closed)
+    }
+
+    pub fn with_id(&self, id: u64) -> Option<&LocalFile> {
+        self.files.values().chain(&self.past).find(|file| file.id == id)
     }
 
     /// All files of a mount that ever had this name.
@@ -355,6 +367,7 @@ impl Ledger {
                 let (changes, truncates) = (mode.write || mode.truncate, mode.truncate);
                 let viewers = if truncates { self.viewers(mount, *ino) } else { BTreeSet::new() };
                 let writers = self.files.get(&(mount, *ino)).map_or(0, |file| file.writers);
+                let enters = changes && !self.files.contains_key(&(mount, *ino)) && !self.was_changed(mount, *ino);
                 if changes {
                     self.enter(mount, *ino, &keys, (called, now), base);
                 }
@@ -366,7 +379,7 @@ impl Ledger {
                         made_by: at,
                     });
                 }
-                Request::Open { ino: *ino, changes, truncates, viewers, writers }
+                Request::Open { ino: *ino, changes, truncates, viewers, writers, enters }
             }
             Op::Create { mode, .. } => Request::Create { truncates: mode.truncate },
             Op::Write { ino, offset, data, .. } => {
@@ -485,10 +498,14 @@ impl Ledger {
         let done = outcome.is_some_and(|outcome| outcome.is_ok());
         let errno = outcome.and_then(Result::err);
         let alteration = match what {
-            Request::Open { ino, changes, truncates, viewers, writers } => {
+            Request::Open { ino, changes, truncates, viewers, writers, enters } => {
                 let emptied = done && self.has_emptied((mount, ino), at, &viewers, writers);
+                let written = self.files.get(&(mount, ino)).is_some_and(|file| file.made_by(at) > 1);
                 if truncates {
                     self.settle(mount, ino, at, now, done, errno);
+                }
+                if enters && !done {
+                    self.take_back(mount, ino);
                 }
                 if let Some(Ok(Reply::Opened { fh })) = outcome {
                     self.named_again(mount, ino, &keys, called);
@@ -497,7 +514,7 @@ impl Ledger {
                     self.doubt(mount, called, ino, &keys);
                 }
                 if emptied {
-                    Alteration::Emptied { ino, key: keys.first().cloned().unwrap_or_default() }
+                    Alteration::Emptied { ino, key: keys.first().cloned().unwrap_or_default(), written }
                 } else {
                     Alteration::Other
                 }
@@ -529,7 +546,11 @@ impl Ledger {
                     && errno.is_some()
                     && let Some(file) = self.files.get_mut(&(mount, ino))
                 {
-                    file.uncertain = true;
+                    // What S3 refuses has changed nothing (R39).
+                    match errno {
+                        Some(Errno::EACCES) if !self.doubts_refusals => file.tried.push((began, now)),
+                        _ => file.uncertain = true,
+                    }
                 }
                 if commits && done { Alteration::Commit { ino, reached: at, closes: false } } else { Alteration::Other }
             }
@@ -646,7 +667,8 @@ impl Ledger {
         (called, now): (Time, Time),
         base: impl FnOnce(Ino) -> Option<FileContent>,
     ) {
-        if self.files.contains_key(&(mount, ino)) {
+        if let Some(file) = self.files.get_mut(&(mount, ino)) {
+            file.entered_again = true;
             return;
         }
         self.changed.insert((mount, ino));
@@ -657,17 +679,23 @@ impl Ledger {
         let nameless = before.filter(|file| !file.is_named()).and_then(|file| file.states.last());
         let content = nameless.map_or_else(|| base(ino), |state| state.content.clone());
         let first = State { began: Time::ZERO, ended: Some(Time::ZERO), content, made_by: 0 };
+        let perhaps = self.perhaps_moved(mount, keys);
+        perhaps.iter().for_each(|key| self.local_from(mount, key, now));
         let file = LocalFile {
+            id: self.requests,
             mount,
             ino,
-            keys: keys.to_vec(),
+            // The last is the present one, as far as is known.
+            keys: perhaps.iter().chain(keys).cloned().collect(),
             unnamed_at: None,
             states: vec![first],
             opened: now,
             called,
-            perhaps: Vec::new(),
+            perhaps,
             writers: 0,
             uncertain,
+            tried: Vec::new(),
+            entered_again: false,
             abandoned: false,
             doubtful: false,
             closed_at: None,

@@ -65,7 +65,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(panic::Panic),
         Box::<read_your_writes::ReadYourWrites>::default(),
         Box::<lost_update::LostUpdate>::default(),
-        Box::new(durability::Durability),
+        Box::<durability::Durability>::default(),
         Box::<atomic_publish::AtomicPublish>::default(),
         Box::<no_resurrection::NoResurrection>::default(),
         Box::<recovery::Recovery>::default(),

@@ -42,6 +42,25 @@ impl Ledger {
             })
     }
 
+    /// The same of this name, or of a directory above it.
+    pub fn was_moving(&self, mount: u8, key: &str, since: Time) -> bool {
+        super::with_parents(key).any(|name| self.was_renaming(mount, name, since))
+    }
+
+    /// Whether one was under way at some moment of `from..=until`.
+    pub fn was_moving_within(&self, mount: u8, key: &str, from: Time, until: Time) -> bool {
+        let above = |name: &String| super::with_parents(key).any(|above| above == name);
+        let ended = self.asked.iter().any(|asked| {
+            let within = asked.began <= until && asked.ended >= from;
+            asked.mount == mount && asked.renames && within && asked.keys.iter().any(above)
+        });
+        ended
+            || self.under_way.values().any(|request| {
+                let renames = matches!(request.what, Request::Rename) && request.began <= until;
+                renames && request.mount == mount && names(request).any(above)
+            })
+    }
+
     /// Whether a rename to this name, or away from it, was asked of a mount that was not answered before `since`.
     pub fn was_renaming(&self, mount: u8, key: &str, since: Time) -> bool {
         let ended = self.asked.iter().any(|asked| {

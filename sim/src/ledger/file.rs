@@ -23,6 +23,8 @@ pub struct State {
 /// A file that a mount opened for writing, or changed.
 #[derive(Clone, Debug)]
 pub struct LocalFile {
+    /// No other file has it.
+    pub id: u64,
     pub mount: u8,
     pub ino: Ino,
     /// Every name that it had, the present one last.
@@ -41,6 +43,10 @@ pub struct LocalFile {
     pub writers: u32,
     /// Some write failed, or was not answered: what it holds is not known.
     pub uncertain: bool,
+    /// When calls that failed, and changed nothing, may have had it be otherwise meanwhile.
+    pub(super) tried: Vec<(Time, Time)>,
+    /// By another request than the first.
+    pub(super) entered_again: bool,
     /// An application was told that it lost its condition.
     pub abandoned: bool,
     /// Its name was taken away, or given to another, while it was being opened.
@@ -81,6 +87,11 @@ impl LocalFile {
         let last = self.states.partition_point(|state| state.began <= until);
         let first = self.states[..last].iter().rposition(|state| state.ended.is_some_and(|ended| ended < from));
         &self.states[first.unwrap_or(0)..last]
+    }
+
+    /// Whether it may have been otherwise at some moment of `from..=until`, because of a call that failed.
+    pub fn was_tried(&self, from: Time, until: Time) -> bool {
+        self.tried.iter().any(|(began, ended)| *began <= until && *ended >= from)
     }
 
     /// Whether some byte was written through a mapping and may have been read at some moment of `from..=until`.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use holdfast::env::Time;
 use holdfast::op::{Fh, Ino};
 
-use super::{Ledger, Request, UnderWay};
+use super::{Ledger, LocalFile, NOBODY, Request, UnderWay};
 
 impl Ledger {
     /// Whether an open with O_TRUNC emptied a file under those who had it open all the while, though nobody here was writing to
@@ -29,6 +29,34 @@ impl Ledger {
             .is_some_and(|before| file.states[before].content.as_ref().is_some_and(|before| before.size() > 0));
         let told = !file.uncertain && !file.doubtful && !file.abandoned;
         told && alone && had_bytes && !self.viewers(mount, ino).is_disjoint(viewers)
+    }
+
+    /// An open with O_TRUNC of what others read is told to look again, and is given another inode: theirs is as it was, and what was
+    /// entered for it is of no inode.
+    pub(super) fn take_back(&mut self, mount: u8, ino: Ino) {
+        let changes = |request: &UnderWay| match request.what {
+            Request::Open { ino: of, changes: true, .. }
+            | Request::Change { ino: of, .. }
+            | Request::Attributes { ino: of }
+            | Request::Xattr { ino: of }
+            | Request::Copy { ino: of, .. } => request.mount == mount && of == ino,
+            _ => false,
+        };
+        let untouched = |file: &LocalFile| {
+            file.states.len() == 1
+                && file.writers == 0
+                && !file.entered_again
+                && !file.uncertain
+                && !file.doubtful
+                && file.is_named()
+        };
+        let has_xattrs = self.xattrs.keys().any(|(of, which, _)| (*of, *which) == (mount, ino));
+        if self.files.get(&(mount, ino)).is_some_and(untouched) && !has_xattrs && !self.under_way.values().any(changes)
+        {
+            let entered = self.files.remove(&(mount, ino));
+            self.past.extend(entered.map(|file| LocalFile { ino: NOBODY, ..file }));
+            self.changed.remove(&(mount, ino));
+        }
     }
 
     /// Those who have it open and are not just letting go of it; nobody where somebody may write to it.

@@ -81,6 +81,17 @@ impl Ledger {
             }
         }
         entered.iter().for_each(|key| self.local_from(mount, key, now));
+        self.moved_in_part.push((mount, beneath, format!("{to}/")));
+    }
+
+    /// Where a file of these names may be because of such renames: whoever opens it by what the kernel knows comes to the file,
+    /// wherever that is.
+    pub(super) fn perhaps_moved(&self, mount: u8, keys: &[String]) -> Vec<String> {
+        let of_mount = self.moved_in_part.iter().filter(|(of, _, _)| *of == mount);
+        let moves = |(_, from, to): &(u8, String, String)| {
+            keys.iter().filter_map(|key| Some(format!("{to}{}", key.strip_prefix(from.as_str())?))).collect::<Vec<_>>()
+        };
+        of_mount.flat_map(moves).collect()
     }
 
     pub(super) fn rename(&mut self, mount: u8, from: &str, to: &str, now: Time) {

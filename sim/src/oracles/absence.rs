@@ -38,6 +38,20 @@ impl Oracle for Absence {
             return;
         }
         // Its own removals a mount knows at once.
+        // And what it has open itself, it knows to be there.
+        let beneath = format!("{}/", key.trim_end_matches('/'));
+        if matches!(*call, "rmdir" | "rename" | "stat" | "readdir")
+            && to.is_none_or(|to| !to.contains('/'))
+            && !truth.ledger.was_renamed(sight.seat.mount, key)
+            // Of which nobody else can know.
+            && truth
+                .ledger
+                .steady(sight.seat.mount, &beneath, sight.began)
+                .any(|file| truth.history.look(file.key(), <[_]>::is_empty))
+        {
+            verdict(format!("{call} called {key} absent, where a file is open"));
+            return;
+        }
         if names.any(|name| truth.is_local_beneath(sight.seat.mount, name, from, sight.ended)) {
             return;
         }

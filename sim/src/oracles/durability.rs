@@ -3,12 +3,26 @@
 use holdfast::config::OnConflict;
 use holdfast::env::Time;
 
+use super::recovery::is_kept;
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth, What, has_journaled};
 use crate::history::{Body, Published};
 use crate::ledger::{Alteration, LocalFile};
 
-pub struct Durability;
+#[derive(Default)]
+pub struct Durability {
+    /// Closes that left to the journal what they acknowledged.
+    owed: Vec<Owed>,
+}
+
+struct Owed {
+    mount: u8,
+    /// [`LocalFile::id`]
+    file: u64,
+    /// The request that had made it what it was.
+    reached: u64,
+    at: Time,
+}
 
 impl Oracle for Durability {
     fn id(&self) -> OracleId {
@@ -17,10 +31,14 @@ impl Oracle for Durability {
 
     fn sentence(&self) -> &'static str {
         "When fsync, msync, a close of what was written, or truncate(2) of what nobody has open succeeds, the file as it was \
-         then, or later, is or was in the bucket whole, and so is the empty one that mknod(2) made. With `--write-back` a close may leave it to the journal."
+         then, or later, is or was in the bucket whole, and so is the empty one that mknod(2) made. With `--write-back` a close may leave it to the journal, from which it comes there."
     }
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
+        if let What::Rest(_) = &sight.what {
+            let owed = self.owed.iter().filter(|owed| owed.mount == sight.seat.mount && !truth.disk_faulty);
+            owed.for_each(|owed| owed.judge(truth, verdict));
+        }
         let What::Altered(altered) = &sight.what else { return };
         if let (Alteration::Node { keys }, Ok(())) = (&altered.what, &altered.outcome) {
             let empty = |now: Option<&Published>| now.is_some_and(|now| now.size == 0);
@@ -36,9 +54,9 @@ impl Oracle for Durability {
         if file.uncertain || file.doubtful || removed || file.abandoned {
             return;
         }
-        let reached = file.made_by(*reached);
-        // That the journal is emptied by publishing it, oracle `leak` demands.
+        let (request, reached) = (*reached, file.made_by(*reached));
         if *closes && has_journaled(&truth.machines, file) {
+            self.owed.push(Owed { mount: file.mount, file: file.id, reached: request, at: sight.ended });
             return;
         }
         let known = file.states[reached..].iter().all(|state| state.content.is_some());
@@ -54,6 +72,45 @@ impl Oracle for Durability {
                 sight.seat.mount,
                 altered.began.0,
                 sight.ended.0
+            ));
+        }
+    }
+}
+
+impl Owed {
+    /// At rest the journal has nothing any more: the bucket had it, or what it became; or somebody else was faster.
+    fn judge(&self, truth: &Truth, verdict: &mut dyn FnMut(String)) {
+        let Some(file) = truth.ledger.with_id(self.file) else { return };
+        let end = Time(std::time::Duration::MAX);
+        let start = Time::ZERO.plus(std::time::Duration::from_nanos(1));
+        // What became of its name since its mount died, the ledger does not know.
+        let lost_sight = |key: &String| {
+            truth.has_died(file.mount)
+                && (truth.ledger.was_local(file.mount, key, self.at.plus(std::time::Duration::from_nanos(1)), end)
+                    || truth.ledger.was_renamed(file.mount, key)
+                    || truth.ledger.is_finished_later(file.mount, key))
+        };
+        let reached = file.made_by(self.reached);
+        let known = file.states[reached..].iter().all(|state| state.content.is_some());
+        if !known
+            || file.uncertain
+            || file.doubtful
+            || file.abandoned
+            || !file.is_named()
+            || file.keys.iter().any(lost_sight)
+            || committed(truth, file, reached, end).is_some()
+        {
+            return;
+        }
+        let changed =
+            |key: &String| truth.history.others_changed(file.mount, key, start, end) || truth.was_lied_to(start, end);
+        if !(file.keys.iter().any(changed) && is_kept(truth, file, reached)) {
+            verdict(format!(
+                "a close of {} by mount {} at {:?} left it to the journal, and the bucket never held what it was ({:?} bytes)",
+                file.key(),
+                file.mount,
+                self.at.0,
+                file.states[reached].content.as_ref().map(|content| content.size())
             ));
         }
     }

@@ -12,10 +12,11 @@ use holdfast::error::Errno;
 use holdfast::op::{Ino, Kind};
 
 use super::freshness::before;
+use super::lost_update::is_same;
 use super::{Oracle, OracleId};
 use crate::court::{Described, FileId, Held, Machine, On, Sight, Truth, What, is_of_body, is_untrue};
 use crate::history::{Change, Published};
-use crate::store::FaultKind;
+use crate::store::{FaultKind, Kind as Request};
 
 #[derive(Default)]
 pub struct Hold {
@@ -141,6 +142,9 @@ impl Hold {
         if !was_replaced(truth, held, published, sight.ended) {
             return Err("but nobody replaced it");
         }
+        if was_only_moved(truth, held, published, sight.began, sight.ended) {
+            return Err("but it was only renamed here, and stands where it is now (R40)");
+        }
         if published.version_id.is_some() {
             return if truth.purges { Ok(()) } else { Err("but the bucket keeps its versions") };
         }
@@ -244,6 +248,57 @@ fn was_replaced(truth: &Truth, held: &Held, published: &Published, until: Time) 
             !same(change) && change.at <= until && next >= since
         })
     })
+}
+
+/// Whether what became of a key is nothing but renames by the mount itself, all of them over, which have the same bytes stand
+/// elsewhere.
+fn was_only_moved(truth: &Truth, held: &Held, published: &Published, began: Time, until: Time) -> bool {
+    let mount = held.seat.mount;
+    let mut key = held.key.clone();
+    let Some(content) = published.content(&key) else { return false };
+    let mut since = Time::ZERO;
+    // No more renames than that.
+    for _ in 0..8 {
+        // It was there from a moment on, and then it went.
+        let same = |now: &Published| now.content(&key).is_some_and(|now| is_same(&now, &content));
+        let (stands, gone) = truth.history.look(&key, |changes| {
+            let changes: Vec<&Change> = changes.iter().filter(|change| change.at <= until).collect();
+            match changes[..] {
+                [.., last] if last.now.as_ref().is_some_and(same) => (true, None),
+                [.., before, last] if last.now.is_none() && before.now.as_ref().is_some_and(same) => {
+                    (false, Some(last.at))
+                }
+                _ => (false, None),
+            }
+        });
+        if stands {
+            return key != held.key && !truth.ledger.was_moving(mount, &key, began);
+        }
+        let Some(gone) = gone.filter(|_| !truth.ledger.was_moving(mount, &key, began)) else { return false };
+        // The copy was made before, by the mount that then deleted it here.
+        let (mut deleted, mut copied) = (false, None);
+        truth.history.each_made(0, |made| {
+            if made.mount != mount {
+                return;
+            }
+            deleted |= made.kind == Request::Delete && made.key.as_str() == key && made.at == gone;
+            let copy = made.kind == Request::Copy && made.at >= since && made.at <= gone && made.key.as_str() != key;
+            if copy
+                && made
+                    .now
+                    .as_ref()
+                    .and_then(|now| now.content(made.key.as_str()))
+                    .is_some_and(|now| is_same(&now, &content))
+            {
+                copied = Some((made.key.as_str().to_owned(), made.at));
+            }
+        });
+        let Some((to, at)) = copied.filter(|_| deleted && !truth.ledger.was_unlinking(mount, &key, gone)) else {
+            return false;
+        };
+        (key, since) = (to, at);
+    }
+    false
 }
 
 /// Whether it may end a GET that was to deliver the rest of a replaced version. A request that is refused, lost or late

@@ -6,7 +6,7 @@ use holdfast::env::Time;
 
 use super::{Oracle, OracleId};
 use crate::court::{Sight, Truth};
-use crate::history::Made;
+use crate::history::{Made, Published};
 use crate::ledger::LocalFile;
 use crate::store::{FaultKind, Kind};
 
@@ -78,7 +78,7 @@ fn same(made: &Made, content: Option<&Content>) -> bool {
     now.is_some_and(|now| content.is_some_and(|content| is_same(&now, content)))
 }
 
-fn is_same(a: &Content, b: &Content) -> bool {
+pub(super) fn is_same(a: &Content, b: &Content) -> bool {
     a.size() == b.size() && a.to_bytes() == b.to_bytes()
 }
 
@@ -107,7 +107,19 @@ fn judge(truth: &Truth, made: &Made, verdict: &mut dyn FnMut(String)) {
     if made.kind == Kind::Copy && is_replaced_by_a_rename(truth, made, same.as_ref(), since) {
         return;
     }
-    if !own && !truth.ledger.named(made.mount, key).any(knew) {
+    // What somebody else has copied there, a rename takes for its own copy.
+    let moved = |file: &LocalFile| {
+        let olds = file.keys.iter().filter(|old| *old != key);
+        olds.into_iter().any(|old| {
+            let had = |now: Option<&Published>| {
+                now.and_then(|now| now.content(old))
+                    .is_some_and(|had| same.as_ref().is_some_and(|same| is_same(&had, same)))
+            };
+            truth.history.was(old, file.called, made.at, had)
+        })
+    };
+    let mut files = truth.ledger.named(made.mount, key);
+    if !own && !files.any(|file| knew(file) || moved(file)) {
         verdict(format!(
             "mount {} replaced {key} at {:?} as it was put at {:?}, which no file of that name began from",
             made.mount, made.at.0, since.0

@@ -147,7 +147,7 @@ fn is_certain(truth: &Truth, sight: &Sight<'_>, (key, ino): (&str, Ino), since: 
 
 fn judge_size(truth: &Truth, sight: &Sight<'_>, file: FileId, attr: &Attr, verdict: &mut dyn FnMut(String)) {
     let Some((held, local)) = truth.local_file(file) else { return };
-    if local.uncertain {
+    if local.uncertain || local.was_tried(sight.began, sight.ended) {
         return;
     }
     let states = local.admissible(sight.began, sight.ended);
@@ -169,7 +169,8 @@ fn judge_bytes(
 ) {
     let Some((held, local)) = truth.local_file(file) else { return };
     let states = local.admissible(sight.began, sight.ended);
-    if local.uncertain || states.iter().any(|state| state.content.is_none()) {
+    let tried = local.was_tried(sight.began, sight.ended);
+    if local.uncertain || tried || states.iter().any(|state| state.content.is_none()) {
         return;
     }
     let key = &held.key;

@@ -18,7 +18,9 @@ impl Oracle for SingleVersion {
 
     fn see(&mut self, truth: &Truth, sight: &Sight<'_>, verdict: &mut dyn FnMut(String)) {
         if let What::Altered(altered) = &sight.what
-            && let Alteration::Emptied { ino, key } = &altered.what
+            && let Alteration::Emptied { ino, key, written } = &altered.what
+            // What was written here, a faulty disk may not give back: neither to be published nor to be read.
+            && !(*written && truth.disk_faulty)
         {
             verdict(format!("an open with O_TRUNC emptied {ino:?} of {key} under those who had it open"));
         }

@@ -79,7 +79,7 @@ fn of_file(
             let mount = held.seat.mount;
             let ttl = truth.config.metadata_ttl.max(truth.config.negative_metadata_ttl);
             let from = before(local.called.min(held.called_at), ttl + truth.under_way_max());
-            let changed = |key: &String| was_changed(truth, mount, key, (from, sight.ended));
+            let changed = |key: &String| was_changed(truth, mount, key, (from, sight.ended), sight.began);
             // A rename over it, or its own removal, takes the condition away as well.
             // An open with O_TRUNC of a file that others have open gives its name another inode, of the same mount.
             // Bytes of another file that were not copied yet go with that, unless something holds them.
@@ -92,11 +92,13 @@ fn of_file(
             // What the network delivered late, such as a DELETE of what had the name before, nobody can take back.
             let late = |key: &String| truth.history.was_late(mount, key, (from, local.called), sight.ended);
             let lost = local.doubtful
+                || !local.is_named()
                 || local.keys.iter().any(late)
                 || siblings.any(|other| other.ino != local.ino && (described || other.states.len() > 1))
                 || (described && local.keys.iter().any(|key| truth.ledger.was_truncated(mount, key)))
+                || (described && truth.ledger.was_moving_within(mount, &held.key, held.called_at, held.opened_at))
                 || local.sources.iter().any(took)
-                || local.keys.iter().chain(&local.sources).any(changed);
+                || local.keys.iter().chain(&local.sources).chain([&held.key]).any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody else changed it") })
         }
         // A file that is being written is read through what it began from, which may be lost.
@@ -108,7 +110,7 @@ fn of_file(
                 truth.history.was(key, from, sight.ended, |now| now.is_none())
                     || (truth.history.changes_within(key, from, sight.ended) > 0
                         && may_be_unheld(truth, key, from, sight.ended))
-                    || was_changed(truth, held.seat.mount, key, (from, sight.ended))
+                    || was_changed(truth, held.seat.mount, key, (from, sight.ended), sight.began)
             };
             let lost = local.keys.iter().chain(&local.sources).chain([&held.key]).any(changed);
             Some(if lost { Ok(()) } else { Err("and nobody changed it") })
@@ -126,11 +128,11 @@ fn may_be_unheld(truth: &Truth, key: &str, from: Time, until: Time) -> bool {
         || truth.store.was_down(from, until)
 }
 
-/// Whether somebody else, or a rename of this mount, changed a key; or whether an answer of it was not true.
-fn was_changed(truth: &Truth, mount: u8, key: &str, (from, until): (Time, Time)) -> bool {
-    // A mount that died in the middle of a directory's rename has the next one finish it, which nobody asked that to. And a
-    // rename that fails may have been done in part.
-    let moved = truth.ledger.is_finished_later(mount, key) || truth.ledger.was_renamed(mount, key);
+/// Whether somebody else changed a key, or a rename of this mount that was not over at `began`; or whether an answer of it was not
+/// true. Who has a file open that was renamed before is told nothing of that, also where the rename failed (R40).
+fn was_changed(truth: &Truth, mount: u8, key: &str, (from, until): (Time, Time), began: Time) -> bool {
+    // A mount that died in the middle of a directory's rename has the next one finish it, which nobody asked that to.
+    let moved = truth.ledger.is_finished_later(mount, key) || truth.ledger.was_moving(mount, key, began);
     (moved && truth.history.changes_within(key, from, until) > 0)
         || truth.history.others_changed(mount, key, from, until)
         || truth.was_hit(key, &|what| is_untrue(what) || *what == FaultKind::ConditionsIgnored)
@@ -180,7 +182,7 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
             let twice = truth.history.changes_within(key, from, sight.ended) > 1
                 || removals > 1
                 || (removals > 0 && inodes.len() > 1);
-            let changed = twice || was_changed(truth, sight.seat.mount, key, (from, sight.ended));
+            let changed = twice || was_changed(truth, sight.seat.mount, key, (from, sight.ended), from);
             Some(if changed { Ok(()) } else { Err("and nobody changed it meanwhile") })
         }
         (_, Errno::EISDIR | Errno::ENOTDIR) if truth.is_local_beneath(sight.seat.mount, key, from, sight.ended) => {
@@ -210,6 +212,24 @@ fn of_rename(
     errno: Errno,
 ) -> Option<Result<(), &'static str>> {
     match errno {
+        // Of the key itself, or of one beneath it, as it would be then.
+        Errno::ENAMETOOLONG => {
+            let grown = |key: &str| to.len() + key.len() - from.len();
+            let beneath = format!("{}/", from.trim_end_matches('/'));
+            let mut longest = grown(from);
+            truth.history.any_under(&beneath, |key, _| {
+                longest = longest.max(grown(key.as_str()));
+                false
+            });
+            let local = truth.ledger.beneath(sight.seat.mount, from).flat_map(|file| &file.keys);
+            longest = local
+                .filter(|key| key.len() >= from.len())
+                .map(|key| grown(key.as_str()))
+                .max()
+                .unwrap_or(0)
+                .max(longest);
+            (longest > holdfast::config::KEY_BYTES_MAX).then_some(Ok(()))
+        }
         EBUSY | Errno::EINVAL | Errno::EISDIR | Errno::ENOTDIR => Some(Ok(())),
         Errno::EEXIST | Errno::ENOTEMPTY => {
             let there = was_anything(truth, sight, to);
