@@ -62,6 +62,8 @@ pub const PARTS_AT_ONCE: usize = 8;
 pub const REPUBLISH_DELAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Keys of a directory that is renamed, under way at a time.
 pub const RENAMES_AT_ONCE: usize = 32;
+/// S3 takes so much of user metadata, names and values together (docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html).
+pub const USER_METADATA_BYTES_MAX: usize = 2048;
 /// The longest target of a symbolic link: Linux's PATH_MAX.
 pub const LINK_BYTES_MAX: u64 = 4096;
 /// Answers that contradict each other because they overlapped in time are asked again so often.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::config::OnConflict;
+use crate::config::{OnConflict, USER_METADATA_BYTES_MAX};
 use crate::data::content::{Content, Kept};
 use crate::data::context::Context;
 use crate::data::draft::{Draft, Fate};
@@ -20,7 +20,6 @@ use crate::env::{Clock, Disk, DiskError, Env, Kept as _, Spool as _};
 use crate::error::FsError;
 use crate::marks::sometimes;
 use crate::state::version::{UNDATED, Version};
-use crate::state::xattrs::fit;
 use crate::zoo::{self, Bug};
 
 /// What of a draft the journal has.
@@ -83,7 +82,6 @@ impl<E: Env> Draft<E> {
         }
         let mut object = attributes(snapshot.object.clone())?;
         self.sign(&mut object, snapshot.generation);
-        fit(&mut object.user);
         let (context, disk) = (&self.context, self.context.env.disk());
         let full = || FsError::Disk(DiskError::Full);
         let room = Room::of(context, snapshot.overlay.logged_bytes()).ok_or_else(full)?;
@@ -143,8 +141,13 @@ impl<E: Env> Draft<E> {
 
     /// Gives it what the publication of the file after so many changes will be known by, however often that is tried.
     pub fn sign(&self, object: &mut NewObject, generation: u64) {
-        if self.context.config.write_back_max > 0 {
-            object.user.insert(ATTEMPT.to_string(), format!("{:016x}-{generation}", self.number));
+        if self.context.config.write_back_max == 0 {
+            return;
+        }
+        object.user.insert(ATTEMPT.to_string(), format!("{:016x}-{generation}", self.number));
+        // Where others have filled it all, a lost answer is not recognised; better than not to be published.
+        if object.user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > USER_METADATA_BYTES_MAX {
+            object.user.remove(ATTEMPT);
         }
     }
 

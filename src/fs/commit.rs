@@ -90,7 +90,6 @@ impl<E: Env> Fs<E> {
             }
             snapshot.object = self.with_attributes(ino, snapshot.object)?;
             draft.sign(&mut snapshot.object, snapshot.generation);
-            fit(&mut snapshot.object.user);
             self.hold_what_is_replaced(ino).await;
             draft.will_attempt(&snapshot).await;
             match snapshot.publish().await {
@@ -137,6 +136,7 @@ impl<E: Env> Fs<E> {
     /// What the inode's object is given: `object`, and the attributes that the inode shows.
     pub(super) fn with_attributes(&self, ino: Ino, mut object: NewObject) -> Result<NewObject, FsError> {
         self.tree.lock().own_of(ino)?.posix.write_into(&mut object.user);
+        fit(&mut object.user);
         Ok(object)
     }
 

@@ -5,16 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::USER_METADATA_BYTES_MAX;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 const FIELD: &str = "xattr";
-/// S3 takes so much of user metadata, names and values together (docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html).
-pub const USER_METADATA_BYTES_MAX: usize = 2048;
 
 /// What this mount adds when it publishes a file: a mode, owners, times, and what the publication is known by.
 const OWN_METADATA_BYTES_MAX: usize = 256;
+/// The last of that.
+const SIGNATURE_BYTES_MAX: usize = 64;
 
 pub type Xattrs = BTreeMap<String, Vec<u8>>;
 
@@ -50,7 +51,7 @@ pub fn fit(user: &mut BTreeMap<String, String>) {
     let bytes =
         |user: &BTreeMap<String, String>| user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     for name in ["atime", "ctime", "uid", "gid", "mode", "mtime"] {
-        if bytes(user) <= USER_METADATA_BYTES_MAX {
+        if bytes(user) <= USER_METADATA_BYTES_MAX - SIGNATURE_BYTES_MAX {
             return;
         }
         user.remove(name);
@@ -61,11 +62,12 @@ pub fn fit(user: &mut BTreeMap<String, String>) {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{USER_METADATA_BYTES_MAX, fit, read_from, write_into};
+    use super::{fit, read_from, write_into};
+    use crate::config::USER_METADATA_BYTES_MAX;
 
     #[test]
     fn what_others_have_filled_keeps_what_is_theirs() {
-        let mut user = BTreeMap::from([("theirs".to_string(), "x".repeat(2000))]);
+        let mut user = BTreeMap::from([("theirs".to_string(), "x".repeat(1940))]);
         for name in ["mode", "uid", "gid", "mtime", "atime", "ctime"] {
             user.insert(name.to_string(), "1700000000".to_string());
         }
