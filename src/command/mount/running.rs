@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -87,7 +88,17 @@ pub struct Running {
 
 /// The runtime that a mount runs on.
 pub fn runtime() -> io::Result<Runtime> {
+    allow_descriptors();
     tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("holdfast").build()
+}
+
+/// As many as this user may have: each request to S3 under way has a connection, and each file that is written may have a spool.
+fn allow_descriptors() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!("the number of descriptors could not be raised: {error}");
+    }
 }
 
 impl Running {

@@ -43,6 +43,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// After this long without a byte the kernel asks whether the other side is still there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// After this long without any of what was sent being acknowledged the connection is broken: many bodies side by side may take
+/// long, and one whose line is dead is not to take as long.
+const TCP_UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+
 /// Variables that name a proxy.
 const PROXY_VARIABLES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
@@ -82,6 +86,7 @@ pub(super) fn build(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, HttpCl
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    tcp.set_tcp_user_timeout(Some(TCP_UNACKNOWLEDGED_MAX));
     // No ALPN protocol is offered, so the other side answers in HTTP/1.1.
     let connector = InTime(HttpsConnector::from((tcp, tls.with_no_client_auth())));
     let client = Client::builder(TokioExecutor::new())
