@@ -87,6 +87,7 @@ marks! {
     LookedAtWhileRenamed: "somebody asked for a name beneath a directory that was being renamed",
     TruncatedForItsWriter: "truncate(2) by path left it to whoever writes the file to publish that",
     DoubtedWhileWaiting: "an open with O_TRUNC waited, and looked again at what it opens",
+    LocalBeforeItsPin: "what was to wait for an open was older than what this mount had made of the name",
     SourceIsAnother: "what was to be renamed had become another file",
     ReplacedRightAfterItsRename: "what was renamed was replaced there before those who had it open had a GET of it",
     ReadWaitedForItsCommit: "bytes that a file began from were replaced by its own publication while they were read",

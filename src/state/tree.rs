@@ -24,7 +24,6 @@ use crate::marks::sometimes;
 use crate::op::{Attr, Caller, Entry, Ino, Kind, Name};
 use crate::state::posix::Posix;
 use crate::state::version::{Holds, Successor, UNDATED, Version};
-
 use crate::zoo::{self, Bug};
 
 pub use local::{Moved, Publication, Rekeyed};
@@ -326,7 +325,8 @@ impl<C: Holds> Tree<C> {
         let anybody = zoo::has(Bug::PinForAnybody);
         let waits = |pin: &&Pin<C>| (pin.parent, &pin.name) == (parent, name) && (anybody || pin.caller == caller);
         let pinned = self.pins.iter().rev().find(waits).filter(|_| !zoo::has(Bug::PinIgnored));
-        if let Some(ino) = pinned.map(|pin| pin.ino) {
+        let meant = |ino: &Ino| self.local_of(parent, name).is_none_or(|local| local == *ino);
+        if let Some(ino) = pinned.map(|pin| pin.ino).filter(meant) {
             // What was pinned was current while this very open ran, whatever has come since: it alone may have it.
             let names_it = self.directory(parent)?.names.get(name).filter(|entry| entry.ino == Some(ino));
             let entry_ttl = names_it.map_or(Duration::ZERO, |entry| self.fresh_until(entry).since(now));

@@ -14,6 +14,8 @@ impl<C: Holds> Tree<C> {
     /// An `open` found another Version than the inode's and has its GET in hand: an inode waits with it for the look-up and
     /// the open of the same thread that follow. It is the name's inode, unless others have learnt of a newer Version by
     /// now; and its content is `content`, unless it has one already.
+    ///
+    /// Errors: [`FsError::Superseded`] where the name is local.
     pub fn pin(
         &mut self,
         caller: Caller,
@@ -23,7 +25,12 @@ impl<C: Holds> Tree<C> {
         meta: Arc<ObjectMeta>,
     ) -> Result<(PinId, Arc<C>), FsError> {
         let entry = self.directory(parent)?.names.get(name);
-        let current = entry.is_some_and(|entry| !entry.local && entry.target.is_same(&Target::File(version.clone())));
+        if entry.is_some_and(|entry| entry.local) {
+            // What was made here is newer, and everybody here has it.
+            sometimes!(LocalBeforeItsPin);
+            return Err(FsError::Superseded { key: version.key.clone() });
+        }
+        let current = entry.is_some_and(|entry| entry.target.is_same(&Target::File(version.clone())));
         let usable = |file: &File<C>| file.content.as_ref().is_none_or(|content| !content.is_superseded());
         let ino = match entry.and_then(|entry| entry.ino) {
             Some(ino) if current && self.file(ino).map_or(true, usable) => ino,
