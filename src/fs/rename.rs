@@ -159,14 +159,6 @@ impl<E: Env> Fs<E> {
                 return Err(error);
             }
         };
-        // Whoever has the same version open by another inode goes on reading it.
-        let beside = match moved {
-            Some(ino) => self.tree.lock().held_beside(ino),
-            None => self.tree.lock().held_by(from.0, from.1),
-        };
-        for content in beside.iter().filter(|content| content.version().is_same(&version)) {
-            self.hold_fully(content).await;
-        }
         let moved_version = Version::written(new_key.clone(), written.clone(), version.size);
         let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
         let (deleted, lead) = join(self.delete_moved(&version), self.lead(old.as_ref(), &moved_version)).await;
@@ -199,17 +191,20 @@ impl<E: Env> Fs<E> {
         if let Some(replaced) = &replaced {
             forsake(replaced);
         }
-        let obsolete = {
+        let (obsolete, twins) = {
             let mut tree = self.tree.lock();
             let meta = tree.meta_of(from.0, from.1);
+            let twins = tree.twins(from, &source);
             let from = (from.0, from.1, &source);
-            tree.renamed((moved, replaced_ino), from, to, &version, meta, content.clone(), stamp, gone)
+            let obsolete = tree.renamed((moved, replaced_ino), from, to, &version, meta, content.clone(), stamp, gone);
+            (obsolete, tree.twins_renamed(twins, moved, to, &version))
         };
         // Whoever has opened it since the others were led on.
         if let (Some(ino), Some(content)) = (moved, content.as_ref().filter(|_| leads)) {
             self.handles.lock().rebase(ino, content);
         }
         supersede_by_us(obsolete);
+        self.lead_on(twins).await;
         if let Some(replaced) = &replaced {
             replaced.discard_stored().await;
         }

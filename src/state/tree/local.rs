@@ -445,6 +445,44 @@ impl<C: Holds> Tree<C> {
         obsolete
     }
 
+    /// Inodes that were opened by a name while it stood for this version.
+    pub fn twins(&self, (parent, name): (Ino, &Name), version: &Version) -> Vec<Ino> {
+        let entry = self.directory(parent).ok().and_then(|directory| directory.names.get(name));
+        let inodes = entry.into_iter().flat_map(|entry| entry.strays.iter().map(|(stray, _)| *stray).chain(entry.ino));
+        let is_twin = |ino: &Ino| self.file(*ino).is_ok_and(|file| file.version.is_same(version) && !file.unlinked);
+        inodes.filter(is_twin).collect()
+    }
+
+    /// What they stand for was renamed, with the inode `known`: they go along. Answers them and that version.
+    pub fn twins_renamed(
+        &mut self,
+        twins: Vec<Ino>,
+        known: Option<Ino>,
+        (parent, name): (Ino, &Name),
+        version: &Version,
+    ) -> Vec<(Ino, Version)> {
+        let named = self.ino_of(parent, name);
+        let since = self.next_order();
+        let mut along = Vec::new();
+        for twin in twins.into_iter().filter(|twin| Some(*twin) != known && Some(*twin) != named) {
+            sometimes!(StrayMoved);
+            self.goes_along(twin, version);
+            if let Ok((old_parent, old_name)) = self.place(twin)
+                && let Ok(entry) = self.entry_mut(old_parent, &old_name)
+            {
+                entry.strays.retain(|(stray, _)| *stray != twin);
+            }
+            if let Some(inode) = self.inodes.get_mut(&twin) {
+                (inode.parent, inode.name) = (parent, name.clone());
+            }
+            if let Ok(entry) = self.entry_mut(parent, name) {
+                entry.strays.push((twin, since));
+            }
+            along.push((twin, version.clone()));
+        }
+        along
+    }
+
     /// A copy has a date of its own, and the file does not change by being moved.
     fn keep_what_is_shown(&mut self, ino: Ino) {
         if let Ok(own) = self.own_of(ino)
