@@ -123,6 +123,7 @@ pub(super) fn synced(mut config: ScenarioConfig, draw: &mut Draw<'_>) -> Scenari
     alone(&mut config, 2);
     config.mount.write_back_max = 1 << 30;
     (config.mount.attempt_timeout_ms, config.mount.deadline_ms) = (1_000, draw.pick(&[1_000, 2_000, 5_000]));
+    config.objects = Vec::new();
     let key = format!("{}a", config.mount.prefix);
     let path = || "/a".to_owned();
     let len = |draw: &mut Draw<'_>| 1 + writers::size(&config, draw);
