@@ -115,8 +115,9 @@ enum Request {
         ino: Ino,
         /// SETATTR: it may fail after it was done.
         sets_attributes: bool,
-        /// truncate(2) by path, which commits where nobody has the file open.
-        commits: bool,
+        /// truncate(2) by path, which commits where nobody has the file open to write to it, nor opens it so meanwhile: how often
+        /// that had been done before.
+        commits: Option<u32>,
     },
     /// SETATTR of anything else.
     Attributes {
@@ -313,9 +314,14 @@ impl Ledger {
         self.changed.contains(&(mount, ino))
     }
 
-    /// Whether the mount moved this name, or one above it, or moved something there.
+    /// Whether the mount moved this name, or one above it, or moved something there, or is about to.
     pub fn was_renamed(&self, mount: u8, key: &str) -> bool {
-        with_parents(key).any(|name| self.renamed.contains(&(mount, name.to_owned())))
+        let renames = |request: &&UnderWay| matches!(request.what, Request::Rename) && request.mount == mount;
+        let moving = |name: &str| {
+            let mut renaming = self.under_way.values().filter(renames);
+            renaming.any(|request| request.keys.iter().any(|key| key == name))
+        };
+        with_parents(key).any(|name| self.renamed.contains(&(mount, name.to_owned())) || moving(name))
     }
 
     /// Whether the mount had something of its own under this name, or one above it, at some moment of `from..=until`.
@@ -388,7 +394,7 @@ impl Ledger {
                     file.change(at, now, |content| content.write(*offset, data.clone()));
                     file.write_begins(at, *offset, data.len() as u64);
                 }
-                Request::Change { ino: *ino, sets_attributes: false, commits: false }
+                Request::Change { ino: *ino, sets_attributes: false, commits: None }
             }
             Op::Setattr { ino, fh, changes } => match changes.size {
                 Some(size) => {
@@ -404,7 +410,7 @@ impl Ledger {
                     Request::Change {
                         ino: *ino,
                         sets_attributes: true,
-                        commits: fh.is_none() && !self.handles.contains_key(&(mount, *ino)),
+                        commits: if fh.is_none() { self.opened_to_write(mount, *ino) } else { None },
                     }
                 }
                 None => {
@@ -417,7 +423,7 @@ impl Ledger {
                 if let Some(file) = self.files.get_mut(&(mount, *ino)) {
                     file.change(at, now, |content| content.allocate(*offset, *len, *how));
                 }
-                Request::Change { ino: *ino, sets_attributes: false, commits: false }
+                Request::Change { ino: *ino, sets_attributes: false, commits: None }
             }
             Op::CopyRange { from: (from, _), from_offset, to: (ino, _), to_offset, len } => {
                 let source = self.source_of_copy(mount, *from, &base);
@@ -552,7 +558,8 @@ impl Ledger {
                         _ => file.uncertain = true,
                     }
                 }
-                if commits && done { Alteration::Commit { ino, reached: at, closes: false } } else { Alteration::Other }
+                let commits = done && commits.is_some() && commits == self.opened_to_write(mount, ino);
+                if commits { Alteration::Commit { ino, reached: at, closes: false } } else { Alteration::Other }
             }
             Request::Commit { ino, reached, closes } => {
                 if errno == Some(Errno::ESTALE)

@@ -59,6 +59,15 @@ impl Ledger {
         }
     }
 
+    /// How often a file was opened to be written to. `None`: somebody has it open, or is opening it to write to it.
+    pub(super) fn opened_to_write(&self, mount: u8, ino: Ino) -> Option<u32> {
+        let opens = |request: &UnderWay| {
+            matches!(request.what, Request::Open { ino: of, changes: true, .. } if of == ino) && request.mount == mount
+        };
+        let open = self.handles.contains_key(&(mount, ino)) || self.under_way.values().any(opens);
+        (!open).then(|| self.files.get(&(mount, ino)).map_or(0, |file| file.writers))
+    }
+
     /// Those who have it open and are not just letting go of it; nobody where somebody may write to it.
     pub(super) fn viewers(&self, mount: u8, ino: Ino) -> BTreeSet<Fh> {
         let mut viewers = self.handles.get(&(mount, ino)).cloned().unwrap_or_default();

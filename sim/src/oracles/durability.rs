@@ -92,11 +92,17 @@ impl Owed {
         };
         let reached = file.made_by(self.reached);
         let known = file.states[reached..].iter().all(|state| state.content.is_some());
+        // Its descriptor may have gone before the call ended that took its name away.
+        let removed = |key: &String| {
+            truth.ledger.removals_within(file.mount, key, self.at, end) > 0
+                || (file.closed_at.is_some() && truth.ledger.was_moving_within(file.mount, key, self.at, end))
+        };
         if !known
             || file.uncertain
             || file.doubtful
             || file.abandoned
             || !file.is_named()
+            || file.keys.iter().any(removed)
             || file.keys.iter().any(lost_sight)
             || committed(truth, file, reached, end).is_some()
         {

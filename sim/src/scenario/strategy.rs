@@ -11,6 +11,7 @@ mod mutations;
 mod ops;
 mod rarely;
 mod setting;
+mod slowly;
 mod trials;
 mod viewers;
 mod writers;

@@ -181,7 +181,9 @@ fn of_key(truth: &Truth, sight: &Sight<'_>, key: &str, call: &str, errno: Errno)
                 .collect();
             let twice = truth.history.changes_within(key, from, sight.ended) > 1
                 || removals > 1
-                || (removals > 0 && inodes.len() > 1);
+                || (removals > 0 && inodes.len() > 1)
+                // What could not be published when it was closed for the last time is in the recovery folder, and its name gone.
+                || (inodes.len() > 1 && truth.has_suffered(from, sight.ended, &|_| true));
             let changed = twice || was_changed(truth, sight.seat.mount, key, (from, sight.ended), from);
             Some(if changed { Ok(()) } else { Err("and nobody changed it meanwhile") })
         }

@@ -1,7 +1,7 @@
 //! Writers: several applications of one or two mounts change a few files, each in sessions as programs do; other clients
 //! put and delete the same objects, and requests of every kind fail, hang, are lost or come late.
 
-use super::{Draw, Profile, rarely, setting};
+use super::{Draw, Profile, rarely, setting, slowly};
 use crate::scenario::config::{
     ConflictName, Disk, DiskFaultName, DiskFaultSpec, DiskOpName, Machines, Object, ScenarioConfig,
 };
@@ -71,6 +71,12 @@ pub(super) fn scenario(draw: &mut Draw<'_>) -> Scenario {
     }
     if draw.chance(1, 40) {
         return rarely::left_in_the_journal(config, draw);
+    }
+    match draw.below(60) {
+        0 | 1 => return slowly::moved(config, draw),
+        2 => return slowly::opened(config, draw),
+        3 => return slowly::synced(config, draw),
+        _ => {}
     }
     let files: Vec<String> =
         draw.some(FILES, 1, 3).into_iter().map(|name| format!("{}{name}", config.mount.prefix)).collect();
