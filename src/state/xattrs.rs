@@ -72,7 +72,7 @@ mod tests {
             user.insert(name.to_string(), "1700000000".to_string());
         }
         fit(&mut user);
-        assert_eq!(user.keys().collect::<Vec<_>>(), ["gid", "mode", "mtime", "theirs"]);
+        assert_eq!(user.keys().collect::<Vec<_>>(), ["mode", "mtime", "theirs"]);
         assert!(user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() <= USER_METADATA_BYTES_MAX);
     }
 
