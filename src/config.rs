@@ -49,7 +49,9 @@ pub const COPY_BYTES_MAX: u64 = 5 << 30;
 /// Of what is sent side by side each has its share of it.
 pub const SEND_RATE_MIN: u64 = 128 << 10;
 /// Bodies of all files under way at a time, of at most half of the memory.
-pub const SENDS_AT_ONCE: usize = 16;
+pub const SENDS_AT_ONCE: usize = 64;
+/// How many times as long each has at most for that.
+pub const SENDS_SHARING_MAX: usize = 8;
 /// With `--write-back`, files that are published behind their close at a time.
 pub const PUBLICATIONS_BEHIND_AT_ONCE: usize = 8;
 /// See [`SEND_RATE_MIN`].

@@ -516,3 +516,29 @@ fn what_is_closed_is_published_behind_a_few_at_a_time() {
     w.wait(Duration::from_secs(200));
     assert_eq!((object(&w, "99"), w.disk().journal().len()), (Some("hello".into()), 0));
 }
+
+#[test]
+fn what_is_closed_while_a_rename_replaces_it_yields_to_it_too() {
+    let mut w = on_conflict(OnConflict::Overwrite);
+    w.app().save("/to", "old").unwrap();
+    w.app().save("/tmp", "new").unwrap();
+    w.wait(Duration::from_secs(5));
+    let to = w.app().open_truncated("/to");
+    w.app().write(to, "mine");
+    w.s3().fault(Matcher::of(Kind::Copy).key("to").nth(1), FaultKind::Delayed(Duration::from_secs(2)));
+    w.s3().fault(Matcher::of(Kind::Delete).key("tmp"), FaultKind::HangsApplied);
+    let (renamer, closer, handle, machines) = (w.process(), w.process(), w.handle(), w.machines().clone());
+    let renaming = async move { renamer.rename("/tmp", "/to", false).await };
+    let closing = async move {
+        handle.sleep(Duration::from_secs(1)).await;
+        let closed = closer.close(to).await;
+        handle.sleep(Duration::from_secs(4)).await;
+        machines.crash(0);
+        closed
+    };
+    let (_, closed) = w.run(join(renaming, closing));
+    assert_eq!(closed, Ok(()));
+    w.s3().clear_faults();
+    w.wait(Duration::from_secs(100));
+    assert_eq!((object(&w, "to"), object(&w, "tmp")), (Some("new".into()), None));
+}

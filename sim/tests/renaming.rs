@@ -275,3 +275,26 @@ fn who_looks_or_saves_by_the_old_path_while_the_directory_is_renamed_finds_the_f
         assert_eq!((object(&w, "d/x"), w.disk().kept().len()), (None, 0));
     }
 }
+
+/// Nothing is left beneath the old name when somebody looks, and the rename is not over.
+#[test]
+fn a_directory_that_is_looked_up_as_its_rename_ends_is_the_same_one_afterwards() {
+    let mut w = World::writable();
+    w.s3().put("d/x", version(1), 500);
+    let file = w.app().open_rw("/d/x");
+    w.s3().fault(Matcher::of(Kind::Delete).key("d/x").nth(1), FaultKind::HangsApplied);
+    let (renamer, other, handle) = (w.process(), w.process(), w.handle());
+    let renaming = async move { renamer.rename("/d", "/e", false).await };
+    let looking = async move {
+        handle.sleep(Duration::from_secs(3)).await;
+        other.stat("/d").await.map(drop)
+    };
+    let (renamed, looked) = w.run(join(renaming, looking));
+    assert_eq!((renamed, looked), (Ok(()), Err(Errno::ENOENT)));
+    w.app().pwrite(file, 0, "new");
+    let again = w.app().open("/e/x");
+    assert_eq!(w.app().read_bytes(again, 0..3), Ok(b"new".to_vec()), "it is the same file");
+    w.app().close(again);
+    assert_eq!(w.app().try_close(file), Ok(()));
+    assert_eq!(object(&w, "e/x").map(|bytes| bytes[..3].to_vec()), Some(b"new".to_vec()));
+}

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use futures_util::lock::{Mutex, MutexGuard};
@@ -46,6 +47,8 @@ pub struct Draft<E: Env> {
     pub(super) attempts: Lock<Attempts>,
     /// That no other draft has.
     pub(super) number: u64,
+    /// What the journal has of it, or is given, replaces only what it expects. Changed by whoever has `stored`.
+    pub(super) yielding: AtomicBool,
     /// Held through a commit, and through what must not happen during one.
     pub gate: Mutex<()>,
     /// One change at a time. Whoever takes more than this takes the gate before it, and `stored` after it: a truncation by path
@@ -200,6 +203,7 @@ impl<E: Env> Draft<E> {
             stored: Mutex::new(None),
             attempts: Lock::default(),
             number,
+            yielding: AtomicBool::new(false),
             gate: Mutex::new(()),
             changes: Mutex::new(()),
             inner: Lock::new(inner),

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::config::{COMPLETE_TIME_PER_PART, COPY_RATE_MIN, SEND_RATE_MIN};
+use crate::config::{COMPLETE_TIME_PER_PART, COPY_RATE_MIN, SEND_RATE_MIN, SENDS_SHARING_MAX};
 use crate::data::context::Context;
 use crate::data::patience::or_timeout;
 use crate::data::retry::{Retry, Verdict, is_transient};
@@ -262,7 +262,9 @@ impl Work {
         let of_bytes = |bytes: u64, rate| Duration::from_millis(bytes.saturating_mul(1000) / rate);
         match self {
             Self::Asking => Duration::ZERO,
-            Self::Sending(bytes) => of_bytes(bytes.saturating_mul(sends.max(1) as u64), SEND_RATE_MIN),
+            Self::Sending(bytes) => {
+                of_bytes(bytes.saturating_mul(sends.clamp(1, SENDS_SHARING_MAX) as u64), SEND_RATE_MIN)
+            }
             Self::Copying(bytes) => of_bytes(bytes, COPY_RATE_MIN),
             Self::Completing(parts) => COMPLETE_TIME_PER_PART * u32::try_from(parts).unwrap_or(u32::MAX),
         }

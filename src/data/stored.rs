@@ -109,7 +109,7 @@ impl<E: Env> Draft<E> {
             expects: snapshot.expects.clone(),
             size: snapshot.overlay.size(),
             base: snapshot.began_from(),
-            yields: false,
+            yields: self.yielding.load(Ordering::Relaxed),
             runs,
             crc: crc.finalize(),
             order: i128::from(now.seconds) * 1_000_000_000 + i128::from(now.nanos),
@@ -230,6 +230,7 @@ impl<E: Env> Draft<E> {
             return;
         }
         let mut stored = self.stored.lock().await;
+        self.yielding.store(yields, Ordering::Relaxed);
         if let Some(stored) = stored.as_mut() {
             stored.entry.yields = yields;
             amend(&self.context, stored).await;

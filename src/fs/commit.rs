@@ -7,10 +7,11 @@ use crate::data::content::Content;
 use crate::data::draft::{Draft, Fate};
 use crate::data::publish::{Expects, Published, Snapshot, Unpublished};
 use crate::env::store::{Key, NewObject, ObjectMeta};
-use crate::env::{Clock, Env};
+use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::supersede_by_us;
+use crate::fs::rename::{feed_lead, lead};
 use crate::marks::sometimes;
 use crate::op::{Fh, Ino, Name, Reply};
 use crate::state::tree::{Publication, Stamp};
@@ -105,8 +106,11 @@ impl<E: Env> Fs<E> {
                     draft.settle_stored(&snapshot, &etag).await;
                     if holds {
                         sometimes!(ReadersLedOn);
-                        let lead = self.lead(Some(&content), content.version()).await;
-                        self.feed_lead(&content, lead);
+                        // Nobody's close waits for that.
+                        let context = self.context.clone();
+                        self.context.env.spawn().spawn("lead readers on", async move {
+                            feed_lead(&content, lead(&context, Some(&content), content.version()).await);
+                        });
                     }
                     if !attributes_behind {
                         return Ok(());

@@ -45,8 +45,8 @@ impl<E: Env> Fs<E> {
         let drafts: Vec<_> = self.drafts.lock().iter().map(|(ino, draft)| (*ino, draft.clone())).collect();
         let mut out_of_reach = false;
         for (ino, draft) in drafts {
-            // One deadline is enough to know that nothing gets through.
-            if !out_of_reach {
+            // One deadline is enough to know that nothing gets through, where something else than the recovery folder is left.
+            if !(out_of_reach && draft.is_stored().await) {
                 let Err(error) = self.commit(ino, &draft).await else { continue };
                 out_of_reach = matches!(error, FsError::Exhausted { .. });
                 self.complain(&error);

@@ -11,6 +11,7 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt};
 
 use crate::config::{Hold, KEY_BYTES_MAX, RENAMES_AT_ONCE};
 use crate::data::content::{BodyOf, Content};
+use crate::data::context::Context;
 use crate::data::etag::is_of_one_piece;
 use crate::data::mutations::Refusal;
 use crate::data::notes::Note;
@@ -161,7 +162,8 @@ impl<E: Env> Fs<E> {
         };
         let moved_version = Version::written(new_key.clone(), written.clone(), version.size);
         let old = moved.and_then(|ino| self.tree.lock().file(ino).ok()?.content.clone());
-        let (deleted, lead) = join(self.delete_moved(&version), self.lead(old.as_ref(), &moved_version)).await;
+        let (deleted, lead) =
+            join(self.delete_moved(&version), lead(&self.context, old.as_ref(), &moved_version)).await;
         let gone = match deleted {
             Ok(gone) => gone,
             Err(error) => {
@@ -211,19 +213,6 @@ impl<E: Env> Fs<E> {
         Ok(())
     }
 
-    /// A GET of what was moved, where it is by now, for those who have it open: so that nobody who replaces it there takes from
-    /// them what they have not read yet.
-    pub(super) async fn lead(&self, old: Option<&Arc<Content<E>>>, version: &Version) -> Lead<E> {
-        let Some(first) = old.and_then(|old| old.first_to_hold()) else { return Lead::NotNeeded };
-        let range = (first > 0 && self.context.config.hold != Hold::Full).then_some(ByteRange::From(first));
-        sometimes!(LedToItsNewName);
-        match self.context.get_if_current(version, range).await {
-            Ok(reply) => Lead::Get(reply),
-            Err(error) if error.kind.is_gone() => Lead::Gone,
-            Err(_) => Lead::NotNeeded,
-        }
-    }
-
     /// Who has the file open reads it where it is by now.
     fn move_handles(
         &self,
@@ -245,20 +234,10 @@ impl<E: Env> Fs<E> {
             }
             (lead, _) => {
                 self.handles.lock().rebase(ino, &content);
-                self.feed_lead(&content, lead);
+                feed_lead(&content, lead);
             }
         }
         content
-    }
-
-    /// Whoever has it open has what leads him on.
-    pub(super) fn feed_lead(&self, content: &Arc<Content<E>>, lead: Lead<E>) {
-        let Lead::Get(reply) = lead else { return };
-        if content.wants_kept_anchor() {
-            content.keep_anchor(reply.body);
-        } else if content.first_to_hold().is_some() {
-            content.feed(reply.range, reply.body);
-        }
     }
 
     /// False: something else stands there by now.
@@ -298,6 +277,7 @@ impl<E: Env> Fs<E> {
         expects: Expects,
     ) -> Result<Written, FsError> {
         let no_overwrite = self.context.config.no_overwrite;
+        let asked_not_to = no_replace;
         let no_replace = no_replace || no_overwrite;
         let mut expects = if no_replace { Expects::Absent } else { expects };
         let mut tries = 0;
@@ -308,7 +288,7 @@ impl<E: Env> Fs<E> {
                 Err(Refusal::Condition(stands)) => stands,
                 // Stores that know no conditional copy say so.
                 Err(Refusal::Store { error, .. })
-                    if error.kind == ErrorKind::Unsupported && !no_replace && tries == 1 =>
+                    if error.kind == ErrorKind::Unsupported && !asked_not_to && tries == 1 =>
                 {
                     expects = Expects::Anything;
                     continue;
@@ -463,7 +443,7 @@ impl<E: Env> Fs<E> {
             return;
         }
         let old = self.handles.lock().content_of_any(file);
-        let lead = self.lead(old.as_ref(), &version).await;
+        let lead = lead(&self.context, old.as_ref(), &version).await;
         let content = self.move_handles(file, &version, old, lead);
         // It may have begun meanwhile.
         if let Some(draft) = self.draft_of(file) {
@@ -579,5 +559,28 @@ impl<E: Env> Fs<E> {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// A GET of what was moved, where it is by now, for those who have it open: so that nobody who replaces it there takes from
+/// them what they have not read yet.
+pub(super) async fn lead<E: Env>(context: &Context<E>, old: Option<&Arc<Content<E>>>, version: &Version) -> Lead<E> {
+    let Some(first) = old.and_then(|old| old.first_to_hold()) else { return Lead::NotNeeded };
+    let range = (first > 0 && context.config.hold != Hold::Full).then_some(ByteRange::From(first));
+    sometimes!(LedToItsNewName);
+    match context.get_if_current(version, range).await {
+        Ok(reply) => Lead::Get(reply),
+        Err(error) if error.kind.is_gone() => Lead::Gone,
+        Err(_) => Lead::NotNeeded,
+    }
+}
+
+/// Whoever has it open has what leads him on.
+pub(super) fn feed_lead<E: Env>(content: &Arc<Content<E>>, lead: Lead<E>) {
+    let Lead::Get(reply) = lead else { return };
+    if content.wants_kept_anchor() {
+        content.keep_anchor(reply.body);
+    } else if content.first_to_hold().is_some() {
+        content.feed(reply.range, reply.body);
     }
 }

@@ -99,6 +99,11 @@ impl<E: Env> Fs<E> {
             let resized = draft.resize(size).await;
             self.note_change(ino, &draft).and(resized.map(drop))
         };
+        // He may have closed it just before.
+        let outcome = match outcome {
+            Ok(()) if by_path && !publishes && !self.handles.lock().is_written(ino) => self.commit(ino, &draft).await,
+            outcome => outcome,
+        };
         self.forget_unopened(ino, &draft, outcome.is_err() && draft.has_only_one_change_since(before));
         outcome
     }

@@ -44,8 +44,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// After this long without any of what was sent being acknowledged the connection is broken: many bodies side by side may take
-/// long, and one whose line is dead is not to take as long.
-const TCP_UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+/// long, and one whose line is dead is not to take as long. Linux has it count for [`TCP_KEEPALIVE`]'s questions, too, and one of
+/// them may get lost.
+const TCP_UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(90);
+/// So often it asks again.
+const TCP_KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// Variables that name a proxy.
 const PROXY_VARIABLES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
@@ -86,6 +89,7 @@ pub(super) fn build(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, HttpCl
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    tcp.set_keepalive_interval(Some(TCP_KEEPALIVE_EVERY));
     tcp.set_tcp_user_timeout(Some(TCP_UNACKNOWLEDGED_MAX));
     // No ALPN protocol is offered, so the other side answers in HTTP/1.1.
     let connector = InTime(HttpsConnector::from((tcp, tls.with_no_client_auth())));

@@ -471,6 +471,7 @@ impl<C: Holds> Tree<C> {
                 && let Ok(entry) = self.entry_mut(old_parent, &old_name)
             {
                 entry.strays.retain(|(stray, _)| *stray != twin);
+                entry.ino = entry.ino.filter(|ino| *ino != twin);
             }
             if let Some(inode) = self.inodes.get_mut(&twin) {
                 (inode.parent, inode.name) = (parent, name.clone());
@@ -506,7 +507,8 @@ impl<C: Holds> Tree<C> {
         let mut ino = None;
         let mut meta = None;
         if let Ok(entry) = self.entry_mut(parent, name) {
-            (ino, meta) = (entry.ino, entry.meta.take());
+            // Somebody may have looked when nothing was left of it.
+            (ino, meta) = (entry.ino.or(entry.vanished), entry.meta.take());
             entry.moves_on(Target::Absent, None, seen);
         }
         if let Ok(entry) = self.entry_mut(new_parent, new_name) {
