@@ -48,16 +48,16 @@ pub const COPY_BYTES_MAX: u64 = 5 << 30;
 /// Bytes a second: a request that sends, or that has S3 copy, gets the time that this takes on top of the attempt's time-out.
 /// Of what is sent side by side each has its share of it.
 pub const SEND_RATE_MIN: u64 = 128 << 10;
-/// Bodies of all files under way at a time, of at most half of the memory.
-pub const SENDS_AT_ONCE: usize = 64;
-/// How many times as long each has at most for that.
-pub const SENDS_SHARING_MAX: usize = 8;
-/// With `--write-back`, files that are published behind their close at a time.
-pub const PUBLICATIONS_BEHIND_AT_ONCE: usize = 8;
 /// See [`SEND_RATE_MIN`].
 pub const COPY_RATE_MIN: u64 = 32 << 20;
 /// The same for an upload that is completed, for each of its parts: S3 looks at all of them.
 pub const COMPLETE_TIME_PER_PART: Duration = Duration::from_millis(10);
+/// Bodies of all files under way at a time, of at most half of the memory.
+pub const SENDS_AT_ONCE: usize = 64;
+/// How many times the time of [`SEND_RATE_MIN`] each of them has at most.
+pub const SENDS_SHARING_MAX: usize = 8;
+/// With `--write-back`, files that are published behind their close at a time.
+pub const PUBLICATIONS_BEHIND_AT_ONCE: usize = 8;
 /// Parts of one upload under way at a time.
 pub const PARTS_AT_ONCE: usize = 8;
 /// With `--write-back`, a publication that failed is tried again after this long: at first, and at most.

@@ -514,7 +514,7 @@ impl<E: Env> Draft<E> {
         }
         sometimes!(TruncationTakenBack);
         (inner.overlay, inner.blank) = (before.overlay.clone(), before.blank);
-        // Or the journal, which may have the truncation, would take this for the same.
+        // What was tried is known by its number of changes.
         inner.generation += 1;
         if before.clean {
             inner.published = inner.generation;

@@ -15,7 +15,7 @@ use crate::data::journal::{ATTEMPT, Attempt, Entry};
 use crate::data::log::Log;
 use crate::data::overlay::{Overlay, Run, Source, pieces};
 use crate::data::publish::{Expects, Snapshot};
-use crate::env::store::{ETag, NewObject};
+use crate::env::store::{ETag, NewObject, user_metadata_bytes};
 use crate::env::{Clock, Disk, DiskError, Env, Kept as _, Spool as _};
 use crate::error::FsError;
 use crate::marks::sometimes;
@@ -146,7 +146,7 @@ impl<E: Env> Draft<E> {
         }
         object.user.insert(ATTEMPT.to_string(), format!("{:016x}-{generation}", self.number));
         // Where others have filled it all, a lost answer is not recognised; better than not to be published.
-        if object.user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > USER_METADATA_BYTES_MAX {
+        if user_metadata_bytes(&object.user) > USER_METADATA_BYTES_MAX {
             object.user.remove(ATTEMPT);
         }
     }

@@ -100,6 +100,11 @@ pub struct ObjectMeta {
     pub user: BTreeMap<String, String>,
 }
 
+/// What counts against S3's limit of user metadata: bytes of names and values together.
+pub fn user_metadata_bytes(user: &BTreeMap<String, String>) -> usize {
+    user.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
 /// The attributes a new object is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewObject {

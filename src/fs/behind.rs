@@ -32,11 +32,9 @@ impl<E: Env> Fs<E> {
             return false;
         }
         // A directory above it may be being renamed: then it is left where it is by then.
-        let (key, _path) = loop {
-            let key = draft.key();
-            let path = self.paths.enter(std::slice::from_ref(&key)).await;
-            if draft.key() == key {
-                break (key, path);
+        let _path = loop {
+            if let Some(path) = self.enter_where_it_is(draft).await {
+                break path;
             }
         };
         match draft.store(look, |object| self.with_attributes(ino, object)).await {
@@ -48,7 +46,7 @@ impl<E: Env> Fs<E> {
             }
             Err(error) => {
                 sometimes!(JournalFull);
-                tracing::debug!("{key:?}: not put into the journal ({error}); its close waits for S3");
+                tracing::debug!("{:?}: not put into the journal ({error}); its close waits for S3", draft.key());
                 false
             }
         }

@@ -11,6 +11,7 @@ use crate::env::{Clock, Env, Spawn};
 use crate::error::FsError;
 use crate::fs::Fs;
 use crate::fs::lookup::supersede_by_us;
+use crate::fs::paths::Changing;
 use crate::fs::rename::{feed_lead, lead};
 use crate::marks::sometimes;
 use crate::op::{Fh, Ino, Name, Reply};
@@ -76,12 +77,8 @@ impl<E: Env> Fs<E> {
             if !draft.is_dirty() {
                 return Ok(());
             }
-            let key = draft.key();
-            let _path = self.paths.enter(std::slice::from_ref(&key)).await;
-            if draft.key() != key {
-                // A directory above it was renamed meanwhile.
-                continue;
-            }
+            // `None`: a directory above it was renamed meanwhile.
+            let Some(_path) = self.enter_where_it_is(draft).await else { continue };
             let stamp = self.tree.lock().stamp(self.now());
             let Some(mut snapshot) = look() else { return Ok(()) };
             if zoo::has(Bug::ConditionOfWhatIsThereNow)
@@ -135,6 +132,13 @@ impl<E: Env> Fs<E> {
                 }
             }
         }
+    }
+
+    /// The draft's key, which no rename of a directory moves while the guard lives. `None`: it was moved while that was waited for.
+    pub(super) async fn enter_where_it_is(&self, draft: &Draft<E>) -> Option<Changing<'_>> {
+        let key = draft.key();
+        let path = self.paths.enter(std::slice::from_ref(&key)).await;
+        (draft.key() == key).then_some(path)
     }
 
     /// What the inode's object is given: `object`, and the attributes that the inode shows.

@@ -46,50 +46,57 @@ pub(super) struct Renaming<'a> {
 impl Paths {
     /// Waits until no directory above any of the keys is being renamed, or is about to be.
     pub(super) async fn enter(&self, keys: &[Key]) -> Changing<'_> {
-        loop {
-            let left = {
-                let mut inner = self.inner.lock();
-                let above = |prefix: &String| keys.iter().any(|key| key.as_str().starts_with(prefix.as_str()));
-                if !inner.renaming.iter().chain(&inner.announced).any(above) {
-                    inner.changing.extend_from_slice(keys);
-                    return Changing { paths: self, keys: keys.to_vec() };
-                }
-                self.left.listen()
-            };
-            sometimes!(WaitedForRename);
-            left.await;
-        }
+        let above = |prefix: &String| keys.iter().any(|key| key.as_str().starts_with(prefix.as_str()));
+        let entered = |inner: &mut Inner| {
+            let closed = inner.renaming.iter().chain(&inner.announced).any(above);
+            if closed {
+                sometimes!(WaitedForRename);
+            } else {
+                inner.changing.extend_from_slice(keys);
+            }
+            !closed
+        };
+        self.until(entered).await;
+        Changing { paths: self, keys: keys.to_vec() }
     }
 
     /// Waits while a directory above `key` is being renamed: what S3 says of the key meanwhile says nothing of the file.
     pub(super) async fn pass(&self, key: &Key) {
-        loop {
-            let left = {
-                let inner = self.inner.lock();
-                if !inner.renaming.iter().any(|prefix| key.as_str().starts_with(prefix.as_str())) {
-                    return;
-                }
-                self.left.listen()
-            };
-            sometimes!(LookedAtWhileRenamed);
-            left.await;
-        }
+        let passes = |inner: &mut Inner| {
+            let closed = inner.renaming.iter().any(|prefix| key.as_str().starts_with(prefix.as_str()));
+            if closed {
+                sometimes!(LookedAtWhileRenamed);
+            }
+            !closed
+        };
+        self.until(passes).await;
     }
 
     /// Waits until nothing is changed beneath either prefix; from then on, nothing is.
     pub(super) async fn close(&self, prefixes: [String; 2]) -> Renaming<'_> {
         self.inner.lock().announced.extend(prefixes.iter().cloned());
         let _announced = Announced { paths: self, prefixes: prefixes.clone() };
+        let beneath = |path: &str| prefixes.iter().any(|prefix| path.starts_with(prefix.as_str()));
+        let above = |path: &str| prefixes.iter().any(|prefix| prefix.starts_with(path));
+        let closed = |inner: &mut Inner| {
+            let busy = inner.changing.iter().any(|key| beneath(key.as_str()))
+                || inner.renaming.iter().any(|other| beneath(other) || above(other));
+            if !busy {
+                inner.renaming.extend(prefixes.iter().cloned());
+            }
+            !busy
+        };
+        self.until(closed).await;
+        Renaming { paths: self, prefixes }
+    }
+
+    /// Tries, and tries again whenever somebody has left.
+    async fn until(&self, mut done: impl FnMut(&mut Inner) -> bool) {
         loop {
             let left = {
                 let mut inner = self.inner.lock();
-                let beneath = |path: &str| prefixes.iter().any(|prefix| path.starts_with(prefix.as_str()));
-                let above = |path: &str| prefixes.iter().any(|prefix| prefix.starts_with(path));
-                let busy = inner.changing.iter().any(|key| beneath(key.as_str()))
-                    || inner.renaming.iter().any(|other| beneath(other) || above(other));
-                if !busy {
-                    inner.renaming.extend(prefixes.iter().cloned());
-                    return Renaming { paths: self, prefixes };
+                if done(&mut inner) {
+                    return;
                 }
                 self.left.listen()
             };

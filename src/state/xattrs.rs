@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::USER_METADATA_BYTES_MAX;
+use crate::env::store::user_metadata_bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -48,10 +49,8 @@ pub fn write_into(xattrs: &Xattrs, user: &mut BTreeMap<String, String>) -> bool 
 
 /// Leaves out what this mount has added to metadata that others have filled, the least important first, until S3 takes it.
 pub fn fit(user: &mut BTreeMap<String, String>) {
-    let bytes =
-        |user: &BTreeMap<String, String>| user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     for name in ["atime", "ctime", "uid", "gid", "mode", "mtime"] {
-        if bytes(user) <= USER_METADATA_BYTES_MAX - SIGNATURE_BYTES_MAX {
+        if user_metadata_bytes(user) <= USER_METADATA_BYTES_MAX - SIGNATURE_BYTES_MAX {
             return;
         }
         user.remove(name);
@@ -64,6 +63,7 @@ mod tests {
 
     use super::{fit, read_from, write_into};
     use crate::config::USER_METADATA_BYTES_MAX;
+    use crate::env::store::user_metadata_bytes;
 
     #[test]
     fn what_others_have_filled_keeps_what_is_theirs() {
@@ -73,7 +73,7 @@ mod tests {
         }
         fit(&mut user);
         assert_eq!(user.keys().collect::<Vec<_>>(), ["mode", "mtime", "theirs"]);
-        assert!(user.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() <= USER_METADATA_BYTES_MAX);
+        assert!(user_metadata_bytes(&user) <= USER_METADATA_BYTES_MAX);
     }
 
     #[test]
